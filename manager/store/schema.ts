@@ -1,0 +1,97 @@
+import {
+  AnswerRow,
+  Certificate,
+  Cluster,
+  ClusterSecrets,
+  type Codec,
+  EventRow,
+  Member,
+  Node,
+  NodeState,
+  NodeStatus,
+  RemovedMember,
+  Service,
+  ServiceRevision,
+  ServiceState,
+  Task,
+  TaskStatus,
+} from '../../proto/index.ts';
+
+/**
+ * All tables: the row type, who writes it, its indexes. A row has one writer, so that no two parts
+ * of the manager ever race for one; the store refuses a put by another (`Draft.put`).
+ */
+export interface Rows {
+  cluster: Cluster;
+  clusterSecrets: ClusterSecrets;
+  service: Service;
+  serviceRevision: ServiceRevision;
+  serviceState: ServiceState;
+  task: Task;
+  taskStatus: TaskStatus;
+  node: Node;
+  nodeStatus: NodeStatus;
+  nodeState: NodeState;
+  member: Member;
+  removedMember: RemovedMember;
+  certificate: Certificate;
+  event: EventRow;
+  answer: AnswerRow;
+}
+export type TableName = keyof Rows;
+
+/** users: control/. loop: the control loop. status: the dispatcher's status writer. */
+export type Writer = 'users' | 'loop' | 'status' | 'roles' | 'ca' | 'store';
+
+export interface TableSchema<R> {
+  readonly codec: Codec<R>;
+  readonly writer: Writer;
+  readonly secret: boolean;
+  /** Name of an index -> the keys of a row in it (most often one). */
+  readonly indexes: { readonly [name: string]: (row: R) => readonly string[] };
+}
+
+export const SCHEMA: { readonly [T in TableName]: TableSchema<Rows[T]> } = {
+  cluster: table(Cluster, 'users'),
+  clusterSecrets: table(ClusterSecrets, 'ca', {}, true),
+  service: table(Service, 'users', { name: (row) => [row.spec?.name ?? ''] }),
+  serviceRevision: table(ServiceRevision, 'users', { service: (row) => [row.serviceId] }),
+  serviceState: table(ServiceState, 'loop', {
+    port: (row) => row.ports.map((port) => `${port.protocol}/${port.published}`),
+  }),
+  task: table(Task, 'loop', {
+    service: (row) => [row.serviceId],
+    node: (row) => [row.nodeId],
+    slot: (row) => [slotKey(row)],
+  }),
+  taskStatus: table(TaskStatus, 'status'),
+  node: table(Node, 'users', { name: (row) => [row.name] }),
+  nodeStatus: table(NodeStatus, 'status'),
+  nodeState: table(NodeState, 'loop'),
+  member: table(Member, 'roles', { raftId: (row) => [String(row.raftId)] }),
+  removedMember: table(RemovedMember, 'roles'),
+  certificate: table(Certificate, 'ca'),
+  event: table(EventRow, 'store'),
+  answer: table(AnswerRow, 'store'),
+};
+
+/** Tasks of one slot (replicated) or of one node (global) of a service. */
+export function slotKey(task: Task): string {
+  return task.slot > 0 ? `${task.serviceId}/${task.slot}` : `${task.serviceId}@${task.nodeId}`;
+}
+
+/** Key of a service's revision; sorts by number. */
+export function revisionKey(serviceId: string, revision: number): string {
+  return `${serviceId}/${String(revision).padStart(10, '0')}`;
+}
+
+export const CLUSTER_KEY = 'cluster';
+
+function table<R>(
+  codec: Codec<R>,
+  writer: Writer,
+  indexes: TableSchema<R>['indexes'] = {},
+  secret = false,
+): TableSchema<R> {
+  return { codec, writer, secret, indexes };
+}

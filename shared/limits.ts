@@ -1,0 +1,89 @@
+/**
+ * Every queue, message, retry and name has its limit here. A unit stands last in the name; one
+ * sentence says what happens at the limit.
+ */
+export const LIMITS = {
+  // -- store and raft
+  /** A group of updates is closed before the function that would take it over this. */
+  entryBytesMax: 1 << 20,
+  /** One function alone may write this much; more is INVALID_SPEC. */
+  entryBytesHardMax: 1.5 * (1 << 20),
+  /** More waiting updates are answered OVERLOADED. */
+  updatesWaitingMax: 10_000,
+  /** Oldest event rows go first. */
+  eventBytesMax: 64 << 20,
+  answerKeepMs: 10 * 60_000,
+  revisionsKept: 20,
+  raftLogKeepEntries: 5_000,
+  raftCompactEveryEntries: 10_000,
+  raftCompactEveryBytes: 64 << 20,
+  raftLogHardMaxEntries: 50_000,
+  raftLogHardMaxBytes: 256 << 20,
+  raftMessageBytesMax: 1 << 20,
+  raftInflightMessagesMax: 256,
+  raftInflightBytesMax: 16 << 20,
+  raftUncommittedBytesMax: 64 << 20,
+  raftPeerQueueBytesMax: 4 << 20,
+  raftPeerQueueMessagesMax: 256,
+  snapshotChunkBytesMax: 256 << 10,
+  /** Below this, or below a tenth of the disk, the leader is read-only. */
+  freeBytesMin: 256 << 20,
+
+  // -- the control loop
+  turnMs: 10,
+  turnBytesMax: 512 << 10,
+
+  // -- RPC
+  rpcMessageBytesMax: 4 << 20,
+  rpcDeadlineMs: 20_000,
+  writeDeadlineMs: 60_000,
+  joinDeadlineMs: 20_000,
+  sessionUnsentBytesMax: 1 << 20,
+  clockSkewMaxMs: 60_000,
+
+  // -- names and specs
+  serviceNameMax: 63,
+  labelBytesMax: 64 << 10,
+  envEntriesMax: 2_000,
+  commandBytesMax: 128 << 10,
+  replicasMax: 100_000,
+  portsPerServiceMax: 1_000,
+  constraintsMax: 100,
+
+  // -- agents
+  taskPortMin: 20_000,
+  taskPortMax: 29_999,
+  dynamicPortMin: 30_000,
+  dynamicPortMax: 32_767,
+  logFileBytesMax: 10 << 20,
+  logFilesMax: 3,
+  logLineBytesMax: 16 << 10,
+  socketPathBytesMax: 100,
+  healthOutputBytesMax: 4096,
+  reportsBatchMax: 1_000,
+} as const;
+
+/** Defaults of the cluster's settings and of service specs. */
+export const DEFAULTS = {
+  controlPort: 2377,
+  taskHistoryLimit: 5,
+  nodeGraceMs: 4_000,
+  restartGraceMs: 60_000,
+  electionTimeoutMs: 500,
+  certExpiryMs: 90 * 24 * 3_600_000,
+  heartbeatMs: 1_000,
+  suspectMs: 2_000,
+  drainAckMs: 1_000,
+  drainTimeMs: 10_000,
+  stopGraceMs: 10_000,
+  restartDelayMs: 5_000,
+  updateMonitorMs: 5_000,
+  updateProgressDeadlineMs: 600_000,
+  healthIntervalMs: 30_000,
+  healthTimeoutMs: 30_000,
+  healthRetries: 3,
+  healthStartIntervalMs: 5_000,
+  readyIntervalMs: 1_000,
+  readyTimeoutMs: 1_000,
+  orphanMs: 24 * 3_600_000,
+} as const;
