@@ -61,5 +61,9 @@ export function codec<T>(cls: StaticClass, typeName: string): Codec<T> {
 const JSON_OPTIONS = { enums: String, bytes: String, defaults: true, arrays: true, objects: true };
 
 function protobufMakeProp(target: object, unknowns: unknown): void {
-  Object.defineProperty(target, '$unknowns', { value: unknowns, enumerable: false, writable: true });
+  Object.defineProperty(target, '$unknowns', {
+    value: unknowns,
+    enumerable: false,
+    writable: true,
+  });
 }

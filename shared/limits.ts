@@ -11,7 +11,7 @@ export const LIMITS = {
   /** More waiting updates are answered OVERLOADED. */
   updatesWaitingMax: 10_000,
   /** Oldest event rows go first. */
-  eventBytesMax: 64 << 20,
+  eventBytesMax: 8 << 20,
   answerKeepMs: 10 * 60_000,
   revisionsKept: 20,
   raftLogKeepEntries: 5_000,

@@ -46,6 +46,10 @@ export type Writer = 'users' | 'loop' | 'status' | 'roles' | 'ca' | 'store';
 export interface TableSchema<R> {
   readonly codec: Codec<R>;
   readonly writer: Writer;
+  /** Who else makes a row of this table (a joining node's rows come into being together). */
+  readonly alsoPut: readonly Writer[];
+  /** Who else ends one (rows go with the object that they belong to). */
+  readonly alsoDelete: readonly Writer[];
   readonly secret: boolean;
   /** Name of an index -> the keys of a row in it (most often one). */
   readonly indexes: { readonly [name: string]: (row: R) => readonly string[] };
@@ -53,27 +57,36 @@ export interface TableSchema<R> {
 
 export const SCHEMA: { readonly [T in TableName]: TableSchema<Rows[T]> } = {
   cluster: table(Cluster, 'users'),
-  clusterSecrets: table(ClusterSecrets, 'ca', {}, true),
-  service: table(Service, 'users', { name: (row) => [row.spec?.name ?? ''] }),
-  serviceRevision: table(ServiceRevision, 'users', { service: (row) => [row.serviceId] }),
+  clusterSecrets: table(ClusterSecrets, 'ca', { secret: true }),
+  service: table(Service, 'users', {
+    alsoDelete: ['loop'],
+    indexes: { name: (row) => [row.spec?.name ?? ''] },
+  }),
+  serviceRevision: table(ServiceRevision, 'users', {
+    alsoDelete: ['loop'],
+    indexes: { service: (row) => [row.serviceId] },
+  }),
   serviceState: table(ServiceState, 'loop', {
-    port: (row) => row.ports.map((port) => `${port.protocol}/${port.published}`),
+    indexes: { port: (row) => row.ports.map((port) => `${port.protocol}/${port.published}`) },
   }),
   task: table(Task, 'loop', {
-    service: (row) => [row.serviceId],
-    node: (row) => [row.nodeId],
-    slot: (row) => [slotKey(row)],
+    indexes: {
+      service: (row) => [row.serviceId],
+      node: (row) => [row.nodeId],
+      slot: (row) => [slotKey(row)],
+    },
   }),
-  taskStatus: table(TaskStatus, 'status'),
-  node: table(Node, 'users', { name: (row) => [row.name] }),
-  nodeStatus: table(NodeStatus, 'status'),
-  nodeState: table(NodeState, 'loop'),
-  member: table(Member, 'roles', { raftId: (row) => [String(row.raftId)] }),
+  taskStatus: table(TaskStatus, 'status', { alsoPut: ['loop'], alsoDelete: ['loop'] }),
+  node: table(Node, 'users', { alsoPut: ['ca'], indexes: { name: (row) => [row.name] } }),
+  nodeStatus: table(NodeStatus, 'status', { alsoPut: ['ca'], alsoDelete: ['users'] }),
+  nodeState: table(NodeState, 'loop', { alsoDelete: ['users'] }),
+  member: table(Member, 'roles', { indexes: { raftId: (row) => [String(row.raftId)] } }),
   removedMember: table(RemovedMember, 'roles'),
-  certificate: table(Certificate, 'ca'),
+  certificate: table(Certificate, 'ca', { alsoPut: ['roles'], alsoDelete: ['users'] }),
   event: table(EventRow, 'store'),
   answer: table(AnswerRow, 'store'),
 };
+export const TABLE_NAMES = Object.keys(SCHEMA) as readonly TableName[];
 
 /** Tasks of one slot (replicated) or of one node (global) of a service. */
 export function slotKey(task: Task): string {
@@ -90,8 +103,8 @@ export const CLUSTER_KEY = 'cluster';
 function table<R>(
   codec: Codec<R>,
   writer: Writer,
-  indexes: TableSchema<R>['indexes'] = {},
-  secret = false,
+  rest: Partial<Omit<TableSchema<R>, 'codec' | 'writer'>> = {},
 ): TableSchema<R> {
-  return { codec, writer, secret, indexes };
+  const none: readonly Writer[] = [];
+  return { codec, writer, alsoPut: none, alsoDelete: none, secret: false, indexes: {}, ...rest };
 }

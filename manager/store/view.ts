@@ -58,8 +58,8 @@ export interface AppliedEntry {
 export interface UpdateOptions {
   readonly writer: Writer;
   /**
-   * Done once however often it is retried: `answer` is stored with the entry and given again to the
-   * same id. Only for writer `users`.
+   * Done once however often it is retried: the function's value, which must survive JSON, is stored
+   * with the entry and given again to the same id. Only for writer `users`.
    */
   readonly requestId?: string;
   /** Waited for at most this long; then DEADLINE. */

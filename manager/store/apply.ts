@@ -1,0 +1,102 @@
+import { type Codec, StoreEntry } from '../../proto/index.ts';
+import { assert } from '../../shared/assert.ts';
+import type { RowChange } from '../replication.ts';
+import { type Rows, SCHEMA, type TableName } from './schema.ts';
+import type { Tables } from './tables.ts';
+import type { AppliedEntry, Change } from './view.ts';
+
+/** The highest entry format this release understands; a newer one stops the process. */
+export const ENTRY_FORMAT = 1;
+
+export interface Applied {
+  readonly entry: AppliedEntry;
+  readonly rows: readonly RowChange[];
+}
+
+/** A row that the leader still has from its draft, so that it need not be decoded again. */
+export type DraftRows = ReadonlyMap<TableName, ReadonlyMap<string, unknown>>;
+
+/**
+ * Entry -> state. Deterministic and without conditions on content: no clock, no ids, no decisions;
+ * it stores what the leader put into the entry.
+ */
+export function applyEntry(
+  tables: Tables,
+  index: number,
+  term: number,
+  bytes: Uint8Array,
+  known?: DraftRows,
+): Applied {
+  const entry = StoreEntry.decode(bytes);
+  assert(
+    entry.format <= ENTRY_FORMAT,
+    `entry ${index} has format ${entry.format}: this release is older than its cluster`,
+  );
+  assert(index > tables.index, `entry ${index} applied after ${tables.index}`);
+  const changes: Change[] = [];
+  const rows: RowChange[] = [];
+  const set = (
+    name: TableName,
+    id: string,
+    row: unknown,
+    encoded: Uint8Array | undefined,
+  ): void => {
+    const before = tables.table(name).set(id, row as never);
+    changes.push({ table: name, id, before, after: row as Rows[TableName] | undefined });
+    rows.push({ table: name, id, version: index, bytes: encoded, secret: SCHEMA[name].secret });
+  };
+  for (const { table, puts, deletes } of entry.tables) {
+    const name = table as TableName;
+    const schema = SCHEMA[name];
+    assert(schema !== undefined, `entry ${index} names an unknown table ${table}`);
+    const drafted = [...(known?.get(name)?.values() ?? [])];
+    for (const [at, encoded] of puts.entries()) {
+      const row = versioned(schema.codec as never, drafted[at], encoded, index);
+      const id = name === 'event' ? eventKey(index) : row.id;
+      set(name, id, name === 'event' ? withId(row, id) : row, encoded);
+    }
+    for (const id of deletes) set(name, id, undefined, undefined);
+  }
+  tables.index = index;
+  tables.timeMs = Math.max(tables.timeMs, entry.timeMs);
+  return { entry: { index, term, timeMs: tables.timeMs, changes }, rows };
+}
+
+interface MutableRow {
+  id: string;
+  version: number;
+}
+
+/** The row with its version, which is the index of its entry. Only ever called on a fresh object. */
+function versioned(
+  codec: Codec<MutableRow>,
+  drafted: unknown,
+  encoded: Uint8Array,
+  index: number,
+): MutableRow {
+  const row = (drafted as MutableRow | undefined) ?? codec.decode(encoded);
+  row.version = index;
+  return row;
+}
+
+function withId(row: MutableRow, id: string): MutableRow {
+  row.id = id;
+  return row;
+}
+
+export function eventKey(index: number): string {
+  return String(index).padStart(16, '0');
+}
+
+/** A stored row back in memory. */
+export function decodeRow(
+  name: TableName,
+  id: string,
+  version: number,
+  bytes: Uint8Array,
+): Rows[TableName] {
+  const row = SCHEMA[name].codec.decode(bytes) as unknown as MutableRow;
+  row.id = id;
+  row.version = version;
+  return row as unknown as Rows[TableName];
+}
