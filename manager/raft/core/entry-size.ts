@@ -19,7 +19,7 @@ export function payloadSize(e: Entry): number {
   return e.data.length;
 }
 
-export function payloadsSize(entries: readonly Entry[]): number {
+export function payloadsSize(entries: readonly Pick<Entry, 'data'>[]): number {
   let size = 0;
   for (const e of entries) size += e.data.length;
   return size;

@@ -1,0 +1,103 @@
+/** What a follower does with what its leader sends (dissertation figures 3.1 and 5.3). */
+import { hex } from './describe.ts';
+import { restoreConfState } from './membership.ts';
+import type { Raft } from './raft.ts';
+import type { Message, Snapshot } from './types.ts';
+import { MessageType, NONE, StateType } from './types.ts';
+
+export function receiveAppend(r: Raft, m: Message): void {
+  if (m.index < r.log.committed) {
+    // Late: what is committed here is the same everywhere, so this much surely matches.
+    r.send({ type: MessageType.AppResp, to: m.from, index: r.log.committed });
+    return;
+  }
+  const last = r.log.maybeAppend(m.index, m.logTerm, m.commit, m.entries);
+  if (last >= 0) {
+    r.send({ type: MessageType.AppResp, to: m.from, index: last });
+    return;
+  }
+  r.tracer.debug(
+    () =>
+      `${hex(r.id)} [logterm: ${r.log.termOrZero(m.index)}, index: ${m.index}] ` +
+      `rejected MsgApp [logterm: ${m.logTerm}, index: ${m.index}] from ${hex(m.from)}`,
+  );
+  // Entries here with a term above the leader's at that place cannot be in the leader's log, so
+  // the hint skips them all at once.
+  const hint = r.log.findConflictByTerm(Math.min(m.index, r.log.lastIndex()), m.logTerm);
+  r.send({
+    type: MessageType.AppResp,
+    to: m.from,
+    index: m.index,
+    reject: true,
+    rejectHint: hint.index,
+    logTerm: hint.term,
+  });
+}
+
+export function receiveHeartbeat(r: Raft, m: Message): void {
+  r.log.commitTo(m.commit);
+  r.send({ type: MessageType.HeartbeatResp, to: m.from, context: m.context });
+}
+
+export function receiveSnapshot(r: Raft, m: Message): void {
+  const snapshot = m.snapshot;
+  if (snapshot === null) return;
+  const { index, term } = snapshot;
+  if (restore(r, snapshot)) {
+    r.tracer.info(
+      () =>
+        `${hex(r.id)} [commit: ${r.log.committed}] ` +
+        `restored snapshot [index: ${index}, term: ${term}]`,
+    );
+    r.send({ type: MessageType.AppResp, to: m.from, index: r.log.lastIndex() });
+    return;
+  }
+  r.tracer.info(
+    () =>
+      `${hex(r.id)} [commit: ${r.log.committed}] ` +
+      `ignored snapshot [index: ${index}, term: ${term}]`,
+  );
+  r.send({ type: MessageType.AppResp, to: m.from, index: r.log.committed });
+}
+
+/** False if the snapshot brings nothing, or must not be taken. */
+function restore(r: Raft, s: Snapshot): boolean {
+  if (s.index <= r.log.committed) return false;
+  if (r.state !== StateType.Follower) {
+    // Steps of a leader or candidate never lead here; if one does, doing nothing is safe.
+    r.tracer.warn(
+      () => `${hex(r.id)} attempted to restore snapshot as leader; should never happen`,
+    );
+    r.becomeFollower(r.term + 1, NONE);
+    return false;
+  }
+  const { confState } = s;
+  const members = [
+    ...confState.voters,
+    ...confState.learners,
+    // Voters of the outgoing half only still take part (learnersNext among them).
+    ...confState.votersOutgoing,
+  ];
+  if (!members.includes(r.id)) {
+    r.tracer.warn(
+      () =>
+        `${hex(r.id)} attempted to restore snapshot but it is not in the ConfState; ` +
+        'should never happen',
+    );
+    return false;
+  }
+  const position = (): string =>
+    `${hex(r.id)} [commit: ${r.log.committed}, lastindex: ${r.log.lastIndex()}, ` +
+    `lastterm: ${r.log.lastTerm()}]`;
+  const which = `snapshot [index: ${s.index}, term: ${s.term}]`;
+  if (r.log.matchTerm(s.index, s.term)) {
+    // The log has it all: only the commit index is news, and the suffix may be acknowledged.
+    r.tracer.info(() => `${position()} fast-forwarded commit to ${which}`);
+    r.log.commitTo(s.index);
+    return false;
+  }
+  r.log.restore(s);
+  restoreConfState(r, confState);
+  r.tracer.info(() => `${position()} restored ${which}`);
+  return true;
+}
