@@ -61,6 +61,18 @@ export const LIMITS = {
   socketPathBytesMax: 100,
   healthOutputBytesMax: 4096,
   reportsBatchMax: 1_000,
+
+  // -- netd
+  /** A longer message closes the connection between swarmd and netd. */
+  netdFrameBytesMax: 64 << 20,
+  /** Accepted connections of one published port that wait for a backend; more are reset. */
+  netdWaitingMax: 4_096,
+  /** UDP flows of one published port; at the limit the oldest ends. */
+  netdFlowsMax: 10_000,
+  /** Datagrams that wait while a flow's socket opens; more are dropped. */
+  netdFlowQueueMax: 64,
+  /** Unanswered questions for connection counts; more are answered from /proc. */
+  netdQuestionsMax: 1_000,
 } as const;
 
 /** Defaults of the cluster's settings and of service specs. */
