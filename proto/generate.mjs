@@ -4,7 +4,14 @@
 // nothing when the inputs are older than the outputs.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,9 +21,21 @@ const out = join(here, 'generated');
 const dist = join(here, '..', 'dist', 'proto', 'generated');
 
 const SCALARS = {
-  double: 'number', float: 'number', int32: 'number', uint32: 'number', sint32: 'number',
-  fixed32: 'number', sfixed32: 'number', int64: 'number', uint64: 'number', sint64: 'number',
-  fixed64: 'number', sfixed64: 'number', bool: 'boolean', string: 'string', bytes: 'Uint8Array',
+  double: 'number',
+  float: 'number',
+  int32: 'number',
+  uint32: 'number',
+  sint32: 'number',
+  fixed32: 'number',
+  sfixed32: 'number',
+  int64: 'number',
+  uint64: 'number',
+  sint64: 'number',
+  fixed64: 'number',
+  sfixed64: 'number',
+  bool: 'boolean',
+  string: 'string',
+  bytes: 'Uint8Array',
 };
 
 main();
@@ -33,7 +52,8 @@ function main() {
   const fresh = existsSync(stamp) && readFileSync(stamp, 'utf8') === digest;
   if (!fresh) generate(files, stamp, digest);
   mkdirSync(dist, { recursive: true });
-  for (const name of ['codecs.js', 'codecs.d.ts']) copyFileSync(join(out, name), join(dist, name));
+  for (const name of ['codecs.js', 'codecs.d.ts', 'descriptor.json'])
+    copyFileSync(join(out, name), join(dist, name));
 }
 
 function generate(files, stamp, digest) {
@@ -45,10 +65,23 @@ function generate(files, stamp, digest) {
       maxBuffer: 64 << 20,
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-  run('-t', 'static-module', '-w', 'esm', '--no-verify', '--no-delimited', '--no-typeurl',
-    '--no-comments', '--no-service', '--force-number', '-o', join(out, 'codecs.js'));
+  run(
+    '-t',
+    'static-module',
+    '-w',
+    'esm',
+    '--no-verify',
+    '--no-delimited',
+    '--no-typeurl',
+    '--no-comments',
+    '--no-service',
+    '--force-number',
+    '-o',
+    join(out, 'codecs.js'),
+  );
   writeFileSync(join(out, 'codecs.d.ts'), 'export const swarm: any;\n');
   const root = JSON.parse(run('-t', 'json').toString('utf8'));
+  writeFileSync(join(out, 'descriptor.json'), JSON.stringify(root.nested.swarm.nested.v1.nested));
   writeFileSync(join(out, 'messages.ts'), declare(root.nested.swarm.nested.v1.nested));
   writeFileSync(stamp, digest);
 }
@@ -75,7 +108,9 @@ function declare(types) {
 /** `TASK_STATE_NEW` of enum `TaskState` becomes `TaskState.NEW`. */
 function declareEnum(name, values) {
   const prefix = `${name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').toUpperCase()}_`;
-  const rows = Object.entries(values).map(([key, value]) => `  ${key.replace(prefix, '')}: ${value},`);
+  const rows = Object.entries(values).map(
+    ([key, value]) => `  ${key.replace(prefix, '')}: ${value},`,
+  );
   return `export const ${name} = {\n${rows.join('\n')}\n} as const;\nexport type ${name} = (typeof ${name})[keyof typeof ${name}];`;
 }
 

@@ -1,0 +1,23 @@
+import pino from 'pino';
+import type { Log } from '../shared/log.ts';
+
+/** JSON lines on a file (0600) or stderr. What could be a secret is cut out whatever field it is in. */
+export function openLog(path: string | undefined, level: string): Log {
+  const destination =
+    path === undefined
+      ? pino.destination(2)
+      : pino.destination({ dest: path, append: true, sync: true, mode: 0o600 });
+  return pino(
+    {
+      level,
+      base: null,
+      redact: {
+        paths: ['token', 'key', '*.token', '*.key', '*.secret', 'secret'],
+        censor: '[cut]',
+      },
+      timestamp: pino.stdTimeFunctions.isoTime,
+      serializers: { err: pino.stdSerializers.err },
+    },
+    destination,
+  ) as unknown as Log;
+}

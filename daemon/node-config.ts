@@ -1,0 +1,66 @@
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { SwarmError } from '../shared/errors.ts';
+
+/** What this node was told at `init` or `join` and keeps over restarts: `node.json`. */
+export interface NodeConfig {
+  readonly nodeName: string;
+  /** host:port on which the manager part listens, once this node is a manager. */
+  readonly listenAddress: string;
+  readonly advertiseAddress: string;
+  /** Address on which published ports and task ports answer. */
+  readonly publishAddress: string;
+  readonly allowProcess: boolean;
+  readonly managers: readonly string[];
+}
+
+export function readNodeConfig(stateDir: string): NodeConfig | undefined {
+  const path = join(stateDir, 'node.json');
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new SwarmError('STATE_DIR', `${path} cannot be read`, { cause: error });
+  }
+  try {
+    return JSON.parse(text) as NodeConfig;
+  } catch (error) {
+    throw new SwarmError('STATE_DIR', `${path} is damaged`, {
+      cause: error,
+      advice: 'Restore it from a backup, or run: swarm leave --force, then join again.',
+    });
+  }
+}
+
+export function writeNodeConfig(stateDir: string, config: NodeConfig): void {
+  writeFileDurably(join(stateDir, 'node.json'), `${JSON.stringify(config, null, 2)}\n`);
+}
+
+/** The whole file or the old one, also after a crash; mode 0600. */
+export function writeFileDurably(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const temporary = `${path}.${process.pid}.tmp`;
+  const fd = openSync(temporary, 'w', 0o600);
+  try {
+    writeSync(fd, text);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+  renameSync(temporary, path);
+  const directory = openSync(dirname(path), 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
