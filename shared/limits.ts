@@ -36,6 +36,10 @@ export const LIMITS = {
   // -- RPC
   rpcMessageBytesMax: 4 << 20,
   rpcDeadlineMs: 20_000,
+  /** A connection without a sign of life for this long is asked; as long again: it is gone. */
+  rpcKeepaliveMs: 3_000,
+  rpcReconnectMinMs: 50,
+  rpcReconnectMaxMs: 500,
   writeDeadlineMs: 60_000,
   joinDeadlineMs: 20_000,
   sessionUnsentBytesMax: 1 << 20,
@@ -61,6 +65,16 @@ export const LIMITS = {
   socketPathBytesMax: 100,
   healthOutputBytesMax: 4096,
   reportsBatchMax: 1_000,
+  /** Starts beyond this wait in line on their node. */
+  parallelStartsMax: 16,
+  /** A temporary failure is tried this often before the task is REJECTED or FAILED. */
+  temporaryRetriesMax: 8,
+  /** The logs of more tasks that nobody knows any more are deleted, oldest first. */
+  endedLogsMax: 200,
+  /** More unread output than this is dropped, and one line says how much. */
+  logBacklogBytesMax: 30 << 20,
+  /** Log records in one message of a log stream. */
+  logBatchRecordsMax: 500,
 
   // -- netd
   /** A longer message closes the connection between swarmd and netd. */
