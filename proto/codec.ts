@@ -5,6 +5,9 @@ import protobuf from 'protobufjs/minimal.js';
 // biome-ignore lint/suspicious/noExplicitAny: protobufjs declares Long as always there.
 (protobuf.util as any).Long = null;
 protobuf.configure();
+// An older release hands on what a newer one wrote.
+// biome-ignore lint/suspicious/noExplicitAny: newer than protobufjs' own declarations.
+(protobuf.Reader as any).discardUnknown = false;
 
 /** A part of a message as a caller may give it: nested messages and lists may be plain and partial. */
 export type Init<T> = T extends Uint8Array
