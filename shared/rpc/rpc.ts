@@ -10,7 +10,12 @@ import type { SwarmError } from '../errors.ts';
 export type Peer =
   | { readonly kind: 'local' }
   | { readonly kind: 'anonymous' }
-  | { readonly kind: 'node'; readonly nodeId: string; readonly role: Role; readonly clusterId: string };
+  | {
+      readonly kind: 'node';
+      readonly nodeId: string;
+      readonly role: Role;
+      readonly clusterId: string;
+    };
 
 export type Consistency = 'linearizable' | 'stale';
 
@@ -74,9 +79,21 @@ export interface CallOptions {
 /** A connection to one address (or to a local socket). Errors are always SwarmError. */
 export interface Client {
   readonly address: string;
-  unary<Req, Res>(method: Method<Req, Res, false, false>, request: Req, options?: CallOptions): Promise<Res>;
-  serverStream<Req, Res>(method: Method<Req, Res, false, true>, request: Req, options?: CallOptions): AsyncIterable<Res>;
-  clientStream<Req, Res>(method: Method<Req, Res, true, false>, requests: AsyncIterable<Req>, options?: CallOptions): Promise<Res>;
+  unary<Req, Res>(
+    method: Method<Req, Res, false, false>,
+    request: Req,
+    options?: CallOptions,
+  ): Promise<Res>;
+  serverStream<Req, Res>(
+    method: Method<Req, Res, false, true>,
+    request: Req,
+    options?: CallOptions,
+  ): AsyncIterable<Res>;
+  clientStream<Req, Res>(
+    method: Method<Req, Res, true, false>,
+    requests: AsyncIterable<Req>,
+    options?: CallOptions,
+  ): Promise<Res>;
   duplex<Req, Res>(method: Method<Req, Res, true, true>, options?: CallOptions): Duplex<Res, Req>;
   close(): void;
 }
