@@ -76,6 +76,22 @@ export const LIMITS = {
   /** Log records in one message of a log stream. */
   logBatchRecordsMax: 500,
 
+  // -- the user's API
+  /** Without a leader for this long, reads are answered from local state, marked stale. */
+  readWithoutLeaderMs: 2_000,
+  /** A watch is pushed at most this often. */
+  watchSpacingMs: 50,
+  /** A node that gives no log record for this long is left out, with a note. */
+  logSilentMs: 3_000,
+  /** Tasks whose logs one call merges; of more, the newest. */
+  logStreamsMax: 1_000,
+  /** Records that wait for the reader of one log call; then the nodes wait. */
+  logQueueRecordsMax: 4_000,
+  /** Entries with events that wait for one reader; more are read again from the table. */
+  eventQueueMax: 1_000,
+  /** Candidates that an ambiguous name lists, and details that one reason of `why` gives. */
+  candidatesShownMax: 10,
+
   // -- netd
   /** A longer message closes the connection between swarmd and netd. */
   netdFrameBytesMax: 64 << 20,
@@ -103,6 +119,7 @@ export const DEFAULTS = {
   drainTimeMs: 10_000,
   stopGraceMs: 10_000,
   restartDelayMs: 5_000,
+  updateParallelism: 1,
   updateMonitorMs: 5_000,
   updateProgressDeadlineMs: 600_000,
   healthIntervalMs: 30_000,
@@ -111,5 +128,6 @@ export const DEFAULTS = {
   healthStartIntervalMs: 5_000,
   readyIntervalMs: 1_000,
   readyTimeoutMs: 1_000,
+  onDisconnectAfterMs: 30_000,
   orphanMs: 24 * 3_600_000,
 } as const;
