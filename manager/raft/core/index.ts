@@ -3,8 +3,19 @@
  * (Ongaro 2014). It decides; `manager/raft` around it owns clock, disk and network. This is the
  * only door; start reading at `raw-node.ts`.
  */
+
+export { asConfChange, decodeConfChange, encodeConfChange } from './confchange-codec.ts';
 export type { RaftConfig, RaftConfigInput, ReadOnlyMode, Trace } from './config.ts';
 export { raftConfig, SILENT, TraceLevel } from './config.ts';
+export { describeProgress, messageTypeName, stateName } from './describe.ts';
+export type { PayloadFormat } from './describe-message.ts';
+export {
+  describeEntry,
+  describeLength,
+  describeMessage,
+  describeReady,
+  describeTarget,
+} from './describe-message.ts';
 export { entriesSize, entrySize } from './entry-size.ts';
 export type { Progress } from './progress.ts';
 export { ProgressState } from './progress.ts';

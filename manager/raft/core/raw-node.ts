@@ -306,8 +306,8 @@ export class RawNode {
 
   private proposeNormal(proposals: readonly Proposal[], term: number): ProposeResult {
     const result = this.proposeEntries(proposals, term);
-    assert(result.ok || result.error !== 'refused', 'only configuration changes are refused');
-    return result;
+    if (result.ok || result.error !== 'refused') return result;
+    assert(false, 'only configuration changes are refused');
   }
 
   private proposeEntries(proposals: readonly Proposal[], term: number): ProposeConfChangeResult {

@@ -86,10 +86,11 @@ function inLease(r: Raft): boolean {
   return r.config.checkQuorum && r.lead !== NONE && r.electionElapsed < r.config.electionTicks;
 }
 
-function voteLine(r: Raft, m: Message, verb: string): string {
+function voteLine(r: Raft, m: Message, verb: 'cast' | 'rejected' | 'ignored'): string {
+  const preposition = verb === 'cast' ? 'for' : 'from';
   return (
     `${hex(r.id)} [logterm: ${r.log.lastTerm()}, index: ${r.log.lastIndex()}, ` +
-    `vote: ${hex(r.vote)}] ${verb} ${messageTypeName(m.type)} from ${hex(m.from)} ` +
+    `vote: ${hex(r.vote)}] ${verb} ${messageTypeName(m.type)} ${preposition} ${hex(m.from)} ` +
     `[logterm: ${m.logTerm}, index: ${m.index}] at term ${r.term}`
   );
 }
