@@ -1,0 +1,197 @@
+import type { Method } from '../../proto/index.ts';
+import { Backoff } from '../backoff.ts';
+import type { Clock } from '../clock.ts';
+import { SwarmError } from '../errors.ts';
+import { LIMITS } from '../limits.ts';
+import type { Random } from '../random.ts';
+import type { CallContext, CallOptions, Client, Handlers, ServiceDefinition } from './rpc.ts';
+
+export interface ForwardDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  isLeader(): boolean;
+  /** A client of the leader; undefined while none is known, and on the leader itself. */
+  leaderClient(): Client | undefined;
+  /** What to say when there is no leader: which managers are missing. */
+  noLeader(): SwarmError;
+  /** Methods that every manager tries itself first; the others go straight to the leader. */
+  readonly local?: ReadonlySet<string>;
+}
+
+type Unary = (request: unknown, context: CallContext) => Promise<unknown>;
+type Streaming = (request: unknown, context: CallContext) => AsyncIterable<unknown>;
+
+/**
+ * The same handlers, working on every manager: what only the leader can do is passed on to it, with
+ * the caller's request id, and tried again over changes of the leader until the caller's deadline
+ * (at most `LIMITS.writeDeadlineMs`). A call that was passed on is never passed on again. Unary and
+ * server-streaming methods alone.
+ */
+export function forwarding<S extends ServiceDefinition>(
+  definition: S,
+  handlers: Handlers<S>,
+  deps: ForwardDeps,
+): Handlers<S> {
+  const wrapped: { [name: string]: unknown } = {};
+  for (const [name, method] of Object.entries(definition)) {
+    const local = (handlers as { readonly [name: string]: unknown })[name];
+    const attempts = { name, method, deps };
+    wrapped[name] = method.responseStream
+      ? (request: unknown, context: CallContext) =>
+          forwardStream(attempts, (local as Streaming).bind(handlers), request, context)
+      : (request: unknown, context: CallContext) =>
+          forwardUnary(attempts, (local as Unary).bind(handlers), request, context);
+  }
+  return wrapped as Handlers<S>;
+}
+
+interface Target {
+  readonly name: string;
+  readonly method: ServiceDefinition[string];
+  readonly deps: ForwardDeps;
+}
+
+async function forwardUnary(
+  target: Target,
+  local: Unary,
+  request: unknown,
+  context: CallContext,
+): Promise<unknown> {
+  const method = target.method as Method<unknown, unknown, false, false>;
+  const attempts = new Attempts(target, context);
+  for (;;) {
+    try {
+      if (attempts.here()) return await local(request, attempts.context());
+      return await attempts.leader().unary(method, request, attempts.options());
+    } catch (error) {
+      await attempts.failed(error);
+    }
+  }
+}
+
+async function* forwardStream(
+  target: Target,
+  local: Streaming,
+  request: unknown,
+  context: CallContext,
+): AsyncIterable<unknown> {
+  const method = target.method as Method<unknown, unknown, false, true>;
+  const attempts = new Attempts(target, context);
+  let begun = false;
+  for (;;) {
+    try {
+      const items = attempts.here()
+        ? local(request, attempts.context())
+        : attempts.leader().serverStream(method, request, streamOptions(attempts));
+      for await (const item of items) {
+        begun = true;
+        yield item;
+      }
+      return;
+    } catch (error) {
+      // What was seen cannot be taken back: the caller opens the stream anew, from its cursor.
+      if (begun) throw error;
+      await attempts.failed(error);
+    }
+  }
+}
+
+/** A stream lives as long as its caller listens: only its opening has a deadline. */
+function streamOptions(attempts: Attempts): CallOptions {
+  const { timeoutMs: _, ...options } = attempts.options();
+  return options;
+}
+
+/** Decides where the next attempt goes and whether there is one. */
+class Attempts {
+  readonly #target: Target;
+  readonly #context: CallContext;
+  readonly #backoff: Backoff;
+  readonly #endMs: number;
+  #leaderSaidNo = false;
+
+  constructor(target: Target, context: CallContext) {
+    const { clock, random } = target.deps;
+    this.#target = target;
+    this.#context = context;
+    this.#backoff = new Backoff(random, 20, 250);
+    this.#endMs = clock.monotonicMs() + Math.min(context.timeoutMs, LIMITS.writeDeadlineMs);
+  }
+
+  /** Whether this manager is to do it itself. */
+  here(): boolean {
+    const { deps, name } = this.#target;
+    if (deps.isLeader() || this.#context.forwarded) return true;
+    return !this.#leaderSaidNo && deps.local?.has(name) === true;
+  }
+
+  leader(): Client {
+    const client = this.#target.deps.leaderClient();
+    if (client === undefined) throw this.#target.deps.noLeader();
+    return client;
+  }
+
+  context(): CallContext {
+    return { ...this.#context, timeoutMs: this.#leftMs() };
+  }
+
+  options(): CallOptions {
+    const { requestId, consistency, signal } = this.#context;
+    return { requestId, consistency, signal, forwarded: true, timeoutMs: this.#leftMs() };
+  }
+
+  /** Waits until the next attempt is due, or throws what the caller gets. */
+  async failed(error: unknown): Promise<void> {
+    if (!this.#mayRetry(error)) throw error;
+    const { clock } = this.#target.deps;
+    const waitMs = this.#backoff.nextDelayMs();
+    if (this.#leftMs() <= waitMs) throw this.#final(error);
+    await pause(clock, waitMs, this.#context.signal);
+  }
+
+  #mayRetry(error: unknown): boolean {
+    if (this.#context.forwarded || this.#context.signal.aborted || !SwarmError.is(error)) {
+      return false;
+    }
+    switch (error.code) {
+      case 'NOT_LEADER':
+        this.#leaderSaidNo = true;
+        return true;
+      case 'DROPPED':
+      case 'NO_QUORUM':
+      case 'UNREACHABLE':
+        return true;
+      case 'MAYBE_DONE':
+        // With a request id the leader answers what it already did instead of doing it twice.
+        return this.#context.requestId !== '';
+      default:
+        return false;
+    }
+  }
+
+  #final(error: unknown): unknown {
+    const { deps } = this.#target;
+    if (SwarmError.is(error) && error.code === 'MAYBE_DONE') return error;
+    if (!deps.isLeader() && deps.leaderClient() === undefined) return deps.noLeader();
+    return error;
+  }
+
+  #leftMs(): number {
+    return Math.max(0, this.#endMs - this.#target.deps.clock.monotonicMs());
+  }
+}
+
+function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.setTimer(delayMs, () => {
+      signal.removeEventListener('abort', aborted);
+      resolve();
+    });
+    const aborted = (): void => {
+      timer.cancel();
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', aborted, { once: true });
+    if (signal.aborted) aborted();
+  });
+}
