@@ -1,0 +1,120 @@
+import { existsSync, mkdirSync, statfsSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { messageOf, SwarmError } from '../shared/errors.ts';
+import { LIMITS } from '../shared/limits.ts';
+
+export interface DaemonOptions {
+  readonly stateDir: string;
+  readonly socket: string;
+  readonly logFile: string | undefined;
+  readonly logLevel: string;
+  /** A root daemon runs host commands only when its operator says so. */
+  readonly allowProcess: boolean;
+}
+
+export const USAGE = `Usage: swarmd [--state-dir DIR] [--socket PATH] [--log-file FILE] [--log-level LEVEL] [--allow-process]
+
+The daemon of one node. \`swarm init\`, \`swarm join\` and \`swarm start\` start it; systemd does where it is installed.
+
+  --state-dir DIR    where this node keeps everything (root: /var/lib/swarm; else ~/.local/share/swarm)
+  --socket PATH      the local socket (root: /run/swarm/swarm.sock; else DIR/swarm.sock)
+  --log-file FILE    append the log here (default: standard error)
+  --log-level LEVEL  debug, info, warn or error (default: info)
+  --allow-process    let a root daemon run process tasks: commands of this host, as the user they name
+`;
+
+/** Tokens are never among the arguments: they come over the local socket. */
+export function parseOptions(args: readonly string[], env: NodeJS.ProcessEnv): DaemonOptions {
+  const values = parse(args);
+  const isRoot = process.getuid?.() === 0;
+  const stateDir = resolve(
+    values['state-dir'] ?? env['SWARM_STATE_DIR'] ?? defaultStateDir(isRoot),
+  );
+  const ownDir = values['state-dir'] !== undefined || env['SWARM_STATE_DIR'] !== undefined;
+  const defaultSocket = isRoot && !ownDir ? '/run/swarm/swarm.sock' : join(stateDir, 'swarm.sock');
+  const socket = resolve(values['socket'] ?? env['SWARM_SOCKET'] ?? defaultSocket);
+  if (Buffer.byteLength(socket) > LIMITS.socketPathBytesMax) {
+    throw new SwarmError(
+      'STATE_DIR',
+      `the socket path ${socket} is over ${LIMITS.socketPathBytesMax} bytes`,
+      {
+        advice: 'Give a shorter one with --socket.',
+      },
+    );
+  }
+  const logLevel = values['log-level'] ?? env['SWARM_LOG_LEVEL'] ?? 'info';
+  if (!['debug', 'info', 'warn', 'error'].includes(logLevel))
+    throw new SwarmError('INVALID_ARGUMENT', `"${logLevel}" is no log level`);
+  return {
+    stateDir,
+    socket,
+    logFile: values['log-file'],
+    logLevel,
+    allowProcess: values['allow-process'] === true,
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        'state-dir': { type: 'string' },
+        socket: { type: 'string' },
+        'log-file': { type: 'string' },
+        'log-level': { type: 'string' },
+        'allow-process': { type: 'boolean' },
+      },
+    }).values;
+  } catch (error) {
+    throw new SwarmError('INVALID_ARGUMENT', messageOf(error), { advice: 'See swarmd --help.' });
+  }
+}
+
+export function defaultStateDir(isRoot: boolean): string {
+  return isRoot ? '/var/lib/swarm' : join(homedir(), '.local', 'share', 'swarm');
+}
+
+/** File systems on which locks or sockets do not hold (statfs f_type). */
+const REMOTE_FILE_SYSTEMS = new Map([
+  [0x6969, 'NFS'],
+  [0xff534d42, 'CIFS'],
+  [0xfe534d42, 'SMB2'],
+  [0x01021997, '9p'],
+]);
+
+/** Makes the state directory, or says why it cannot be one. Changes nothing on a refusal. */
+export function prepareStateDir(stateDir: string): void {
+  try {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new SwarmError('STATE_DIR', `${stateDir} cannot be made: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+  const stat = statSync(stateDir);
+  if (!stat.isDirectory()) throw new SwarmError('STATE_DIR', `${stateDir} is not a directory`);
+  const uid = process.getuid?.() ?? 0;
+  if (stat.uid !== uid && uid !== 0)
+    throw new SwarmError('STATE_DIR', `${stateDir} belongs to another user (uid ${stat.uid})`);
+  const kind = REMOTE_FILE_SYSTEMS.get(statfsSync(stateDir).type);
+  if (kind !== undefined) {
+    throw new SwarmError(
+      'STATE_DIR',
+      `${stateDir} is on ${kind}, where locks and sockets do not hold`,
+      {
+        advice: 'Put the state directory on a local disk: --state-dir DIR.',
+      },
+    );
+  }
+  if (existsSync(join(stateDir, 'node.json')) && (stat.mode & 0o077) !== 0)
+    throw new SwarmError(
+      'STATE_DIR',
+      `${stateDir} is open to others (mode ${(stat.mode & 0o777).toString(8)})`,
+      {
+        advice: `It holds keys: chmod 700 ${stateDir}`,
+      },
+    );
+}
