@@ -4,7 +4,7 @@
  */
 import { decodeConfChange } from './confchange-codec.ts';
 import type { Raft } from './raft.ts';
-import type { Entry, Message, StepResult } from './types.ts';
+import type { Entry, Message, NodeId, StepResult } from './types.ts';
 import { EntryType, LOCAL_APPEND, LOCAL_APPLY, MessageType, NONE } from './types.ts';
 
 /** Bits: which kinds never come over the wire, and which are answers. */
@@ -33,7 +33,7 @@ export function isStepable(m: Message, r: Raft): StepResult {
   const fromThread = m.from === LOCAL_APPEND || m.from === LOCAL_APPLY;
   if (fromThread) return (kind & LOCAL) !== 0 ? 'ok' : 'malformed';
   if ((kind & LOCAL) !== 0) return 'local-message';
-  if (!isWellFormed(m)) return 'malformed';
+  if (!isWellFormed(m, r.id)) return 'malformed';
   if ((kind & ANSWER) !== 0 && r.tracker.get(m.from) === undefined) return 'peer-not-found';
   return 'ok';
 }
@@ -42,7 +42,9 @@ function isCount(n: number): boolean {
   return Number.isSafeInteger(n) && n >= 0;
 }
 
-function isWellFormed(m: Message): boolean {
+function isWellFormed(m: Message, id: NodeId): boolean {
+  // For another: an address was reused, or an id. Taking it would speak in that one's name.
+  if (m.to !== id) return false;
   if (!isCount(m.from) || !isCount(m.term) || !isCount(m.logTerm) || !isCount(m.index)) {
     return false;
   }

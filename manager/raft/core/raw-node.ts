@@ -4,10 +4,13 @@
  *
  * The loop in production (async storage writes):
  *   while (node.hasReady()) { for (const m of node.ready().messages) route(m); }
- * - to LOCAL_APPEND: write term/vote/commit, entries and snapshot in one synced batch, in order;
- *   then deliver each of `m.responses` (to this node by `step`, to others over the wire).
+ * - to LOCAL_APPEND: one batch of term/vote/commit (unless term is 0), snapshot, then entries, the
+ *   first of which may overwrite; synced if `ready.mustSync` or there is a snapshot, which is
+ *   installed with it. Then deliver each of `m.responses`: to this node by `step`, to others over
+ *   the wire. Batches and their responses keep their order, so a batch that need not be synced
+ *   still waits for those before it.
  * - to LOCAL_APPLY: apply `m.entries` in order (configuration changes by `applyConfChange`), then
- *   deliver each of `m.responses`.
+ *   deliver each of `m.responses` by `step`.
  * - to others: send at once, in parallel with the write (dissertation 10.2.1).
  * `ready.readStates` and `ready.softState` are to be looked at as well; the rest repeats the
  * messages. Nothing may be lost between the core and the local threads; the wire may lose anything.
@@ -75,7 +78,11 @@ export class RawNode {
     if (hardState.term > 0 || hardState.vote !== NONE || hardState.commit > 0) {
       r.loadState(hardState);
     }
-    if (config.applied > 0) r.log.appliedTo(config.applied, 0);
+    if (config.applied > 0) {
+      // Only committed entries are ever applied; the commit index itself is written without sync.
+      r.log.commitTo(config.applied);
+      r.log.appliedTo(config.applied, 0);
+    }
     r.becomeFollower(r.term, NONE);
     const { committed, applied } = r.log;
     r.tracer.info(

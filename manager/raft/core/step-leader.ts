@@ -1,4 +1,5 @@
 /** A leader's answers. */
+import { assert } from '../../../shared/assert.ts';
 import { describeProgress, hex, messageTypeName } from './describe.ts';
 import { payloadsSize } from './entry-size.ts';
 import type { Progress } from './progress.ts';
@@ -28,9 +29,17 @@ export function stepLeader(r: Raft, m: Message): StepResult {
       return takeProposals(r, m.entries) === null ? 'dropped' : 'ok';
     case MessageType.ReadIndex:
       return takeRead(r, m) ? 'ok' : 'dropped';
+    case MessageType.App:
+    case MessageType.Heartbeat:
+      // Election safety (dissertation figure 3.2) is broken: some member voted twice in a term.
+      return assertNever(`members ${r.id} and ${m.from} both lead term ${r.term}`);
     default:
       return stepFromPeer(r, m);
   }
+}
+
+function assertNever(what: string): never {
+  assert(false, what);
 }
 
 /** Without a quorum it may be the last to know that another leads (dissertation section 6.2). */
@@ -97,6 +106,8 @@ function appendRejected(r: Raft, p: Progress, m: Message): void {
 }
 
 function appendAccepted(r: Raft, p: Progress, m: Message): void {
+  // Nobody can have more of this term than its leader: the answer is broken and proves nothing.
+  if (m.index > r.log.lastIndex()) return;
   const isNews = p.maybeUpdate(m.index);
   // An answer that only repeats is still worth something to a probe: it has found its place.
   if (!isNews && !(p.match === m.index && p.state === ProgressState.Probe)) return;

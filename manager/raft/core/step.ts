@@ -180,6 +180,8 @@ export function tick(r: Raft): void {
     if (r.config.checkQuorum) step(r, message({ type: MessageType.CheckQuorum }));
     // Another could not take over within an election timeout: this leader goes on (section 3.10).
     r.leadTransferee = NONE;
+    // A transfer may have kept it from leaving a joint state when that was due.
+    maybeLeaveJoint(r);
   }
   // Read again: the check may have deposed it.
   if ((r.state as StateType) !== StateType.Leader) return;

@@ -34,19 +34,26 @@ type Handler = (c: Cluster, args: readonly Argument[], input: string) => void;
 export function interactionRunner(): (d: Directive) => string {
   const cluster = new Cluster();
   return (d) => {
-    let error = run(cluster, d.command, d.args, d.input);
-    // Further input lines of a command without input of its own are commands as well.
-    if (error === '' && d.command !== 'propose-conf-change' && d.input !== '') {
-      for (const line of d.input.split('\n')) {
-        const { command, args } = parseLine(line);
-        error += run(cluster, command, args, '');
-      }
-    }
+    const error = runAll(cluster, d);
     const { isQuiet } = cluster.output;
     const text = cluster.output.take();
     if (isQuiet && error !== '') return error;
     return text + error === '' ? 'ok' : text + error;
   };
+}
+
+/** The error that ended it, if any. */
+function runAll(c: Cluster, d: Directive): string {
+  const error = run(c, d.command, d.args, d.input);
+  // Further input lines of a command without input of its own are commands as well.
+  if (error !== '' || d.command === 'propose-conf-change' || d.input === '') return error;
+  for (const line of d.input.split('\n')) {
+    const { command, args } = parseLine(line);
+    const next = run(c, command, args, '');
+    if (next !== '' && c.output.isQuiet) return next;
+    c.output.print(next);
+  }
+  return '';
 }
 
 function run(c: Cluster, command: string, args: readonly Argument[], input: string): string {
