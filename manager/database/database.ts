@@ -1,0 +1,233 @@
+import { join } from 'node:path';
+import type { Clock } from '../../shared/clock.ts';
+import { messageOf, SwarmError } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
+import type { Random } from '../../shared/random.ts';
+import { readDataKeys } from './data-key.ts';
+import type { Disk } from './disk.ts';
+import type { Engine, EngineSnapshot, KeyRange, OpenEngine } from './engine.ts';
+import { FreeSpaceGuard } from './free-space.ts';
+import { OpenMarker, refuseDroppedBytes } from './open-check.ts';
+import { Sealer } from './seal.ts';
+
+/** Names inside the folder of a manager's state. */
+export const DATABASE_FILES = { database: 'db', dataKey: 'data.key', marker: 'opening' } as const;
+const ROWS_PER_READ = 1_000;
+
+/** `value` undefined: deleted. `secret`: sealed by encryption instead of a checksum. */
+export interface DbOp {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array | undefined;
+  readonly secret: boolean;
+}
+export interface DbRow {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  readonly secret: boolean;
+}
+/** The database at one moment; to be closed by who took it. */
+export interface DbSnapshot {
+  getSync(key: Uint8Array): Uint8Array | undefined;
+  /** In key order, a thousand rows a read; the event loop turns between reads. */
+  iterate(range: KeyRange): AsyncGenerator<DbRow, void>;
+  close(): Promise<void>;
+}
+
+export interface DatabaseDeps {
+  readonly clock: Clock;
+  readonly disk: Disk;
+  readonly random: Random;
+  readonly log: Log;
+  readonly openEngine: OpenEngine;
+  /** The first failed write; nothing is written after it, the process must end. */
+  readonly onPoison: (error: SwarmError) => void;
+  readonly onReadOnly?: (readOnly: boolean) => void;
+}
+
+/**
+ * The one LevelDB of a manager. Writes go through it one after the other, every value carries its
+ * seal (seal.ts), and the first write that fails is the last that is tried: LevelDB acknowledges
+ * writes after an error which are gone when it is opened again.
+ */
+export class Database {
+  readonly #deps: DatabaseDeps;
+  readonly #engine: Engine;
+  readonly #sealer: Sealer;
+  readonly #marker: OpenMarker;
+  readonly #space: FreeSpaceGuard;
+  #tail: Promise<void> = Promise.resolve();
+  #poison: SwarmError | undefined;
+  #writingSinceMs: number | undefined;
+  #closed = false;
+
+  private constructor(
+    deps: DatabaseDeps,
+    engine: Engine,
+    sealer: Sealer,
+    marker: OpenMarker,
+    directory: string,
+  ) {
+    this.#deps = deps;
+    this.#engine = engine;
+    this.#sealer = sealer;
+    this.#marker = marker;
+    this.#space = new FreeSpaceGuard(directory, {
+      clock: deps.clock,
+      disk: deps.disk,
+      onReadOnly: (readOnly, freeBytes) => this.#changeReadOnly(readOnly, freeBytes),
+    });
+  }
+
+  /**
+   * Opens the database in `directory` (see DATABASE_FILES); it must have been made before, by
+   * `raft/bootstrap.ts`. Rejects with STATE_DIR (used by another daemon, cannot be read) or
+   * DAMAGED. The caller calls `passed` when its own checks of the content have passed.
+   */
+  static async open(directory: string, deps: DatabaseDeps): Promise<Database> {
+    const path = join(directory, DATABASE_FILES.database);
+    const keys = await readDataKeys(join(directory, DATABASE_FILES.dataKey), deps.disk);
+    await refuseDroppedBytes(path, deps.disk);
+    const marker = new OpenMarker(join(directory, DATABASE_FILES.marker), deps.disk);
+    const unfinished = await marker.raise();
+    if (unfinished > 0) deps.log.warn({ unfinished }, 'the last opening of the state did not end');
+    const engine = await deps.openEngine(path);
+    try {
+      await refuseDroppedBytes(path, deps.disk);
+    } catch (error) {
+      await engine.close();
+      throw error;
+    }
+    const sealer = new Sealer(keys, deps.random);
+    const database = new Database(deps, engine, sealer, marker, directory);
+    await database.#space.start();
+    return database;
+  }
+
+  /** The owner's checks of what is inside have passed too. */
+  async passed(): Promise<void> {
+    await this.#marker.clear();
+  }
+
+  /** Too little room on the disk: whoever proposes new content is refused. */
+  get readOnly(): boolean {
+    return this.#space.readOnly;
+  }
+  get poisoned(): SwarmError | undefined {
+    return this.#poison;
+  }
+  /** How long the write at hand has been outstanding, in milliseconds; 0 when there is none. */
+  outstandingMs(): number {
+    if (this.#writingSinceMs === undefined) return 0;
+    return this.#deps.clock.monotonicMs() - this.#writingSinceMs;
+  }
+
+  /**
+   * Writes all of it or nothing, after every write asked for before; durable with `sync`. Rejects
+   * after the first failure of any write, also that of others.
+   */
+  write(ops: readonly DbOp[], options: { readonly sync: boolean }): Promise<void> {
+    const done = this.#tail.then(() => this.#writeNow(ops, options.sync));
+    this.#tail = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Reads one value. Throws DAMAGED when its seal is broken. */
+  async get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    const value = await this.#engine.get(key);
+    return value === undefined ? undefined : this.#sealer.open(key, value).payload;
+  }
+
+  iterate(range: KeyRange): AsyncGenerator<DbRow, void> {
+    return this.#iterate(range, undefined);
+  }
+
+  /** Deletes a range in slices, each an own write. Keys, not values, are looked at. */
+  async clear(range: KeyRange, options: { readonly sync: boolean }): Promise<void> {
+    const iterator = this.#engine.iterate(range);
+    try {
+      for (;;) {
+        const pairs = await iterator.next(ROWS_PER_READ);
+        if (pairs.length === 0) return;
+        const ops = pairs.map(([key]) => ({ key, value: undefined, secret: false }));
+        await this.write(ops, options);
+      }
+    } finally {
+      await iterator.close();
+    }
+  }
+
+  snapshot(): DbSnapshot {
+    const snapshot = this.#engine.snapshot();
+    return {
+      getSync: (key) => {
+        const value = this.#engine.getSync(key, snapshot);
+        return value === undefined ? undefined : this.#sealer.open(key, value).payload;
+      },
+      iterate: (range) => this.#iterate(range, snapshot),
+      close: () => snapshot.close(),
+    };
+  }
+
+  /** Waits for the writes that were asked for. Safe to call twice. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#space.stop();
+    await this.#tail;
+    await this.#engine.close();
+  }
+
+  async #writeNow(ops: readonly DbOp[], sync: boolean): Promise<void> {
+    if (this.#poison) throw this.#poison;
+    const sealed = ops.map(({ key, value, secret }) => ({
+      key,
+      value: value === undefined ? undefined : this.#sealer.seal(key, value, secret),
+    }));
+    this.#writingSinceMs = this.#deps.clock.monotonicMs();
+    try {
+      await this.#engine.write(sealed, sync);
+    } catch (error) {
+      throw this.#poisonWith(error);
+    } finally {
+      this.#writingSinceMs = undefined;
+    }
+  }
+
+  #poisonWith(error: unknown): SwarmError {
+    if (this.#poison) return this.#poison;
+    const reason = messageOf((error as { cause?: unknown }).cause ?? error);
+    const text = `writing the cluster's state to disk failed: ${reason}`;
+    this.#poison = new SwarmError('STATE_DIR', text, {
+      cause: error,
+      advice: 'Repair or enlarge the disk, then start the daemon again: it checks its state.',
+    });
+    this.#deps.log.error({ reason }, 'a write to the state database failed: no more are made');
+    this.#deps.onPoison(this.#poison);
+    return this.#poison;
+  }
+
+  async *#iterate(
+    range: KeyRange,
+    snapshot: EngineSnapshot | undefined,
+  ): AsyncGenerator<DbRow, void> {
+    const iterator = this.#engine.iterate(range, snapshot);
+    try {
+      for (;;) {
+        const pairs = await iterator.next(ROWS_PER_READ);
+        if (pairs.length === 0) return;
+        for (const [key, value] of pairs) {
+          const { payload, secret } = this.#sealer.open(key, value);
+          yield { key, value: payload, secret };
+        }
+      }
+    } finally {
+      await iterator.close();
+    }
+  }
+
+  #changeReadOnly(readOnly: boolean, freeBytes: number): void {
+    const text = readOnly ? 'too little disk space: no changes are taken' : 'disk space is back';
+    this.#deps.log.warn({ freeBytes }, text);
+    this.#deps.onReadOnly?.(readOnly);
+  }
+}

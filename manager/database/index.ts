@@ -1,0 +1,10 @@
+/** The one LevelDB of a manager. Nothing else in the project opens one. */
+export { crc32 } from './crc.ts';
+export { createDataKeys } from './data-key.ts';
+export type { DatabaseDeps, DbOp, DbRow, DbSnapshot } from './database.ts';
+export { DATABASE_FILES, Database } from './database.ts';
+export type { Disk } from './disk.ts';
+export { systemDisk } from './disk.ts';
+export type { Engine, EngineOp, EngineSnapshot, KeyRange, OpenEngine } from './engine.ts';
+export { openLevel } from './engine.ts';
+export type { DataKeys } from './seal.ts';
