@@ -67,7 +67,7 @@ export function campaign(r: Raft, kind: CampaignKind): void {
   for (const to of jointVoters(r.tracker.membership)) {
     if (to === r.id) {
       // The own vote counts like any other: when it is durable.
-      r.send({ type: responseTo(type), to, term });
+      r.send(responseTo(type), to).term = term;
       continue;
     }
     r.tracer.info(
@@ -75,8 +75,11 @@ export function campaign(r: Raft, kind: CampaignKind): void {
         `${hex(r.id)} [logterm: ${logTerm}, index: ${index}] ` +
         `sent ${messageTypeName(type)} request to ${hex(to)} at term ${r.term}`,
     );
-    const context = kind === 'transfer' ? TRANSFER : NO_BYTES;
-    r.send({ type, to, term, index, logTerm, context });
+    const m = r.send(type, to);
+    m.term = term;
+    m.index = index;
+    m.logTerm = logTerm;
+    if (kind === 'transfer') m.context = TRANSFER;
   }
 }
 

@@ -31,6 +31,7 @@ export type {
   Entry,
   HardState,
   Message,
+  MessageDraft,
   MessageFields,
   NodeId,
   ProposeError,
@@ -42,6 +43,7 @@ export type {
   StepResult,
 } from './types.ts';
 export {
+  blankMessage,
   ConfChangeTransition,
   ConfChangeType,
   EMPTY_CONF_STATE,

@@ -6,7 +6,7 @@ import { assert } from '../../../shared/assert.ts';
 import { entriesSize } from './entry-size.ts';
 import type { Raft } from './raft.ts';
 import type { Entry, HardState, Message, Ready, Snapshot, SoftState } from './types.ts';
-import { LOCAL_APPEND, LOCAL_APPLY, MessageType, message } from './types.ts';
+import { blankMessage, LOCAL_APPEND, LOCAL_APPLY, MessageType } from './types.ts';
 
 export class Outbox {
   private readonly raft: Raft;
@@ -99,10 +99,12 @@ export class Outbox {
       messages.push(this.appendMessage(entries, hard, snapshot));
     }
     if (committed.length > 0) {
-      const { id } = r;
-      const responses = [this.applied(committed)];
-      const type = MessageType.StorageApply;
-      messages.push(message({ type, from: id, to: LOCAL_APPLY, entries: committed, responses }));
+      const m = blankMessage(MessageType.StorageApply);
+      m.from = r.id;
+      m.to = LOCAL_APPLY;
+      m.entries = committed;
+      m.responses = [this.applied(committed)];
+      messages.push(m);
     }
     return messages;
   }
@@ -115,15 +117,17 @@ export class Outbox {
     const r = this.raft;
     const responses = r.msgsAfterAppend;
     if (this.needsDurableAnswer(snapshot)) responses.push(this.durable(snapshot));
-    return message({
-      type: MessageType.StorageAppend,
-      from: r.id,
-      to: LOCAL_APPEND,
-      entries,
-      snapshot,
-      responses,
-      ...(hard ?? {}),
-    });
+    const m = blankMessage(MessageType.StorageAppend);
+    m.from = r.id;
+    m.to = LOCAL_APPEND;
+    m.entries = entries;
+    m.snapshot = snapshot;
+    m.responses = responses;
+    if (hard === null) return m;
+    m.term = hard.term;
+    m.vote = hard.vote;
+    m.commit = hard.commit;
+    return m;
   }
 
   private syncMessages(snapshot: Snapshot | null, committed: readonly Entry[]): Message[] {
@@ -146,22 +150,23 @@ export class Outbox {
   /** The answer to a write: the log is durable to its end, and so is the snapshot. */
   private durable(snapshot: Snapshot | null): Message {
     const r = this.raft;
-    const type = MessageType.StorageAppendResp;
-    const hasEntries = r.log.unstable.length > 0;
-    return message({
-      type,
-      from: LOCAL_APPEND,
-      to: r.id,
-      term: r.term,
-      index: hasEntries ? r.log.lastIndex() : 0,
-      logTerm: hasEntries ? r.log.lastTerm() : 0,
-      snapshot,
-    });
+    const m = blankMessage(MessageType.StorageAppendResp);
+    m.from = LOCAL_APPEND;
+    m.to = r.id;
+    m.term = r.term;
+    m.snapshot = snapshot;
+    if (r.log.unstable.length === 0) return m;
+    m.index = r.log.lastIndex();
+    m.logTerm = r.log.lastTerm();
+    return m;
   }
 
   private applied(entries: readonly Entry[]): Message {
-    const { id } = this.raft;
-    return message({ type: MessageType.StorageApplyResp, from: LOCAL_APPLY, to: id, entries });
+    const m = blankMessage(MessageType.StorageApplyResp);
+    m.from = LOCAL_APPLY;
+    m.to = this.raft.id;
+    m.entries = entries;
+    return m;
   }
 
   private softChanged(): boolean {

@@ -14,12 +14,12 @@ import type {
   Entry,
   HardState,
   Message,
-  MessageFields,
+  MessageDraft,
   NodeId,
   ReadState,
   SoftState,
 } from './types.ts';
-import { MessageType, message, NONE, StateType } from './types.ts';
+import { blankMessage, MessageType, NONE, StateType } from './types.ts';
 
 export class Raft {
   readonly id: NodeId;
@@ -88,16 +88,13 @@ export class Raft {
     return { lead: this.lead, state: this.state };
   }
 
-  /** Queues a message from this member, in its term unless another is given. */
-  send(fields: Omit<MessageFields, 'from'>): void {
-    const { type } = fields;
+  /** Queues a message of this term; the caller fills in the rest at once. */
+  send(type: MessageType, to: NodeId): MessageDraft {
+    const m = blankMessage(type);
+    m.from = this.id;
+    m.to = to;
     // Requests that are passed on to the leader belong to no term: the leader's counts.
-    const isRequest = type === MessageType.Prop || type === MessageType.ReadIndex;
-    const m = message({
-      ...fields,
-      from: this.id,
-      term: fields.term ?? (isRequest ? 0 : this.term),
-    });
+    if (type !== MessageType.Prop && type !== MessageType.ReadIndex) m.term = this.term;
     if (
       type === MessageType.AppResp ||
       type === MessageType.VoteResp ||
@@ -105,10 +102,11 @@ export class Raft {
     ) {
       // They tell of a vote, a term or entries: none may be seen before it is durable.
       this.msgsAfterAppend.push(m);
-      return;
+      return m;
     }
-    assert(m.to !== this.id, `member ${this.id} sends to itself`);
+    assert(to !== this.id, 'only promises are sent to itself');
     this.msgs.push(m);
+    return m;
   }
 
   /** Forgets everything that belongs to a role. */
@@ -204,7 +202,7 @@ export class Raft {
     }
     this.log.append(entries);
     // It counts itself only when its own write is durable, as it does any other (10.2.1).
-    this.send({ type: MessageType.AppResp, to: this.id, index });
+    this.send(MessageType.AppResp, this.id).index = index;
     return entries;
   }
 

@@ -50,6 +50,11 @@ export function takeReadAck(r: Raft, m: Message): void {
 }
 
 function answerRead(r: Raft, from: NodeId, context: Uint8Array, index: number): void {
-  if (from === NONE || from === r.id) r.readStates.push({ index, context });
-  else r.send({ type: MessageType.ReadIndexResp, to: from, index, context });
+  if (from === NONE || from === r.id) {
+    r.readStates.push({ index, context });
+    return;
+  }
+  const m = r.send(MessageType.ReadIndexResp, from);
+  m.index = index;
+  m.context = context;
 }

@@ -8,12 +8,12 @@ import { MessageType, NONE, StateType } from './types.ts';
 export function receiveAppend(r: Raft, m: Message): void {
   if (m.index < r.log.committed) {
     // Late: what is committed here is the same everywhere, so this much surely matches.
-    r.send({ type: MessageType.AppResp, to: m.from, index: r.log.committed });
+    r.send(MessageType.AppResp, m.from).index = r.log.committed;
     return;
   }
   const last = r.log.maybeAppend(m.index, m.logTerm, m.commit, m.entries);
   if (last >= 0) {
-    r.send({ type: MessageType.AppResp, to: m.from, index: last });
+    r.send(MessageType.AppResp, m.from).index = last;
     return;
   }
   r.tracer.debug(
@@ -24,19 +24,16 @@ export function receiveAppend(r: Raft, m: Message): void {
   // Entries here with a term above the leader's at that place cannot be in the leader's log, so
   // the hint skips them all at once.
   const hint = r.log.findConflictByTerm(Math.min(m.index, r.log.lastIndex()), m.logTerm);
-  r.send({
-    type: MessageType.AppResp,
-    to: m.from,
-    index: m.index,
-    reject: true,
-    rejectHint: hint.index,
-    logTerm: hint.term,
-  });
+  const answer = r.send(MessageType.AppResp, m.from);
+  answer.index = m.index;
+  answer.reject = true;
+  answer.rejectHint = hint.index;
+  answer.logTerm = hint.term;
 }
 
 export function receiveHeartbeat(r: Raft, m: Message): void {
   r.log.commitTo(m.commit);
-  r.send({ type: MessageType.HeartbeatResp, to: m.from, context: m.context });
+  r.send(MessageType.HeartbeatResp, m.from).context = m.context;
 }
 
 export function receiveSnapshot(r: Raft, m: Message): void {
@@ -49,7 +46,7 @@ export function receiveSnapshot(r: Raft, m: Message): void {
         `${hex(r.id)} [commit: ${r.log.committed}] ` +
         `restored snapshot [index: ${index}, term: ${term}]`,
     );
-    r.send({ type: MessageType.AppResp, to: m.from, index: r.log.lastIndex() });
+    r.send(MessageType.AppResp, m.from).index = r.log.lastIndex();
     return;
   }
   r.tracer.info(
@@ -57,7 +54,7 @@ export function receiveSnapshot(r: Raft, m: Message): void {
       `${hex(r.id)} [commit: ${r.log.committed}] ` +
       `ignored snapshot [index: ${index}, term: ${term}]`,
   );
-  r.send({ type: MessageType.AppResp, to: m.from, index: r.log.committed });
+  r.send(MessageType.AppResp, m.from).index = r.log.committed;
 }
 
 /** False if the snapshot brings nothing, or must not be taken. */

@@ -29,14 +29,11 @@ export function sendAppend(r: Raft, p: Progress, evenIfEmpty: boolean): boolean 
   if (entries === 'pending') return false;
   if (typeof entries === 'string') return evenIfEmpty ? sendSnapshot(r, p) : false;
   if (entries.length === 0 && !evenIfEmpty) return false;
-  r.send({
-    type: MessageType.App,
-    to: p.id,
-    index: prevIndex,
-    logTerm: prevTerm,
-    entries,
-    commit: r.log.committed,
-  });
+  const m = r.send(MessageType.App, p.id);
+  m.index = prevIndex;
+  m.logTerm = prevTerm;
+  m.entries = entries;
+  m.commit = r.log.committed;
   p.sentEntries(entries.length, payloadsSize(entries));
   p.sentCommit = r.log.committed;
   return true;
@@ -65,7 +62,7 @@ function sendSnapshot(r: Raft, p: Progress): boolean {
     () =>
       `${hex(r.id)} paused sending replication messages to ${hex(p.id)} [${describeProgress(p)}]`,
   );
-  r.send({ type: MessageType.Snap, to: p.id, snapshot });
+  r.send(MessageType.Snap, p.id).snapshot = snapshot;
   return true;
 }
 
@@ -77,7 +74,9 @@ export function broadcastHeartbeat(r: Raft): void {
     if (p.id === r.id) continue;
     // Never a commit index beyond what is known to match: the follower could not check it.
     const commit = Math.min(p.match, r.log.committed);
-    r.send({ type: MessageType.Heartbeat, to: p.id, commit, context });
+    const m = r.send(MessageType.Heartbeat, p.id);
+    m.commit = commit;
+    m.context = context;
     p.sentCommit = commit;
   }
 }
@@ -89,5 +88,5 @@ export function maybeCommit(r: Raft): boolean {
 
 /** The transferee has the whole log: it may campaign now, without waiting (section 3.10). */
 export function sendTimeoutNow(r: Raft, to: NodeId): void {
-  r.send({ type: MessageType.TimeoutNow, to });
+  r.send(MessageType.TimeoutNow, to);
 }

@@ -64,7 +64,7 @@ function forwardProposal(r: Raft, m: Message): StepResult {
     );
     return 'dropped';
   }
-  r.send({ type: m.type, to: r.lead, entries: m.entries });
+  r.send(m.type, r.lead).entries = m.entries;
   return 'ok';
 }
 
@@ -77,7 +77,7 @@ function forward(r: Raft, m: Message, what: string): StepResult {
     // The sender of such a message is whom it is about.
     r.msgs.push({ ...m, to: r.lead });
   } else {
-    r.send({ type: m.type, to: r.lead, context: m.context });
+    r.send(m.type, r.lead).context = m.context;
   }
   return 'ok';
 }

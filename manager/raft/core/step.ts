@@ -9,7 +9,7 @@ import { stepCandidate } from './step-candidate.ts';
 import { stepFollower } from './step-follower.ts';
 import { releaseApplied, stepLeader } from './step-leader.ts';
 import type { Message, Snapshot, StepResult } from './types.ts';
-import { MessageType, message, NONE, StateType } from './types.ts';
+import { blankMessage, MessageType, NONE, StateType } from './types.ts';
 
 /** Takes a message that is known to be well formed. */
 export function step(r: Raft, m: Message): StepResult {
@@ -102,11 +102,11 @@ function takeOld(r: Raft, m: Message): void {
   if ((checkQuorum || preVote) && fromLeader) {
     // This member's term got ahead while it was cut off. The answer carries that term, deposes the
     // leader, and so lets this member back in; without it each would ignore the other for ever.
-    r.send({ type: MessageType.AppResp, to: m.from });
+    r.send(MessageType.AppResp, m.from);
   } else if (m.type === MessageType.PreVote) {
     // With the higher term in it, so that the asker stops asking in vain.
     r.tracer.info(() => voteLine(r, m, 'rejected'));
-    r.send({ type: MessageType.PreVoteResp, to: m.from, reject: true });
+    r.send(MessageType.PreVoteResp, m.from).reject = true;
   } else if (m.type === MessageType.StorageAppendResp) {
     takeOldWrite(r, m);
   } else {
@@ -143,7 +143,7 @@ function answerVote(r: Raft, m: Message): void {
   // A learner votes as well: the asker may know of a promotion that has not come here (#10998).
   if (canVote && r.log.isUpToDate(m.index, m.logTerm)) {
     r.tracer.info(() => voteLine(r, m, 'cast'));
-    r.send({ type, to: m.from, term: m.term });
+    r.send(type, m.from).term = m.term;
     if (m.type === MessageType.Vote) {
       r.electionElapsed = 0;
       r.vote = m.from;
@@ -151,7 +151,7 @@ function answerVote(r: Raft, m: Message): void {
     return;
   }
   r.tracer.info(() => voteLine(r, m, 'rejected'));
-  r.send({ type, to: m.from, reject: true });
+  r.send(type, m.from).reject = true;
 }
 
 function appliedTo(r: Raft, index: number, sizeBytes: number): void {
@@ -171,13 +171,13 @@ export function tick(r: Raft): void {
   if (r.state !== StateType.Leader) {
     if (r.electionElapsed < r.randomizedElectionTimeout || !r.promotable()) return;
     r.electionElapsed = 0;
-    step(r, message({ type: MessageType.Hup }));
+    step(r, blankMessage(MessageType.Hup));
     return;
   }
   r.heartbeatElapsed++;
   if (r.electionElapsed >= r.config.electionTicks) {
     r.electionElapsed = 0;
-    if (r.config.checkQuorum) step(r, message({ type: MessageType.CheckQuorum }));
+    if (r.config.checkQuorum) step(r, blankMessage(MessageType.CheckQuorum));
     // Another could not take over within an election timeout: this leader goes on (section 3.10).
     r.leadTransferee = NONE;
     // A transfer may have kept it from leaving a joint state when that was due.
@@ -187,5 +187,5 @@ export function tick(r: Raft): void {
   if ((r.state as StateType) !== StateType.Leader) return;
   if (r.heartbeatElapsed < r.config.heartbeatTicks) return;
   r.heartbeatElapsed = 0;
-  step(r, message({ type: MessageType.Beat }));
+  step(r, blankMessage(MessageType.Beat));
 }
