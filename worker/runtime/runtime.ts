@@ -51,9 +51,19 @@ export interface TaskController {
   terminate(): Promise<void>;
   /** Deletes what is left but its logs. Refused while it runs. */
   remove(): Promise<void>;
-  status(): Promise<{ readonly pid: number; readonly ports: readonly PortBinding[] }>;
+  /** `message` is a remark for people, empty most of the time. */
+  status(): Promise<RuntimeStatus>;
   /** Runs a health command in the task's surroundings. */
-  probeCommand(command: readonly string[], timeoutMs: number): Promise<{ readonly code: number; readonly output: string }>;
+  probeCommand(
+    command: readonly string[],
+    timeoutMs: number,
+  ): Promise<{ readonly code: number; readonly output: string }>;
+}
+
+export interface RuntimeStatus {
+  readonly pid: number;
+  readonly ports: readonly PortBinding[];
+  readonly message: string;
 }
 
 /** `temporary`: the agent tries again with back-off. Else the task is REJECTED (before STARTING) or FAILED. */

@@ -1,0 +1,54 @@
+import type { AssignedTask, PortBinding } from '../../../proto/index.ts';
+
+export const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+export interface Surroundings {
+  readonly nodeId: string;
+  /** Go before the system's own in PATH. */
+  readonly pathDirs: readonly string[];
+  readonly home: string;
+  readonly user: string;
+  readonly tmpdir: string;
+  readonly ports: readonly PortBinding[];
+  /** Address that the task should listen on. */
+  readonly host: string;
+}
+
+/** As Docker names a task: SERVICE.SLOT.ID, and SERVICE.NODE.ID where there is no slot. */
+export function taskName(task: AssignedTask, nodeId: string): string {
+  return `${task.serviceName}.${task.slot > 0 ? task.slot : nodeId}.${task.id}`;
+}
+
+/** Nothing of the daemon's own environment is in it. The spec's entries win. */
+export function taskEnvironment(
+  task: AssignedTask,
+  around: Surroundings,
+): { readonly [key: string]: string } {
+  const env: { [key: string]: string } = {
+    PATH: [...around.pathDirs, SYSTEM_PATH].join(':'),
+    HOME: around.home,
+    USER: around.user,
+    LANG: 'C.UTF-8',
+    TMPDIR: around.tmpdir,
+    HOST: around.host,
+  };
+  const [first] = around.ports;
+  if (first) env['PORT'] = String(first.port);
+  for (const port of around.ports) env[`PORT_${port.target}`] = String(port.port);
+  for (const entry of task.spec?.process?.env ?? []) {
+    const at = entry.indexOf('=');
+    if (at > 0) env[entry.slice(0, at)] = entry.slice(at + 1);
+  }
+  return { ...env, ...identity(task, around.nodeId) };
+}
+
+function identity(task: AssignedTask, nodeId: string): { readonly [key: string]: string } {
+  return {
+    SWARM_TASK_ID: task.id,
+    SWARM_TASK_NAME: taskName(task, nodeId),
+    SWARM_SERVICE_NAME: task.serviceName,
+    SWARM_TASK_SLOT: String(task.slot),
+    SWARM_NODE_ID: nodeId,
+    SWARM_SERVICE_VERSION: String(task.revision),
+  };
+}

@@ -1,0 +1,149 @@
+import { join } from 'node:path';
+import type { AssignedTask } from '../../../proto/index.ts';
+import type { Clock } from '../../../shared/clock.ts';
+import type { Random } from '../../../shared/random.ts';
+import type { Io } from '../io.ts';
+import type { AdoptedTask, Runtime, RuntimeFeatures } from '../runtime.ts';
+import { Cgroups, type LimitSupport } from './cgroups.ts';
+import { bootId } from './identity.ts';
+import { findPidNamespace, findTools } from './isolation.ts';
+import { type BindProbe, Ports } from './ports.ts';
+import { ProcessController, type ProcessShared } from './process-controller.ts';
+import { RunDirectory } from './run-directory.ts';
+import { installSupervisor } from './supervisor.ts';
+import { Sweeper } from './sweep.ts';
+
+export interface ProcessRuntimeDeps {
+  readonly io: Io;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly stateDir: string;
+  readonly nodeId: string;
+  /** Address without a port, at which this node's task ports answer. */
+  readonly publishHost: string;
+  /** Go before the system's own directories in every task's PATH. */
+  readonly pathDirs: readonly string[];
+  /** Shared by all daemons of this user on the machine, e.g. /tmp/swarm-ports-UID. */
+  readonly portsDirectory: string;
+  /** TMPDIR of tasks. */
+  readonly tmpdir: string;
+  readonly uid: number;
+  readonly gid: number;
+  /** A root daemon starts processes only when its operator said so. */
+  readonly allowProcess: boolean;
+  /** Where a task's output goes: files `out` and `err` in this directory. */
+  readonly logDirectory: (taskId: string) => string;
+  /** `never`: as on a machine whose kernel refuses it. */
+  readonly pidNamespaces?: 'try' | 'never';
+  readonly bindProbe?: BindProbe;
+}
+
+/** Commands of the host, each under a supervisor that outlives this daemon. */
+export class ProcessRuntime implements Runtime {
+  readonly name = 'process';
+  readonly #deps: ProcessRuntimeDeps;
+  readonly #run: RunDirectory;
+  #shared: ProcessShared | undefined;
+  #limits: LimitSupport = 'none';
+
+  constructor(deps: ProcessRuntimeDeps) {
+    this.#deps = deps;
+    const { io, clock } = deps;
+    this.#run = new RunDirectory({ io, clock, directory: join(deps.stateDir, 'run') });
+  }
+  async probe(): Promise<RuntimeFeatures> {
+    const { pidNamespace, plan } = this.#opened();
+    return {
+      runtime: 'process',
+      features: {
+        limits: this.#limits,
+        pidns: pidNamespace ? 'yes' : 'no',
+        users: this.#deps.uid === 0 && plan.tools.setpriv ? 'any' : 'own',
+      },
+    };
+  }
+  async open(): Promise<void> {
+    if (this.#shared) return;
+    const { io, clock, uid, gid, stateDir } = this.#deps;
+    const boot = bootId(io);
+    const tools = findTools(io);
+    const cgroups = new Cgroups(io, uid, stateDir);
+    this.#limits = cgroups.open();
+    this.#run.open();
+    const ports = new Ports({
+      io,
+      clock,
+      random: this.#deps.random.stream('ports'),
+      directory: this.#deps.portsDirectory,
+      runDirectory: this.#run.path,
+      boot,
+      uid,
+      ...(this.#deps.bindProbe ? { probe: this.#deps.bindProbe } : {}),
+    });
+    ports.open();
+    const never = this.#deps.pidNamespaces === 'never';
+    this.#shared = {
+      io,
+      clock,
+      boot,
+      run: this.#run,
+      ports,
+      cgroups,
+      sweeper: new Sweeper(io),
+      script: installSupervisor(io, this.#run.path),
+      pidNamespace: never ? undefined : await findPidNamespace(io, tools, uid),
+      publishHost: this.#deps.publishHost,
+      logDirectory: this.#deps.logDirectory,
+      plan: {
+        io,
+        self: { uid, gid },
+        tools,
+        nodeId: this.#deps.nodeId,
+        pathDirs: this.#deps.pathDirs,
+        tmpdir: this.#deps.tmpdir,
+        workDirectory: join(stateDir, 'work'),
+        allowed: uid !== 0 || this.#deps.allowProcess,
+      },
+    };
+  }
+  async close(): Promise<void> {
+    this.#run.close();
+    this.#shared?.cgroups.close();
+    this.#shared = undefined;
+  }
+  async list(): Promise<readonly AdoptedTask[]> {
+    const shared = this.#opened();
+    this.#run.scan();
+    return this.#run
+      .ids()
+      .filter((id) => this.#run.entry(id).claimed)
+      .map((id) => {
+        const exit = controllerById(shared, id).exitNow();
+        return { taskId: id, running: exit === undefined, exit };
+      });
+  }
+  controller(task: AssignedTask): ProcessController {
+    return new ProcessController(this.#opened(), task);
+  }
+  #opened(): ProcessShared {
+    if (!this.#shared) throw new Error('the process runtime is not open');
+    return this.#shared;
+  }
+}
+
+/** Enough to look at a task whose specification is not known. */
+function controllerById(shared: ProcessShared, id: string): ProcessController {
+  return new ProcessController(shared, { ...NO_TASK, id });
+}
+
+const NO_TASK: AssignedTask = {
+  id: '',
+  serviceId: '',
+  serviceName: '',
+  slot: 0,
+  revision: 0,
+  desiredState: 0,
+  spec: null,
+  ports: [],
+  index: 0,
+};
