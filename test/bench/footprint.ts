@@ -1,0 +1,98 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as wait } from 'node:timers/promises';
+import { DevCluster, type DevNode } from '../support/dev-cluster.ts';
+import { mustSwarm, swarm } from '../support/swarm.ts';
+import { line, since, spread } from './report.ts';
+
+const TICKS_PER_SECOND = 100;
+const WINDOW_MS = 20_000;
+
+/** Memory and CPU of idle daemons, per 100 tasks, and the start of the command line. */
+export async function footprint(): Promise<void> {
+  const cluster = await DevCluster.up(3, 2);
+  try {
+    await cliStart(cluster);
+    const user = process.getuid?.() === 0 ? ['--user', 'root'] : [];
+    await cluster.must('m1', [
+      'service',
+      'create',
+      '--name',
+      'web',
+      '-p',
+      '18080:80',
+      ...user,
+      '--process',
+      'hello',
+    ]);
+    await daemons(cluster, 'idle');
+    await cluster.must('m1', [
+      'service',
+      'create',
+      '--name',
+      'many',
+      '--replicas',
+      '100',
+      ...user,
+      '--process',
+      'sleep',
+      '100000',
+    ]);
+    await daemons(cluster, 'with 100 tasks');
+  } finally {
+    await cluster.down();
+  }
+}
+
+async function cliStart(cluster: DevCluster): Promise<void> {
+  const { socket } = await cluster.node('m1');
+  const measure = async (args: readonly string[]): Promise<number[]> => {
+    const times: number[] = [];
+    for (let i = 0; i < 10; i++) {
+      const startMs = performance.now();
+      await mustSwarm(args, { env: { SWARM_SOCKET: socket } });
+      times.push(since(startMs));
+    }
+    return times;
+  };
+  spread('swarm --help', await measure(['--help']), 'ms');
+  spread('swarm node ls', await measure(['node', 'ls']), 'ms');
+  await swarm(['version']);
+}
+
+async function daemons(cluster: DevCluster, when: string): Promise<void> {
+  const nodes = await cluster.nodes();
+  const before = nodes.map((node) => cpuTicks(node.pid));
+  await wait(WINDOW_MS);
+  for (const [at, node] of nodes.entries()) {
+    const share = (cpuTicks(node.pid) - before[at]!) / TICKS_PER_SECOND / (WINDOW_MS / 1000);
+    line(`${node.name} swarmd ${when}: RSS`, rssMb(node.pid), 'MB');
+    line(`${node.name} swarmd ${when}: CPU`, share * 100, '% of a core');
+    const netd = netdOf(node);
+    if (netd !== undefined) line(`${node.name} netd ${when}: RSS`, rssMb(netd), 'MB');
+  }
+}
+
+function cpuTicks(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+function rssMb(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024;
+}
+
+/** The netd that works in the node's state directory. */
+function netdOf(node: DevNode): number | undefined {
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const command = readFileSync(`/proc/${name}/cmdline`, 'utf8');
+      if (command.includes('netd') && command.includes(node.dir)) return Number(name);
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,21 @@
+import { converge } from './converge.ts';
+import { failover } from './failover.ts';
+import { footprint } from './footprint.ts';
+import { machineLoad } from './report.ts';
+
+/** `npm run bench -- NAME`: prints `name value unit` lines. Never an assertion on time. */
+const BENCHES: { readonly [name: string]: (args: readonly string[]) => Promise<void> } = {
+  converge,
+  failover,
+  footprint,
+};
+
+const [name = '', ...args] = process.argv.slice(2);
+const bench = BENCHES[name];
+if (bench === undefined) {
+  process.stderr.write(`npm run bench -- NAME, one of: ${Object.keys(BENCHES).join(', ')}\n`);
+  process.exit(2);
+}
+machineLoad('before');
+await bench(args);
+machineLoad('after');
