@@ -144,7 +144,8 @@ function unreachable(failure: CallFailure, details: string): SwarmError {
 }
 
 function whyUnreachable(failure: CallFailure, details: string): Unreachable {
-  if (failure.tlsFailure !== undefined) return tls(failure.tlsFailure);
+  const { tlsFailure } = failure;
+  if (tlsFailure !== undefined && details.includes(tlsFailure)) return tls(tlsFailure);
   if (details.includes('ENOENT')) return { reason: 'no-socket', text: 'there is no such socket' };
   if (details.includes('ECONNREFUSED')) {
     return { reason: 'refused', text: 'nothing listens there' };
