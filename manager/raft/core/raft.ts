@@ -46,6 +46,9 @@ export class Raft {
   /** Read requests that wait for the first commit of this term. */
   earlyReads: Message[] = [];
 
+  /** A snapshot that waits for entries being applied; see `receiveSnapshot`. */
+  heldSnapshot: Message | null = null;
+
   /** Who is to become leader; proposals are refused meanwhile (dissertation section 3.10). */
   leadTransferee: NodeId = NONE;
   /** No configuration change is in the log above it. Invariant: only one unapplied at a time. */
@@ -70,12 +73,8 @@ export class Raft {
 
   /** Takes up what was durable at the last stop. */
   loadState(hard: HardState): void {
-    const { committed } = this.log;
-    assert(
-      hard.commit >= committed && hard.commit <= this.log.lastIndex(),
-      `durable commit ${hard.commit} is outside of ${committed} to ${this.log.lastIndex()}`,
-    );
-    this.log.committed = hard.commit;
+    // The commit index is written without sync and may lag behind what is applied and compacted.
+    this.log.commitTo(hard.commit);
     this.term = hard.term;
     this.vote = hard.vote;
   }

@@ -39,6 +39,12 @@ export function receiveHeartbeat(r: Raft, m: Message): void {
 export function receiveSnapshot(r: Raft, m: Message): void {
   const snapshot = m.snapshot;
   if (snapshot === null) return;
+  // Entries are being applied whose configuration changes belong to the membership before this
+  // snapshot's: they would be applied to the wrong one. So nothing is installed beside an apply.
+  if (r.log.applying > r.log.applied) {
+    r.heldSnapshot = m;
+    return;
+  }
   const { index, term } = snapshot;
   if (restore(r, snapshot)) {
     r.tracer.info(

@@ -158,6 +158,11 @@ function appliedTo(r: Raft, index: number, sizeBytes: number): void {
   // A snapshot may have brought the state further than these entries do.
   r.log.appliedTo(Math.max(index, r.log.applied), sizeBytes);
   maybeLeaveJoint(r);
+  const held = r.heldSnapshot;
+  if (held === null || r.log.applying > r.log.applied) return;
+  r.heldSnapshot = null;
+  // Through the front door: the term may have moved on since.
+  step(r, held);
 }
 
 function snapshotDurable(r: Raft, snapshot: Snapshot): void {

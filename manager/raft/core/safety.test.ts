@@ -1,0 +1,217 @@
+/**
+ * Random schedules over a small cluster: messages are lost, doubled and reordered, members crash
+ * and lose what was not written, memberships change, logs are cut. After every step the promises
+ * of the dissertation's figure 3.2 are checked. `RAFT_SEED=n` repeats one schedule.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Options } from './cluster.fixture.ts';
+import { Member, seeded, voters } from './cluster.fixture.ts';
+import type { ConfChangeSingle, Entry, Message } from './types.ts';
+import { type ConfChangeTransition, ConfChangeType, EMPTY_CONF_STATE, NO_BYTES } from './types.ts';
+
+interface PendingRead {
+  readonly key: string;
+  /** Highest index committed anywhere when the read was asked for. */
+  readonly committed: number;
+}
+
+class World {
+  readonly random: (n: number) => number;
+  readonly members: Member[] = [];
+  readonly wire: Message[] = [];
+  readonly cut = new Set<number>();
+  readonly counts = { leaders: 0, committed: 0, crashes: 0, reads: 0, snapshots: 0, changes: 0 };
+  private readonly leaders = new Map<number, number>();
+  private readonly votes = new Map<string, number>();
+  private readonly committed = new Map<number, Entry>();
+  private readonly reads = new Map<string, PendingRead>();
+  private highest = 1;
+  private serial = 0;
+
+  constructor(seed: number) {
+    this.random = seeded(seed);
+    const options: Options = {
+      random: this.random,
+      electionTicks: 10,
+      heartbeatTicks: 2,
+      preVote: this.random(4) > 0,
+      checkQuorum: this.random(4) > 0,
+      maxSizePerMsg: [0, 64, 1 << 20][this.random(3)]!,
+      maxCommittedSizePerReady: [1, 200, 1 << 20][this.random(3)]!,
+      maxInflightMsgs: 1 + this.random(4),
+      stepDownOnRemoval: this.random(2) > 0,
+    };
+    const start = voters(1, 2, 3);
+    for (let id = 1; id <= 3; id++) this.members.push(new Member(id, start, options));
+    for (let id = 4; id <= 5; id++) this.members.push(new Member(id, EMPTY_CONF_STATE, options));
+  }
+
+  run(steps: number): void {
+    for (let i = 0; i < steps; i++) {
+      this.act();
+      for (const m of this.members) this.observe(m);
+    }
+    this.checkLogs();
+  }
+
+  private pick(): Member {
+    return this.members[this.random(this.members.length)]!;
+  }
+
+  private act(): void {
+    const m = this.pick();
+    const dice = this.random(1000);
+    if (dice < 200) m.raw.tick();
+    else if (dice < 450) this.collect(m);
+    else if (dice < 600) m.writeOne();
+    else if (dice < 700) m.applyOne();
+    else if (dice < 920) this.deliver();
+    else if (dice < 960) this.propose(m);
+    else if (dice < 970) this.read(m);
+    else if (dice < 975) this.changeMembership(m);
+    else if (dice < 980) m.raw.transferLeader(1 + this.random(this.members.length));
+    else if (dice < 985) m.compact(m.storage.applied - this.random(4));
+    else if (dice < 988) m.raw.reportUnreachable(1 + this.random(this.members.length));
+    else if (dice < 991) this.reportSnapshots(m);
+    else if (dice < 994) this.crash(m);
+    else if (dice < 997) this.toggle(m.id);
+    else m.raw.forgetLeader();
+  }
+
+  private collect(m: Member): void {
+    m.takeReady();
+    this.wire.push(...m.outbox);
+    m.outbox = [];
+    for (const r of m.reads.splice(0))
+      this.checkRead(m, String.fromCharCode(...r.context), r.index);
+  }
+
+  private deliver(): void {
+    if (this.wire.length === 0) return;
+    // Mostly in order, else progress is rare.
+    const at = this.random(4) === 0 ? this.random(this.wire.length) : 0;
+    const fate = this.random(100);
+    const m = this.wire[at]!;
+    if (fate >= 5) this.wire.splice(at, 1);
+    if (fate >= 95 || this.cut.has(m.from) || this.cut.has(m.to)) return;
+    if (m.snapshot !== null) this.counts.snapshots++;
+    this.members[m.to - 1]?.raw.step(m);
+  }
+
+  private propose(m: Member): void {
+    const data = Uint8Array.from(`p${++this.serial}`, (c) => c.charCodeAt(0));
+    m.raw.propose(data, m.raw.term);
+  }
+
+  private read(m: Member): void {
+    const key = `r${++this.serial}`;
+    this.reads.set(key, { key, committed: this.highest });
+    m.raw.readIndex(Uint8Array.from(key, (c) => c.charCodeAt(0)));
+  }
+
+  private checkRead(m: Member, key: string, index: number): void {
+    const read = this.reads.get(key);
+    assert(read !== undefined, `${m.id} answers a read that nobody asked`);
+    assert(index >= read.committed, `read ${key} got ${index}, below ${read.committed}`);
+    this.counts.reads++;
+  }
+
+  private changeMembership(m: Member): void {
+    const types = [ConfChangeType.AddNode, ConfChangeType.AddLearner, ConfChangeType.RemoveNode];
+    const changes: ConfChangeSingle[] = [];
+    for (let i = this.random(4); i > 0; i--) {
+      changes.push({ type: types[this.random(3)]!, nodeId: 1 + this.random(this.members.length) });
+    }
+    const transition = this.random(3) as ConfChangeTransition;
+    const change = { transition, changes, context: NO_BYTES };
+    if (m.raw.proposeConfChange(change, m.raw.term).ok) this.counts.changes++;
+  }
+
+  private reportSnapshots(m: Member): void {
+    for (const p of m.raw.status().progress) m.raw.reportSnapshot(p.id, this.random(2) > 0);
+  }
+
+  private crash(m: Member): void {
+    m.crash();
+    this.counts.crashes++;
+  }
+
+  private toggle(id: number): void {
+    if (!this.cut.delete(id) && this.cut.size < 2) this.cut.add(id);
+  }
+
+  private observe(m: Member): void {
+    const { raw, storage, id } = m;
+    if (raw.isLeader && this.leaders.get(raw.term) !== id) {
+      assert(!this.leaders.has(raw.term), `two leaders in term ${raw.term}`);
+      this.leaders.set(raw.term, id);
+      this.counts.leaders++;
+    }
+    const { term, vote } = storage.initialState().hardState;
+    if (vote !== 0) {
+      const key = `${term}/${id}`;
+      assert.equal(this.votes.get(key) ?? vote, vote, `${id} voted twice in term ${term}`);
+      this.votes.set(key, vote);
+    }
+    assert(storage.applied >= raw.applied, `${id} says that more is applied than is`);
+    for (let i = storage.applied; i > 1; i--) {
+      const e = m.state.get(i);
+      if (e === undefined || this.committed.get(i) === e) break;
+      this.checkCommitted(id, e);
+    }
+    this.highest = Math.max(this.highest, raw.committed);
+  }
+
+  private checkCommitted(id: number, e: Entry): void {
+    const known = this.committed.get(e.index);
+    if (known === undefined) {
+      this.committed.set(e.index, e);
+      this.counts.committed++;
+      return;
+    }
+    assert.equal(known.term, e.term, `${id} applied another entry at ${e.index}`);
+    assert.deepEqual(known.data, e.data, `${id} applied other data at ${e.index}`);
+  }
+
+  /** Log matching: the same index and term, the same entry and the same before it. */
+  private checkLogs(): void {
+    for (const a of this.members) {
+      for (const b of this.members) {
+        if (a.id < b.id) checkMatch(a, b);
+      }
+    }
+  }
+}
+
+function checkMatch(a: Member, b: Member): void {
+  const theirs = new Map(b.log().map((e) => [e.index, e]));
+  let isSame = false;
+  for (const e of [...a.log()].reverse()) {
+    const other = theirs.get(e.index);
+    if (other === undefined) continue;
+    if (e.term === other.term) {
+      assert.deepEqual(e.data, other.data, `${a.id} and ${b.id} differ at ${e.index}`);
+      isSame = true;
+    }
+    assert(!isSame || e.term === other.term, `${a.id} and ${b.id} part below ${e.index}`);
+  }
+}
+
+test('no schedule breaks a promise of raft', () => {
+  const one = process.env['RAFT_SEED'];
+  const seeds = one === undefined ? Array.from({ length: 300 }, (_, i) => i) : [Number(one)];
+  const total: Record<string, number> = {};
+  for (const seed of seeds) {
+    const world = new World(seed);
+    try {
+      world.run(6000);
+    } catch (cause) {
+      throw new Error(`RAFT_SEED=${seed} repeats this: ${String(cause)}`, { cause });
+    }
+    for (const [k, v] of Object.entries(world.counts)) total[k] = (total[k] ?? 0) + v;
+  }
+  if (one !== undefined) return;
+  // A schedule in which nothing happens proves nothing.
+  for (const [what, count] of Object.entries(total)) assert(count > 100, `only ${count} ${what}`);
+});
