@@ -59,14 +59,15 @@ export class LiveIdentity implements ChannelSecurity, experimental.CertificatePr
 
   addCaCertificateListener(fn: CaListener): void {
     this.#caListeners.add(fn);
-    fn(this.#ca());
+    // Not from inside the call: a server adds its own watcher only after this one.
+    queueMicrotask(() => fn(this.#ca()));
   }
   removeCaCertificateListener(fn: CaListener): void {
     this.#caListeners.delete(fn);
   }
   addIdentityCertificateListener(fn: IdentityListener): void {
     this.#identityListeners.add(fn);
-    fn(this.#identity());
+    queueMicrotask(() => fn(this.#identity()));
   }
   removeIdentityCertificateListener(fn: IdentityListener): void {
     this.#identityListeners.delete(fn);
