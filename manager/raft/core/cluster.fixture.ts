@@ -7,12 +7,23 @@ import { decodeConfChange } from './confchange-codec.ts';
 import type { RaftConfigInput } from './config.ts';
 import { RawNode } from './raw-node.ts';
 import { MemoryStorage } from './storage.ts';
-import type { ConfState, Entry, HardState, Message, NodeId, ReadState, Snapshot } from './types.ts';
+import type {
+  ConfState,
+  Entry,
+  HardState,
+  Message,
+  MessageFields,
+  NodeId,
+  ReadState,
+  Snapshot,
+} from './types.ts';
 import {
   EMPTY_CONF_STATE,
   EntryType,
   LOCAL_APPEND,
   LOCAL_APPLY,
+  MessageType,
+  message,
   NO_BYTES,
   NO_LIMIT,
 } from './types.ts';
@@ -60,7 +71,12 @@ export class Member {
   readonly state = new Map<number, Entry>();
   private readonly options: Options;
 
-  constructor(id: NodeId, start: ConfState, options: Options) {
+  constructor(
+    id: NodeId,
+    start: ConfState,
+    options: Options,
+    prepare: (storage: FixtureStorage) => void = () => {},
+  ) {
     this.id = id;
     this.options = options;
     if (start.voters.length > 0) {
@@ -68,7 +84,24 @@ export class Member {
       this.storage.confState = start;
       this.storage.applied = 1;
     }
+    prepare(this.storage);
     this.raw = this.boot();
+  }
+
+  /** Works off everything there is, and gives what goes to others. */
+  drain(): Message[] {
+    while (this.raw.hasReady() || this.appends.length + this.applies.length > 0) {
+      this.takeReady();
+      while (this.appends.length > 0) this.writeOne();
+      while (this.applies.length > 0) this.applyOne();
+    }
+    return this.outbox.splice(0);
+  }
+
+  /** Takes a message to it (at its term unless the message has one) and drains. */
+  receive(fields: MessageFields): Message[] {
+    this.raw.step(message({ to: this.id, term: this.raw.term, ...fields }));
+    return this.drain();
   }
 
   private boot(): RawNode {
@@ -153,6 +186,52 @@ export class Member {
       else this.outbox.push(response);
     }
   }
+}
+
+export interface MemberState {
+  readonly id?: NodeId;
+  readonly voters?: readonly NodeId[];
+  readonly learners?: readonly NodeId[];
+  /** The terms of its entries, from index 1. */
+  readonly log?: readonly number[];
+  readonly term?: number;
+  readonly vote?: NodeId;
+  readonly commit?: number;
+  readonly options?: Options;
+}
+
+/** One member of three (by default), with a log and a hard state, without pre-vote. */
+export function aMember(state: MemberState = {}): Member {
+  const { id = 1, log = [], voters: ids = [1, 2, 3], learners = [] } = state;
+  const options = { preVote: false, checkQuorum: false, ...state.options };
+  return new Member(id, EMPTY_CONF_STATE, options, (storage) => {
+    storage.confState = { ...voters(...ids), learners };
+    storage.append(entriesOf(log));
+    const term = state.term ?? Math.max(0, ...log);
+    storage.setHardState({ term, vote: state.vote ?? 0, commit: state.commit ?? 0 });
+  });
+}
+
+/** Entries with these terms, from an index on. */
+export function entriesOf(terms: readonly number[], from = 1): Entry[] {
+  return terms.map((term, i) => ({
+    term,
+    index: from + i,
+    type: EntryType.Normal,
+    data: Uint8Array.of(term, from + i),
+  }));
+}
+
+/** Elected by its peers' votes alone; what it sent meanwhile is gone. */
+export function aLeader(state: MemberState = {}): Member {
+  const m = aMember(state);
+  m.raw.campaign();
+  m.drain();
+  for (const from of state.voters ?? [1, 2, 3]) {
+    if (from !== m.id && !m.raw.isLeader) m.receive({ type: MessageType.VoteResp, from });
+  }
+  assert(m.raw.isLeader, 'the votes of all do not elect');
+  return m;
 }
 
 export function voters(...ids: NodeId[]): ConfState {

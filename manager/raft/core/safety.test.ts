@@ -29,8 +29,42 @@ class World {
   private highest = 1;
   private serial = 0;
 
+  /** Usual weights; each schedule has its own, some far off, so that rare things get together. */
+  private readonly actions: readonly [weight: number, (m: Member) => void][] = [
+    [200, (m) => m.raw.tick()],
+    [250, (m) => this.collect(m)],
+    [150, (m) => m.writeOne()],
+    [100, (m) => m.applyOne()],
+    [220, () => this.deliver()],
+    [40, (m) => this.propose(m)],
+    [10, (m) => this.read(m)],
+    [5, (m) => this.changeMembership(m)],
+    [5, (m) => m.raw.transferLeader(1 + this.random(this.members.length))],
+    [15, (m) => m.compact(m.storage.applied - this.random(4))],
+    [3, (m) => m.raw.reportUnreachable(1 + this.random(this.members.length))],
+    [3, (m) => this.reportSnapshots(m)],
+    [3, (m) => this.crash(m)],
+    [3, (m) => this.toggle(m.id)],
+    [3, (m) => m.raw.forgetLeader()],
+    [3, (m) => m.raw.campaign()],
+  ];
+  private readonly weights: readonly number[];
+  private readonly weightSum: number;
+  private readonly lossPercent: number;
+  private readonly doublePercent: number;
+  /** One in so many deliveries takes any message instead of the oldest. */
+  private readonly reorder: number;
+
   constructor(seed: number) {
     this.random = seeded(seed);
+    const factors = [0, 1, 2, 2, 4, 4, 4, 4, 8, 16];
+    this.weights = this.actions.map(([weight], i) =>
+      Math.max(i < 5 ? 1 : 0, (weight * factors[this.random(factors.length)]!) >> 2),
+    );
+    this.weightSum = this.weights.reduce((a, b) => a + b);
+    this.lossPercent = [0, 2, 5, 20][this.random(4)]!;
+    this.doublePercent = [0, 5, 20][this.random(3)]!;
+    this.reorder = [1, 2, 4, 20][this.random(4)]!;
     const options: Options = {
       random: this.random,
       electionTicks: 10,
@@ -60,41 +94,35 @@ class World {
   }
 
   private act(): void {
-    const m = this.pick();
-    const dice = this.random(1000);
-    if (dice < 200) m.raw.tick();
-    else if (dice < 450) this.collect(m);
-    else if (dice < 600) m.writeOne();
-    else if (dice < 700) m.applyOne();
-    else if (dice < 920) this.deliver();
-    else if (dice < 960) this.propose(m);
-    else if (dice < 970) this.read(m);
-    else if (dice < 975) this.changeMembership(m);
-    else if (dice < 980) m.raw.transferLeader(1 + this.random(this.members.length));
-    else if (dice < 985) m.compact(m.storage.applied - this.random(4));
-    else if (dice < 988) m.raw.reportUnreachable(1 + this.random(this.members.length));
-    else if (dice < 991) this.reportSnapshots(m);
-    else if (dice < 994) this.crash(m);
-    else if (dice < 997) this.toggle(m.id);
-    else m.raw.forgetLeader();
+    let dice = this.random(this.weightSum);
+    for (const [i, weight] of this.weights.entries()) {
+      dice -= weight;
+      if (dice < 0) {
+        this.actions[i]![1](this.pick());
+        return;
+      }
+    }
   }
 
   private collect(m: Member): void {
     m.takeReady();
-    this.wire.push(...m.outbox);
-    m.outbox = [];
+    this.wire.push(...m.outbox.splice(0));
+    if (this.wire.length > 500) this.wire.splice(0, 250);
     for (const r of m.reads.splice(0))
       this.checkRead(m, String.fromCharCode(...r.context), r.index);
   }
 
   private deliver(): void {
     if (this.wire.length === 0) return;
-    // Mostly in order, else progress is rare.
-    const at = this.random(4) === 0 ? this.random(this.wire.length) : 0;
-    const fate = this.random(100);
+    const at = this.random(this.reorder) === 0 ? this.random(this.wire.length) : 0;
     const m = this.wire[at]!;
-    if (fate >= 5) this.wire.splice(at, 1);
-    if (fate >= 95 || this.cut.has(m.from) || this.cut.has(m.to)) return;
+    if (this.random(100) >= this.doublePercent) this.wire.splice(at, 1);
+    // What is cut off is mostly late rather than lost: it comes when nobody expects it.
+    if (this.cut.has(m.from) !== this.cut.has(m.to)) {
+      if (this.random(2) === 0) this.wire.push(m);
+      return;
+    }
+    if (this.random(100) < this.lossPercent) return;
     if (m.snapshot !== null) this.counts.snapshots++;
     this.members[m.to - 1]?.raw.step(m);
   }
