@@ -8,3 +8,4 @@ export { systemDisk } from './disk.ts';
 export type { Engine, EngineOp, EngineSnapshot, KeyRange, OpenEngine } from './engine.ts';
 export { openLevel } from './engine.ts';
 export type { DataKeys } from './seal.ts';
+export { Sealer } from './seal.ts';

@@ -8,8 +8,8 @@ import {
   type Disk,
   type Engine,
   type OpenEngine,
+  Sealer,
 } from '../database/index.ts';
-import { Sealer } from '../database/seal.ts';
 import type { RowChange } from '../replication.ts';
 import { type ConfState, EMPTY_CONF_STATE } from './core/index.ts';
 import { META } from './keys.ts';

@@ -26,6 +26,8 @@ export interface LogWriterDeps {
   readonly hardState: HardState;
   /** The answers attached to an append, in order, after it is durable. */
   readonly deliver: (responses: readonly Message[]) => void;
+  /** A snapshot was handed over to be installed. */
+  readonly snapshotTaken: () => void;
   /** Rows of this generation are a snapshot's: they are to be loaded before anything else. */
   readonly generationOf: (snapshot: Snapshot) => number;
   readonly installed: (snapshot: Snapshot) => Promise<void>;
@@ -66,6 +68,7 @@ export class LogWriter {
   /** Takes a StorageAppend message of the core. */
   append(message: Message): void {
     this.#queue.push(message);
+    if (message.snapshot) this.#deps.snapshotTaken();
     this.#kick();
   }
 
@@ -148,7 +151,6 @@ export class LogWriter {
     if (voted || appends || this.#flushWanted || this.#compactions.length > 0) {
       this.#turnSinceMs = this.#deps.clock.monotonicMs();
       await this.#write(batch, voted);
-      this.#turnSinceMs = undefined;
     }
     for (const message of batch) this.#deps.deliver(message.responses);
   }
@@ -170,6 +172,7 @@ export class LogWriter {
     await db.write(ops, { sync: true });
     this.#durableLast = store.lastIndex();
     if (applied) store.appliedDurable(applied);
+    this.#turnSinceMs = undefined;
     if (snapshot) await this.#deps.installed(snapshot);
   }
 

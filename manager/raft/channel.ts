@@ -1,0 +1,132 @@
+import type { RaftAck } from '../../proto/index.ts';
+import { type RaftFrame, RaftFrame as RaftFrameCodec, RaftService } from '../../proto/index.ts';
+import { Backoff } from '../../shared/backoff.ts';
+import type { Clock } from '../../shared/clock.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import type { Random } from '../../shared/random.ts';
+import type { Client, Duplex } from '../../shared/rpc/rpc.ts';
+import { entriesSize, type Message } from './core/index.ts';
+import { toWire } from './wire.ts';
+
+/** A frame is closed when it has this many bytes of entries; one entry alone may have more. */
+const FRAME_BYTES = 2 << 20;
+const MESSAGE_BYTES = 64;
+const REDIAL_MIN_MS = 50;
+const REDIAL_MAX_MS = 1_000;
+
+export type ChannelKind = 'control' | 'append';
+
+export interface ChannelDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Undefined while the peer's address is not known. */
+  readonly dial: () => Client | undefined;
+  readonly frame: (messages: RaftFrame['messages']) => RaftFrame;
+  /** What was to be sent is lost. */
+  readonly dropped: () => void;
+  readonly broke: () => void;
+  readonly acknowledged: (ack: RaftAck) => void;
+}
+
+/**
+ * One long-lived stream to one peer, on a connection of its own. Sending never blocks and never
+ * queues beyond its limit: what does not fit is dropped, which raft repairs.
+ */
+export class Channel {
+  readonly #kind: ChannelKind;
+  readonly #deps: ChannelDeps;
+  readonly #backoff: Backoff;
+  #client: Client | undefined;
+  #stream: Duplex<RaftAck, RaftFrame> | undefined;
+  #retryAtMs = 0;
+  #pending: Message[] = [];
+  #unsentFrames = 0;
+  #closed = false;
+
+  constructor(kind: ChannelKind, deps: ChannelDeps) {
+    this.#kind = kind;
+    this.#deps = deps;
+    this.#backoff = new Backoff(deps.random, REDIAL_MIN_MS, REDIAL_MAX_MS);
+  }
+
+  /** Sent together with what else is sent in this turn of the event loop. */
+  send(message: Message): void {
+    if (this.#closed) return;
+    this.#pending.push(message);
+    if (this.#pending.length === 1) queueMicrotask(() => this.#flush());
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#pending = [];
+    this.#stream?.end();
+    this.#stream = undefined;
+    this.#client?.close();
+    this.#client = undefined;
+  }
+
+  #flush(): void {
+    const messages = this.#pending;
+    this.#pending = [];
+    if (this.#closed || messages.length === 0) return;
+    const stream = this.#open();
+    if (stream === undefined) {
+      this.#deps.dropped();
+      return;
+    }
+    let frame: Message[] = [];
+    let bytes = 0;
+    for (const message of messages) {
+      frame.push(message);
+      bytes += MESSAGE_BYTES + entriesSize(message.entries);
+      if (bytes < FRAME_BYTES) continue;
+      this.#sendFrame(stream, frame);
+      frame = [];
+      bytes = 0;
+    }
+    if (frame.length > 0) this.#sendFrame(stream, frame);
+  }
+
+  #sendFrame(stream: Duplex<RaftAck, RaftFrame>, messages: readonly Message[]): void {
+    const bytes = RaftFrameCodec.encode(this.#deps.frame(messages.map(toWire)));
+    const isIdle = stream.unsentBytes === 0;
+    if (isIdle) this.#unsentFrames = 0;
+    const fits =
+      stream.unsentBytes + bytes.length <= LIMITS.raftPeerQueueBytesMax &&
+      this.#unsentFrames < LIMITS.raftPeerQueueMessagesMax;
+    if (!fits && !isIdle) {
+      this.#deps.dropped();
+      return;
+    }
+    this.#unsentFrames++;
+    stream.sendEncoded(bytes);
+  }
+
+  #open(): Duplex<RaftAck, RaftFrame> | undefined {
+    if (this.#stream) return this.#stream;
+    if (this.#deps.clock.monotonicMs() < this.#retryAtMs) return undefined;
+    this.#client = this.#deps.dial();
+    if (this.#client === undefined) return undefined;
+    const stream = this.#client.duplex(RaftService[this.#kind]);
+    this.#stream = stream;
+    this.#unsentFrames = 0;
+    stream.onDrain(() => {
+      this.#unsentFrames = 0;
+      this.#backoff.reset();
+    });
+    stream.onMessage((ack) => this.#deps.acknowledged(ack));
+    stream.onClose(() => this.#lost(stream));
+    return stream;
+  }
+
+  #lost(stream: Duplex<RaftAck, RaftFrame>): void {
+    if (this.#stream !== stream) return;
+    this.#stream = undefined;
+    this.#client?.close();
+    this.#client = undefined;
+    this.#retryAtMs = this.#deps.clock.monotonicMs() + this.#backoff.nextDelayMs();
+    if (this.#closed) return;
+    this.#deps.dropped();
+    this.#deps.broke();
+  }
+}

@@ -1,0 +1,616 @@
+import type { RaftStatus } from '../../proto/index.ts';
+import { assert } from '../../shared/assert.ts';
+import type { Clock } from '../../shared/clock.ts';
+import { messageOf, SwarmError } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
+import type { Random } from '../../shared/random.ts';
+import type { Client } from '../../shared/rpc/rpc.ts';
+import type { Database } from '../database/index.ts';
+import type { LeadershipListener, ProposeResult, Proposer, StateMachine } from '../replication.ts';
+import { compactionTarget } from './compaction.ts';
+import { bestSuccessor, ConsensusLoop, isLeaderTraffic } from './consensus-loop.ts';
+import {
+  type ConfState,
+  type Entry,
+  type Message,
+  MessageType,
+  NONE,
+  ProgressState,
+  type Snapshot,
+} from './core/index.ts';
+import { stateRange } from './keys.ts';
+import { Leadership } from './leadership.ts';
+import { LogStore } from './log-store.ts';
+import { LogWriter } from './log-writer.ts';
+import { type MemberChange, toConfChange } from './member-change.ts';
+import type { Identity, PeerRecord } from './meta.ts';
+import type { OpenedLog } from './open-log.ts';
+import { PeerDirectory } from './peers.ts';
+import type { Probe } from './probe.ts';
+import { Proposals } from './proposals.ts';
+import { Reads } from './reads.ts';
+import { rowsOf } from './row-record.ts';
+import { SnapshotReceiver } from './snapshot-receiver.ts';
+import { SnapshotSender } from './snapshot-sender.ts';
+import { SnapshotSource } from './snapshot-source.ts';
+import { raftStatus } from './status.ts';
+import { Ticker } from './ticker.ts';
+import { type Timing, timing } from './timing.ts';
+import { TraceRing } from './trace-ring.ts';
+import { Transport } from './transport.ts';
+
+/** A linearizable read that finds no quorum this long gives up; then stale answers are in order. */
+const READ_TIMEOUT_MS = 2_000;
+/** A write that hangs this long will not come back: the process ends and checks its state. */
+const HUNG_WRITE_MS = 30_000;
+
+export interface RaftOptions {
+  /** host:port where the other managers reach this one. */
+  readonly address: string;
+  readonly electionTimeoutMs?: number;
+}
+
+export interface RaftDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Makes a connection of its own with every call. */
+  readonly dial: (address: string) => Client;
+  readonly probe: Probe;
+  /** A broken invariant or a failed write: the process must end, at once. */
+  readonly onFatal: (error: SwarmError) => void;
+  /** This raft id was removed from the cluster for ever. */
+  readonly onRemoved: () => void;
+}
+
+/** A snapshot that was received and waits for the core to take it. */
+interface Installing {
+  readonly index: number;
+  readonly generation: number;
+  taken: boolean;
+  readonly resolve: (installed: boolean) => void;
+}
+
+/**
+ * One member of the raft group: the core, driven by a clock, a disk and a network. Made by
+ * `openRaft`; `start` loads the state, `stop` hands over and writes what is staged.
+ */
+export class RaftDriver implements Proposer {
+  readonly identity: Identity;
+  readonly directory: PeerDirectory;
+  readonly transport: Transport;
+  readonly receiver: SnapshotReceiver;
+  readonly #options: RaftOptions;
+  readonly #deps: RaftDeps;
+  readonly #db: Database;
+  readonly #store: LogStore;
+  readonly #writer: LogWriter;
+  readonly #source: SnapshotSource;
+  readonly #sender: SnapshotSender;
+  readonly #ticker: Ticker;
+  readonly #reads: Reads;
+  readonly #proposals = new Proposals();
+  readonly #leadership = new Leadership();
+  readonly #trace = new TraceRing();
+  /** Receivers of snapshots that do not replicate yet, and the index they were sent. */
+  readonly #retained = new Map<number, number>();
+  readonly #leaderListeners = new Set<() => void>();
+  #timing: Timing;
+  #loop: ConsensusLoop | undefined;
+  #stateMachine: StateMachine | undefined;
+  #installing: Installing | undefined;
+  #proof: Promise<void> | undefined;
+  #lastLead = NONE;
+  #lastTerm = 0;
+  #isStalled = false;
+  #stopped = false;
+
+  constructor(options: RaftOptions, deps: RaftDeps, db: Database, opened: OpenedLog) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#db = db;
+    this.identity = opened.identity;
+    this.#timing = timing(options.electionTimeoutMs);
+    this.#store = new LogStore(opened, () => this.#takeSnapshot());
+    this.#writer = this.#makeWriter(opened);
+    this.directory = new PeerDirectory(opened.peers, () => {
+      this.#writer.stagePeers(this.directory.records());
+    });
+    this.#source = new SnapshotSource(db);
+    this.#ticker = new Ticker(
+      deps.clock,
+      this.#timing,
+      () => this.#tick(),
+      (ms) => this.#paused(ms),
+    );
+    const { identity, directory } = this;
+    const { log, dial } = deps;
+    this.transport = new Transport(identity, directory, this.#transportOwner(), deps);
+    const reported = (raftId: number, ok: boolean) =>
+      this.#loop?.run((node) => node.reportSnapshot(raftId, ok));
+    this.#sender = new SnapshotSender({
+      identity,
+      directory,
+      source: this.#source,
+      log,
+      dial,
+      reported,
+    });
+    this.receiver = new SnapshotReceiver({
+      identity,
+      directory,
+      db,
+      log,
+      generation: () => this.#store.applied.generation,
+      install: (message, generation) => this.#installSnapshot(message, generation),
+    });
+    this.#reads = new Reads({
+      clock: deps.clock,
+      random: deps.random,
+      raftId: identity.raftId,
+      request: (context) => this.#requestRead(context),
+      appliedIndex: () => this.#loop?.applier.index ?? 0,
+    });
+  }
+
+  /** Loads the rows on disk into the state machine, then takes part. */
+  async start(stateMachine: StateMachine): Promise<void> {
+    const { index, term, generation } = this.#store.applied;
+    this.#stateMachine = stateMachine;
+    await stateMachine.load(index, term, this.#notingRows(generation));
+    if (this.#stopped) return;
+    const { raftId } = this.identity;
+    const loop = new ConsensusLoop({
+      clock: this.#deps.clock,
+      random: this.#deps.random,
+      raftId,
+      store: this.#store,
+      writer: this.#writer,
+      directory: this.directory,
+      stateMachine,
+      trace: this.#trace,
+      send: (message) => this.#send(message),
+      applied: (entry) => this.#applied(entry),
+      readState: (state) => this.#reads.answered(state),
+      stateChanged: () => this.#noteState(),
+      settled: () => this.#source.sweep(),
+      removed: (id) => this.#noteRemoved(id),
+      fatal: (error) => this.#fatal(error),
+    });
+    this.#loop = loop;
+    this.#ticker.start();
+    const { voters } = loop.node.confState();
+    // Nobody else could object: waiting for an election timeout would only cost time.
+    if (voters.length === 1 && voters[0] === raftId) loop.run((node) => node.campaign());
+  }
+
+  // -- what others do with it
+
+  async propose(bytes: Uint8Array, term: number): Promise<ProposeResult> {
+    if (this.#leadership.term !== term) return this.#notLeader();
+    if (this.#db.readOnly) return { kind: 'dropped', reason: 'read-only' };
+    if (this.#proof) {
+      await this.#proof;
+      if (this.#leadership.term !== term) return this.#notLeader();
+    }
+    const { node } = this.#running();
+    const taken = node.propose(bytes, term);
+    if (taken.ok) {
+      this.#loop?.soon();
+      return this.#proposals.add(taken.index, term);
+    }
+    const isHandingOver = node.leadTransferee !== NONE;
+    if (taken.error === 'dropped' && !isHandingOver)
+      return { kind: 'dropped', reason: 'overloaded' };
+    return { kind: 'dropped', reason: taken.error === 'wrong-term' ? 'wrong-term' : 'not-leader' };
+  }
+
+  /**
+   * Resolves with an index at or above everything that was acknowledged before the call; it is
+   * applied here. Rejects with NO_QUORUM when nobody confirms it in time.
+   */
+  readIndex(timeoutMs: number = READ_TIMEOUT_MS): Promise<number> {
+    return this.#reads.read(timeoutMs);
+  }
+
+  /** Resolves when another voter leads; rejects with NO_QUORUM after an election timeout. */
+  async transferLeadership(to?: number): Promise<void> {
+    const { node } = this.#running();
+    if (!node.isLeader) throw this.#notLeaderError();
+    const target = to ?? bestSuccessor(node);
+    if (target === NONE) throw new SwarmError('PRECONDITION', 'no other manager is up to date');
+    const done = this.#waitForLeader((lead) => lead !== NONE && lead !== this.identity.raftId);
+    this.#loop?.run(() => node.transferLeader(target));
+    if (!(await done))
+      throw new SwarmError('NO_QUORUM', 'the other manager did not take over in time');
+  }
+
+  /**
+   * One change of the members, done when it resolves. `expected`: the members that the caller
+   * decided upon; when they are others now, it rejects with VERSION_CONFLICT. Leader only.
+   */
+  async proposeConfChange(change: MemberChange, expected?: ConfState): Promise<void> {
+    const { node } = this.#running();
+    const term = this.#leadership.term;
+    if (term === 0) throw this.#notLeaderError();
+    if (expected && JSON.stringify(expected) !== JSON.stringify(node.confState())) {
+      throw new SwarmError('VERSION_CONFLICT', 'the managers of this cluster changed meanwhile');
+    }
+    const taken = node.proposeConfChange(toConfChange(change), term);
+    this.#loop?.soon();
+    if (!taken.ok) {
+      const reason = taken.error === 'refused' ? taken.reason : taken.error;
+      throw new SwarmError('DROPPED', `the change of managers was not taken: ${reason}`);
+    }
+    const result = await this.#proposals.add(taken.index, term);
+    if (result.kind === 'applied') return;
+    throw new SwarmError('MAYBE_DONE', 'leadership was lost while the managers changed');
+  }
+
+  /** The members as applied here. */
+  confState(): ConfState {
+    return this.#loop?.node.confState() ?? this.#store.applied.confState;
+  }
+
+  /** How far a member's log is, on the leader. */
+  progress(
+    raftId: number,
+  ): { match: number; lastIndex: number; isActive: boolean; replicates: boolean } | undefined {
+    const node = this.#loop?.node;
+    const found = node?.isLeader ? node.progress(raftId) : undefined;
+    if (!node || !found) return undefined;
+    return {
+      match: found.match,
+      lastIndex: node.lastIndex,
+      isActive: found.recentActive || raftId === node.id,
+      replicates: found.state === ProgressState.Replicate,
+    };
+  }
+
+  status(): RaftStatus {
+    return raftStatus(this.#loop?.node, this.#store, this.directory, this.identity);
+  }
+
+  /** Who leads as far as is known here. */
+  leader(): PeerRecord | undefined {
+    const lead = this.#loop?.node.lead ?? NONE;
+    if (lead === NONE) return undefined;
+    if (lead === this.identity.raftId) return this.#self();
+    return this.directory.get(lead) ?? { raftId: lead, nodeId: '', address: '' };
+  }
+  get isLeader(): boolean {
+    return this.#leadership.term !== 0;
+  }
+  /** The term in which leader-scoped parts act here; 0 when they do not. */
+  get leaderTerm(): number {
+    return this.#leadership.term;
+  }
+  /** False after a pause, until a quorum has confirmed that this member still leads. */
+  get isProven(): boolean {
+    return this.#proof === undefined;
+  }
+  get appliedIndex(): number {
+    return this.#loop?.applier.index ?? this.#store.applied.index;
+  }
+  get timing(): Timing {
+    return this.#timing;
+  }
+
+  onLeadership(listener: LeadershipListener): () => void {
+    return this.#leadership.add(listener);
+  }
+  /** Called when another leads, or nobody. */
+  onLeaderChange(fn: () => void): () => void {
+    this.#leaderListeners.add(fn);
+    return () => this.#leaderListeners.delete(fn);
+  }
+  setElectionTimeout(electionTimeoutMs: number): void {
+    this.#timing = timing(electionTimeoutMs);
+    this.#ticker.setTiming(this.#timing);
+  }
+
+  /**
+   * Hands leadership over (at most one election timeout, unless `handOver` is false), then ends.
+   * What is staged is written. The database stays open: it belongs to who opened it.
+   */
+  async stop(options: { readonly handOver?: boolean } = {}): Promise<void> {
+    if (this.#stopped) return;
+    const node = this.#loop?.node;
+    if (options.handOver !== false && node?.isLeader && bestSuccessor(node) !== NONE) {
+      await this.transferLeadership().catch(() => undefined);
+    }
+    this.#end(new SwarmError('UNREACHABLE', 'this manager is stopping'));
+    await this.#writer.drain();
+  }
+
+  // -- the parts report
+
+  /** A write of any part to the database failed. */
+  poisoned(error: SwarmError): void {
+    this.#fatal(error);
+  }
+
+  #tick(): void {
+    if (this.#stopped) return;
+    this.#watchDisk();
+    const loop = this.#running();
+    const isHung = this.#isStalled && !loop.node.isLeader;
+    // A member that cannot write must not stand for election.
+    if (!isHung) loop.run((node) => node.tick());
+    this.#reads.tick(this.#timing.electionTimeoutMs / 2);
+    this.#writer.flush();
+    this.#compact(loop);
+  }
+
+  /** The process stood still: somebody else may lead by now. */
+  #paused(lateMs: number): void {
+    this.#deps.log.warn({ lateMs: Math.round(lateMs) }, 'this process stood still');
+    if (this.#leadership.term === 0 || this.#proof) return;
+    const proof = this.#reads.read(this.#timing.electionTimeoutMs * 2).then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#proof = proof;
+    void proof.then(() => {
+      this.#proof = undefined;
+    });
+  }
+
+  #watchDisk(): void {
+    const outstandingMs = this.#writer.outstandingMs();
+    if (outstandingMs > HUNG_WRITE_MS) {
+      this.#fatal(new SwarmError('STATE_DIR', 'a write to the state directory does not come back'));
+      return;
+    }
+    const isStalled = outstandingMs > this.#timing.electionTimeoutMs;
+    const { node } = this.#running();
+    const others = node.confState().voters.length > 1;
+    if (isStalled && !this.#isStalled) {
+      this.#deps.log.warn({ outstandingMs: Math.round(outstandingMs) }, 'the disk does not answer');
+      this.#isStalled = others;
+      if (others && node.isLeader) this.#makeRoom();
+    } else if (!isStalled) {
+      this.#isStalled = false;
+    } else if (this.#isStalled && node.isLeader) {
+      this.#loop?.run(() => node.stepDown());
+    }
+  }
+
+  /** First the quick way; at the next tick the leader steps down whatever became of it. */
+  #makeRoom(): void {
+    this.#loseLeadership();
+    const { node } = this.#running();
+    const target = bestSuccessor(node);
+    if (target !== NONE) this.#loop?.run(() => node.transferLeader(target));
+  }
+
+  #send(message: Message): void {
+    if (this.#isStalled && isLeaderTraffic(message)) return;
+    if (message.type !== MessageType.Snap) {
+      this.transport.send(message);
+      return;
+    }
+    if (message.snapshot) this.#retained.set(message.to, message.snapshot.index);
+    this.#sender.send(message);
+  }
+
+  #applied(entry: Entry): void {
+    const { node } = this.#running();
+    if (node.isLeader && entry.term === node.term && !this.#isStalled) {
+      if (this.#leadership.term !== node.term) this.#gainLeadership(node.term);
+    }
+    this.#proposals.applied(entry.index, entry.term);
+    this.#reads.applied();
+  }
+
+  #noteState(): void {
+    const { node } = this.#running();
+    if (this.#leadership.term !== 0 && (!node.isLeader || node.term !== this.#leadership.term)) {
+      this.#loseLeadership();
+    }
+    if (node.lead === this.#lastLead && node.term === this.#lastTerm) return;
+    this.#lastLead = node.lead;
+    this.#lastTerm = node.term;
+    this.transport.leaderAddress = node.isLeader ? this.#options.address : '';
+    if (!node.isLeader) this.#retained.clear();
+    this.#deps.log.info({ term: node.term, leader: node.lead }, 'leader');
+    for (const fn of [...this.#leaderListeners]) fn();
+    if (node.lead !== NONE) queueMicrotask(() => this.#stopped || this.#reads.askAgain());
+  }
+
+  #gainLeadership(term: number): void {
+    this.#deps.log.info({ term }, 'this manager leads');
+    this.#leadership.gained(term);
+  }
+  #loseLeadership(): void {
+    // Answers first: listeners that retry must find the old attempts settled.
+    this.#proposals.leadershipLost();
+    if (this.#leadership.lost()) this.#deps.log.info({}, 'this manager leads no more');
+  }
+
+  #noteRemoved(raftId: number): void {
+    this.directory.remove(raftId);
+    this.#retained.delete(raftId);
+    this.transport.forget(raftId);
+    if (raftId === this.identity.raftId) queueMicrotask(() => this.#deps.onRemoved());
+  }
+
+  #transportOwner() {
+    return {
+      received: (messages: readonly Message[]) => {
+        // Before the start there is nobody to read them; raft repeats what matters.
+        this.#loop?.deliver(messages);
+      },
+      unreachable: (raftId: number) => {
+        queueMicrotask(() => this.#loop?.run((node) => node.reportUnreachable(raftId)));
+      },
+      refused: (raftId: number) => this.#leaderGone(raftId),
+      removed: () => this.#deps.onRemoved(),
+    };
+  }
+
+  /** Nobody listens where the leader did: no need to wait for an election timeout. */
+  #leaderGone(raftId: number): void {
+    const loop = this.#loop;
+    if (!loop || loop.node.lead !== raftId || loop.node.isLeader || this.#stopped) return;
+    loop.run((node) => node.forgetLeader());
+    const waitMs = this.#deps.random.below(Math.ceil(this.#timing.refusedCampaignMs) + 1);
+    this.#deps.clock.setTimer(waitMs, () => {
+      if (this.#stopped || this.#isStalled) return;
+      loop.run((node) => {
+        if (node.lead === NONE) node.campaign();
+      });
+    });
+  }
+
+  // -- snapshots and compaction
+
+  #takeSnapshot(): Snapshot | 'pending' {
+    const configIndex = this.#loop?.applier.configIndex ?? 0;
+    return this.#source.take(Math.max(configIndex, this.#store.boundary.index));
+  }
+
+  #installSnapshot(message: Message, generation: number): Promise<boolean> {
+    const loop = this.#loop;
+    const { snapshot } = message;
+    if (!loop || !snapshot || this.#installing || this.#stopped) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const installing = { index: snapshot.index, generation, taken: false, resolve };
+      this.#installing = installing;
+      loop.run((node) => void node.step(message));
+      // The core hands a snapshot it takes to the writer at once.
+      if (installing.taken) return;
+      this.#installing = undefined;
+      resolve(false);
+    });
+  }
+
+  #makeWriter(opened: OpenedLog): LogWriter {
+    return new LogWriter({
+      clock: this.#deps.clock,
+      db: this.#db,
+      votes: opened.votes,
+      store: this.#store,
+      hardState: opened.hardState,
+      deliver: (responses) => this.#loop?.deliver(responses),
+      snapshotTaken: () => {
+        if (this.#installing) this.#installing.taken = true;
+      },
+      generationOf: (snapshot) => {
+        assert(this.#installing?.index === snapshot.index, 'a snapshot that was not received');
+        return this.#installing.generation;
+      },
+      installed: (snapshot) => this.#snapshotInstalled(snapshot),
+      failed: (error) => this.#fatal(error),
+    });
+  }
+
+  async #snapshotInstalled(snapshot: Snapshot): Promise<void> {
+    const { index, term, confState } = snapshot;
+    const installing = this.#installing;
+    assert(installing?.index === index, 'a snapshot that was not received');
+    this.#deps.log.info({ index }, 'a snapshot of the state was received');
+    await this.#stateMachine?.load(index, term, this.#notingRows(installing.generation));
+    this.#loop?.applier.reset(index, confState);
+    this.#reads.applied();
+    this.#installing = undefined;
+    installing.resolve(true);
+    void this.#dropOlder(installing.generation);
+  }
+
+  async #dropOlder(generation: number): Promise<void> {
+    await this.#db.clear(stateRange(0, generation), { sync: false }).catch(() => undefined);
+  }
+
+  async *#notingRows(generation: number) {
+    for await (const row of rowsOf(this.#db, generation)) {
+      if (row.table === 'member' || row.table === 'removedMember') this.directory.noteRow(row);
+      yield row;
+    }
+  }
+
+  #compact(loop: ConsensusLoop): void {
+    if (this.#writer.isCompacting) return;
+    const { node } = loop;
+    const progress = node.isLeader ? node.status().progress : [];
+    for (const { id, state } of progress) {
+      if (state === ProgressState.Replicate) this.#retained.delete(id);
+    }
+    const target = compactionTarget({
+      firstIndex: this.#store.firstIndex(),
+      lastIndex: this.#store.lastIndex(),
+      bytes: this.#store.bytes,
+      appliedOnDisk: this.#store.applied.index,
+      peerMatches: progress.filter((p) => p.recentActive && p.id !== node.id).map((p) => p.match),
+      snapshotIndexes: [...this.#retained.values()],
+    });
+    if (target !== undefined) this.#writer.compact(target);
+  }
+
+  // -- small things
+
+  #requestRead(context: Uint8Array): boolean {
+    const loop = this.#loop;
+    if (!loop || this.#stopped) return false;
+    const isAsked = loop.node.readIndex(context);
+    loop.soon();
+    return isAsked;
+  }
+
+  #waitForLeader(isWanted: (lead: number) => boolean): Promise<boolean> {
+    const { clock } = this.#deps;
+    return new Promise((resolve) => {
+      const finish = (found: boolean): void => {
+        timer.cancel();
+        off();
+        resolve(found);
+      };
+      const off = this.onLeaderChange(() => isWanted(this.#lastLead) && finish(true));
+      const timer = clock.setTimer(this.#timing.electionTimeoutMs, () => finish(false));
+    });
+  }
+
+  #self(): PeerRecord {
+    const { raftId, nodeId } = this.identity;
+    return { raftId, nodeId, address: this.#options.address };
+  }
+
+  #running(): ConsensusLoop {
+    if (this.#loop) return this.#loop;
+    throw new SwarmError('NOT_LEADER', 'this manager is still loading its state');
+  }
+
+  #notLeader(): ProposeResult {
+    return { kind: 'dropped', reason: this.#leadership.term === 0 ? 'not-leader' : 'wrong-term' };
+  }
+  #notLeaderError(): SwarmError {
+    const address = this.leader()?.address ?? '';
+    return new SwarmError('NOT_LEADER', 'this manager does not lead', {
+      details: { leader: address },
+    });
+  }
+
+  #fatal(error: unknown): void {
+    if (this.#stopped) return;
+    const lines = this.#trace.lines();
+    this.#deps.log.error({ reason: messageOf(error), trace: lines }, 'the raft part must stop');
+    const wrapped = SwarmError.is(error)
+      ? error
+      : new SwarmError('INTERNAL', `a broken invariant in raft: ${messageOf(error)}`, {
+          cause: error,
+        });
+    this.#end(wrapped);
+    this.#deps.onFatal(wrapped);
+  }
+
+  #end(error: SwarmError): void {
+    this.#stopped = true;
+    this.#ticker.stop();
+    this.#loop?.stop();
+    this.transport.stop();
+    this.#sender.stop();
+    this.#loseLeadership();
+    this.#reads.close(error);
+    this.#installing?.resolve(false);
+  }
+}
