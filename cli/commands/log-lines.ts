@@ -1,0 +1,98 @@
+import type { Command } from 'commander';
+import {
+  type LogRecord,
+  LogRequest,
+  type LogsItem,
+  LogsRequest,
+  type Method,
+} from '../../proto/index.ts';
+import type { Context } from '../context.ts';
+import { printable } from '../output/printable.ts';
+import { isoLocal } from '../output/relative-time.ts';
+import { parseDurationMs } from '../parse/duration.ts';
+import { invalid } from '../parse/invalid.ts';
+import { parseWhole } from '../parse/number.ts';
+import type { Session } from '../session.ts';
+import type { Flags } from '../spec/flags.ts';
+import { INTERRUPTED } from '../wait.ts';
+
+export function declareLogs(command: Command): Command {
+  return command
+    .option('-f, --follow', 'Go on with new lines')
+    .option('-n, --tail <N>', 'Only the last N lines of each task')
+    .option('--since <TIME>', 'Only from then on: 10m, 2026-01-31T12:00:00 or seconds since 1970')
+    .option('--until <TIME>', 'Only before then')
+    .option('-t, --timestamps', 'With times')
+    .option('--raw', 'Bytes as they are, without names')
+    .option('--no-task-ids', 'Without ids of tasks')
+    .option('--no-trunc', 'Whole ids')
+    .option('--stdout', 'Only standard output')
+    .option('--stderr', 'Only standard error');
+}
+
+export function logsRequest(
+  context: Context,
+  ref: string,
+  kind: string,
+  flags: Flags,
+): LogsRequest {
+  const now = context.io.clock.wallMs();
+  const both = flags.is('stdout') === flags.is('stderr');
+  const options = LogRequest.create({
+    follow: flags.is('follow'),
+    tail: flags.or('tail', -1, (flag, text) => (text === 'all' ? -1 : parseWhole(flag, text))),
+    sinceWallMs: flags.or('since', 0, (flag, text) => parseMoment(flag, text, now)),
+    untilWallMs: flags.or('until', 0, (flag, text) => parseMoment(flag, text, now)),
+    stdout: both || flags.is('stdout'),
+    stderr: both || flags.is('stderr'),
+  });
+  return LogsRequest.create({ ref, kind, options });
+}
+
+/** "10m" ago, an ISO time, or seconds since 1970, in wall milliseconds. */
+export function parseMoment(flag: string, text: string, nowMs: number): number {
+  if (/^\d+(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1_000);
+  if (/^[\d.]+(ns|us|µs|ms|s|m|h)/.test(text)) return nowMs - parseDurationMs(flag, text);
+  const at = Date.parse(text);
+  if (Number.isNaN(at)) throw invalid(flag, text, '10m, 2026-01-31T12:00:00 or seconds since 1970');
+  return at;
+}
+
+/** Prints records until the stream ends; who follows ends it with Ctrl-C. */
+export async function printLogs(
+  context: Context,
+  session: Session,
+  method: Method<LogsRequest, LogsItem, false, true>,
+  request: LogsRequest,
+  nameOf: (record: LogRecord) => Promise<string>,
+  flags: Flags,
+): Promise<number> {
+  const interrupted = context.io.onInterrupt();
+  try {
+    for await (const item of session.stream(method, request, interrupted)) {
+      if (item.note !== '') context.io.err(`WARNING: ${printable(item.note)}\n`);
+      for (const record of item.records) await printRecord(context, record, nameOf, flags);
+    }
+  } catch (error) {
+    if (interrupted.aborted) return INTERRUPTED;
+    throw error;
+  }
+  return 0;
+}
+
+async function printRecord(
+  context: Context,
+  record: LogRecord,
+  nameOf: (record: LogRecord) => Promise<string>,
+  flags: Flags,
+): Promise<void> {
+  const line = Buffer.from(record.line).toString('utf8');
+  const write = record.stderr ? context.io.err : context.io.out;
+  const time = flags.is('timestamps') ? `${isoLocal(record.atWallMs)} ` : '';
+  const end = record.partial ? '' : '\n';
+  if (flags.is('raw')) {
+    write(`${time}${line}${end}`);
+    return;
+  }
+  write(`${time}${(await nameOf(record)).padEnd(24)} | ${printable(line.replace(/\n$/, ''))}\n`);
+}

@@ -1,0 +1,61 @@
+import { ControlService, ListRequest, type NodeView, Role } from '../../../proto/index.ts';
+import type { Verb } from '../../command.ts';
+import { column, formatList, type Row } from '../../output/list.ts';
+import { printable } from '../../output/printable.ts';
+import { availabilityWord, livenessWord } from '../../output/words.ts';
+import { parseFilters } from '../../parse/filter.ts';
+import type { Flags } from '../../spec/flags.ts';
+import { declareList, listOptions, shortId, warn, warnStale } from '../shared-options.ts';
+
+const FILTERS = ['id', 'label', 'node.label', 'membership', 'name', 'role'];
+
+export const ls: Verb = {
+  declare(command) {
+    declareList(command, FILTERS);
+  },
+  async run(context, _words, flags) {
+    const filters = parseFilters(flags.list('filter'), FILTERS);
+    const session = await context.connect();
+    const answer = await session.read(ControlService.listNodes, ListRequest.create({ filters }));
+    warnStale(context, answer.freshness);
+    const columns = [
+      { heading: 'ID', cell: (row: Row) => `${row['ID']}${row['Self'] ? ' *' : ''}` },
+      column('NAME', 'Hostname'),
+      column('STATUS', 'Status'),
+      column('AVAILABILITY', 'Availability'),
+      column('MANAGER STATUS', 'ManagerStatus'),
+      column('ADDRESS', 'Address'),
+      column('TASKS', 'Tasks'),
+      column('VERSION', 'EngineVersion'),
+    ];
+    const rows = answer.nodes.map((view) => nodeRow(view, flags));
+    context.io.out(formatList(rows, listOptions(flags, columns)));
+    warn(context, answer.warnings);
+  },
+};
+
+function nodeRow(view: NodeView, flags: Flags): Row {
+  const { node, status } = view;
+  return {
+    ID: shortId(node?.id ?? '', flags),
+    Self: view.self,
+    Hostname: printable(node?.name ?? ''),
+    Status: livenessWord(status?.liveness ?? 0),
+    Availability: availabilityWord(node?.availability ?? 0),
+    ManagerStatus: managerStatus(view),
+    Address: status?.address || (view.member?.address ?? ''),
+    Tasks: view.running,
+    EngineVersion: printable(status?.description?.versionText ?? ''),
+    Role: node?.role === Role.MANAGER ? 'manager' : 'worker',
+  };
+}
+
+/** Leader, Reachable, Unreachable; while it becomes or ends being a manager, the step it is at. */
+export function managerStatus(view: NodeView): string {
+  const { member, node } = view;
+  if (!member) return node?.role === Role.MANAGER ? 'Joining' : '';
+  if (view.leader) return 'Leader';
+  if (member.phase !== '' && member.phase !== 'voter')
+    return member.phase.charAt(0).toUpperCase() + member.phase.slice(1);
+  return view.reachable ? 'Reachable' : 'Unreachable';
+}

@@ -1,0 +1,68 @@
+import { readFile } from 'node:fs/promises';
+import { ControlService, CreateServiceRequest } from '../../../proto/index.ts';
+import { messageOf, SwarmError } from '../../../shared/errors.ts';
+import type { Verb } from '../../command.ts';
+import type { Context } from '../../context.ts';
+import { mergeEnv, parseEnvFile } from '../../parse/env.ts';
+import { declareServiceOptions } from '../../spec/declare-options.ts';
+import type { Flags } from '../../spec/flags.ts';
+import { createSpec } from '../../spec/service.ts';
+import { waitForService } from '../../wait.ts';
+import { declareDetach, warn } from '../shared-options.ts';
+
+export const create: Verb = {
+  declare(command) {
+    command
+      .usage(
+        '[OPTIONS] IMAGE [ARG...]\n       swarm service create [OPTIONS] --process CMD [ARG...]',
+      )
+      .argument('[words...]')
+      .passThroughOptions()
+      .allowUnknownOption(false);
+    declareDetach(command);
+    declareServiceOptions(command, 'create');
+    command.addHelpText(
+      'after',
+      '\nOptions end at the first word that is none; the rest is the command, untouched.\n' +
+        'Example: swarm service create --name web --replicas 3 -p 8080:80 --process hello',
+    );
+  },
+  async run(context, words, flags) {
+    const spec = createSpec(await withEnvFiles(context, flags), words, context.io.env);
+    const session = await context.connect();
+    const view = await session.write(
+      ControlService.createService,
+      CreateServiceRequest.create({ spec }),
+    );
+    const service = view.service!;
+    context.io.out(`${service.id}\n`);
+    warn(context, view.warnings);
+    if (flags.is('detach')) return 0;
+    return waitForService(context, {
+      id: service.id,
+      name: service.spec?.name ?? service.id,
+      version: service.version,
+      removal: false,
+      quiet: flags.is('quiet'),
+    });
+  },
+};
+
+/** Reads the files of `--env-file` and puts their lines in the place of their paths. */
+async function withEnvFiles(context: Context, flags: Flags): Promise<Flags> {
+  const paths = flags.list('env-file');
+  if (paths.length === 0) return flags;
+  const lists = await Promise.all(
+    paths.map(async (path) => {
+      const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+        throw new SwarmError(
+          'INVALID_ARGUMENT',
+          `The --env-file ${path} cannot be read: ${messageOf(cause)}.`,
+          { cause, advice: 'Give the path of a file with NAME=VALUE lines.' },
+        );
+      });
+      return parseEnvFile(path, text, context.io.env);
+    }),
+  );
+  return flags.with({ 'env-file': mergeEnv(...lists) });
+}

@@ -1,0 +1,63 @@
+import {
+  ControlService,
+  Ref,
+  type ServiceSpec,
+  type ServiceView,
+  UpdateServiceRequest,
+} from '../../../proto/index.ts';
+import { SwarmError } from '../../../shared/errors.ts';
+import type { Verb } from '../../command.ts';
+import type { Session } from '../../session.ts';
+import { declareServiceOptions } from '../../spec/declare-options.ts';
+import { changeSpec } from '../../spec/service.ts';
+import { waitForService } from '../../wait.ts';
+import { declareDetach, warn } from '../shared-options.ts';
+import { rollBack } from './rollback.ts';
+
+/** Flags say what changes, so they are put again over what somebody else wrote meanwhile. */
+const ATTEMPTS = 5;
+
+export const update: Verb = {
+  declare(command) {
+    declareDetach(command.argument('<SERVICE>'));
+    command.option('--rollback', 'Go back to the revision before');
+    declareServiceOptions(command, 'update');
+  },
+  async run(context, words, flags) {
+    if (flags.is('rollback')) return rollBack(context, words[0]!, 0, flags);
+    const session = await context.connect();
+    const view = await updateService(session, words[0]!, (spec) =>
+      changeSpec(spec, flags, context.io.env),
+    );
+    const service = view.service!;
+    context.io.out(`${service.spec?.name}\n`);
+    warn(context, view.warnings);
+    if (flags.is('detach')) return 0;
+    return waitForService(context, {
+      id: service.id,
+      name: service.spec?.name ?? service.id,
+      version: service.version,
+      removal: false,
+      quiet: flags.is('quiet'),
+    });
+  },
+};
+
+/** Reads, changes and writes a spec; again when somebody was faster. */
+export async function updateService(
+  session: Session,
+  ref: string,
+  change: (spec: ServiceSpec) => ServiceSpec,
+): Promise<ServiceView> {
+  for (let attempt = 1; ; attempt++) {
+    const { service: view } = await session.read(ControlService.getService, Ref.create({ ref }));
+    const { id, version, spec } = view!.service!;
+    const request = UpdateServiceRequest.create({ ref: id, version, spec: change(spec!) });
+    try {
+      return await session.write(ControlService.updateService, request);
+    } catch (error) {
+      const stale = SwarmError.is(error) && error.code === 'VERSION_CONFLICT';
+      if (!stale || attempt === ATTEMPTS) throw error;
+    }
+  }
+}

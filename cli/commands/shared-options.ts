@@ -1,0 +1,79 @@
+import type { Command } from 'commander';
+import type { Freshness } from '../../proto/index.ts';
+import type { Context } from '../context.ts';
+import { jsonView } from '../output/json-view.ts';
+import { formatInspect, type ListOptions } from '../output/list.ts';
+import { isoLocal } from '../output/relative-time.ts';
+import { collect } from '../spec/declare-options.ts';
+import type { Flags } from '../spec/flags.ts';
+
+const FORMAT = 'table, "table TEMPLATE", json or a template such as {{.Name}}';
+
+/** The options of every `ls` and `ps`. */
+export function declareList(command: Command, filters: readonly string[]): Command {
+  return command
+    .option('-f, --filter <KEY=VALUE>', `Only these: ${filters.join(', ')}`, collect)
+    .option('--format <FORMAT>', FORMAT)
+    .option('-q, --quiet', 'Only ids')
+    .option('--no-trunc', 'Whole ids and messages');
+}
+
+export function declareInspect(command: Command): Command {
+  return command.option('-f, --format <FORMAT>', 'json or a template such as {{.Spec.Name}}');
+}
+
+export function declareDetach(command: Command): Command {
+  return command
+    .option('-d, --detach', 'Do not wait until it has converged')
+    .option('-q, --quiet', 'Show no progress');
+}
+
+export function listOptions(
+  flags: Flags,
+  columns: ListOptions['columns'],
+  idField = 'ID',
+): ListOptions {
+  return { format: flags.text('format'), quiet: flags.is('quiet'), columns, idField };
+}
+
+/** Prints objects of an `inspect`. */
+export function printInspect(context: Context, objects: readonly unknown[], flags: Flags): void {
+  context.io.out(formatInspect(objects.map(jsonView), flags.text('format')));
+}
+
+/** 12 characters of an id, or all of them. */
+export function shortId(id: string, flags: Flags): string {
+  return flags.is('no-trunc') ? id : id.slice(0, 12);
+}
+
+/** Says so when an answer may be old: no leader is known. */
+export function warnStale(context: Context, freshness: Freshness | null): void {
+  if (freshness?.stale !== true) return;
+  const why = freshness.reason === '' ? '' : ` (${freshness.reason})`;
+  context.io.err(`WARNING: stale, as of ${isoLocal(freshness.asOfWallMs)}${why}\n`);
+}
+
+export function warn(context: Context, warnings: readonly string[]): void {
+  for (const warning of warnings) context.io.err(`WARNING: ${warning}\n`);
+}
+
+/**
+ * Does one thing for each word, goes on after an error, and prints all of them: the code is that of
+ * the first.
+ */
+export async function forEachWord(
+  words: readonly string[],
+  report: (error: unknown) => number,
+  act: (word: string) => Promise<void>,
+): Promise<number> {
+  let code = 0;
+  for (const word of words) {
+    try {
+      await act(word);
+    } catch (error) {
+      const failed = report(error);
+      if (code === 0) code = failed;
+    }
+  }
+  return code;
+}

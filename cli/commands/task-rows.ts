@@ -1,0 +1,95 @@
+import { Protocol, type TaskView } from '../../proto/index.ts';
+import { column, type Row } from '../output/list.ts';
+import { printable } from '../output/printable.ts';
+import { relativeTime } from '../output/relative-time.ts';
+import { truncate } from '../output/table.ts';
+import { stateWord } from '../output/words.ts';
+import type { Flags } from '../spec/flags.ts';
+
+/** Columns of every list of tasks, Docker's. */
+export const TASK_COLUMNS = [
+  column('ID', 'ID'),
+  column('NAME', 'Shown'),
+  column('IMAGE OR COMMAND', 'Image'),
+  column('NODE', 'Node'),
+  column('DESIRED STATE', 'DesiredState'),
+  column('CURRENT STATE', 'CurrentState'),
+  column('ERROR', 'Error'),
+  column('PORTS', 'Ports'),
+];
+
+/** Newest first within a slot; older tasks of a slot are set in with "\_". */
+export function taskRows(views: readonly TaskView[], flags: Flags, nowMs: number): readonly Row[] {
+  const sorted = [...views].sort(byPlace);
+  return sorted.map((view, i) => {
+    const before = sorted[i - 1];
+    const isOlder = before !== undefined && placeOf(before) === placeOf(view);
+    return taskRow(view, isOlder, flags, nowMs);
+  });
+}
+
+function byPlace(a: TaskView, b: TaskView): number {
+  const placeA = placeOf(a);
+  const placeB = placeOf(b);
+  const slots = (a.task?.slot ?? 0) - (b.task?.slot ?? 0);
+  if (a.serviceName !== b.serviceName) return a.serviceName < b.serviceName ? -1 : 1;
+  if (slots !== 0) return slots;
+  if (placeA !== placeB) return placeA < placeB ? -1 : 1;
+  return (b.task?.createdMs ?? 0) - (a.task?.createdMs ?? 0);
+}
+
+/** Slot of a replicated service; node of a global one. */
+function placeOf(view: TaskView): string {
+  const slot = view.task?.slot ?? 0;
+  return `${view.task?.serviceId}.${slot > 0 ? slot : (view.task?.nodeId ?? '')}`;
+}
+
+/** "web.1" or, of a global service, "web.NODE". */
+export function taskName(view: TaskView): string {
+  const slot = view.task?.slot ?? 0;
+  const last = slot > 0 ? String(slot) : view.nodeName || (view.task?.nodeId ?? '').slice(0, 12);
+  return last === '' ? view.serviceName : `${view.serviceName}.${last}`;
+}
+
+function taskRow(view: TaskView, isOlder: boolean, flags: Flags, nowMs: number): Row {
+  const whole = flags.is('no-trunc');
+  const id = view.task?.id ?? '';
+  const name = printable(taskName(view));
+  const atMs = view.status?.atWallMs || view.task?.createdWallMs || 0;
+  const shown = isOlder ? ` \\_ ${name}` : name;
+  const node = flags.is('no-resolve') ? (view.task?.nodeId ?? '') : view.nodeName;
+  return {
+    ID: whole ? id : id.slice(0, 12),
+    Name: name,
+    Shown: shown,
+    Image: whole ? printable(view.image) : truncate(printable(view.image), 30),
+    Node: printable(node),
+    DesiredState: stateWord(view.task?.desiredState ?? 0),
+    CurrentState: `${stateWord(view.state)} ${relativeTime(atMs, nowMs)}`,
+    Error: errorText(view, whole),
+    Ports: portsText(view),
+    Slot: view.task?.slot ?? 0,
+    ServiceID: view.task?.serviceId ?? '',
+    NodeID: view.task?.nodeId ?? '',
+    Revision: view.task?.revision ?? 0,
+  };
+}
+
+/** What went wrong, why it waits, or why the cluster ended it: in this order. */
+function errorText(view: TaskView, whole: boolean): string {
+  const pending = (view.task?.pendingReason ?? '').replace(/^[A-Z_]+\|/, '');
+  const text = view.status?.err || pending || view.task?.endReason || '';
+  if (text === '') return '';
+  const quoted = `"${printable(text)}"`;
+  return whole ? quoted : truncate(quoted, 50);
+}
+
+function portsText(view: TaskView): string {
+  const ports = view.status?.ports ?? [];
+  return ports
+    .map(({ host, port, target, protocol }) => {
+      const word = protocol === Protocol.UDP ? 'udp' : 'tcp';
+      return `${host === '' ? '*' : host}:${port}->${target}/${word}`;
+    })
+    .join(', ');
+}

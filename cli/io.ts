@@ -1,0 +1,19 @@
+import type { Clock } from '../shared/clock.ts';
+import type { Environment } from './parse/env.ts';
+
+/** The terminal and the process around the command line: real in `main.ts`, recorded in tests. */
+export interface Io {
+  readonly clock: Clock;
+  readonly env: Environment;
+  readonly uid: number;
+  /** True when standard output is a terminal. */
+  readonly isTerminal: boolean;
+  /** Columns of the terminal; 80 where there is none. */
+  readonly columns: number;
+  out(text: string): void;
+  err(text: string): void;
+  readStdin(): Promise<string>;
+  readFile(path: string): Promise<string>;
+  /** From now on Ctrl-C aborts this instead of ending the program; the second one ends it. */
+  onInterrupt(): AbortSignal;
+}

@@ -1,0 +1,114 @@
+import type { ServiceProgress, TaskProgress } from '../../proto/index.ts';
+import { TaskState } from '../../proto/index.ts';
+import { printable } from './printable.ts';
+import { truncate } from './table.ts';
+import { wordOf } from './words.ts';
+
+/** More tasks than this are shown as one line. */
+const LINES_MAX = 20;
+const BAR = 20;
+
+/** What a task's line says. */
+function taskLine(task: TaskProgress, total: number): string {
+  const name = task.slot > 0 ? `${task.slot}/${total}` : task.nodeName || task.id.slice(0, 12);
+  const state = wordOf(TaskState, task.state);
+  const note = task.message === '' ? '' : `  ${printable(task.message)}`;
+  const place = task.nodeName === '' ? '' : ` on ${printable(task.nodeName)}`;
+  return `${name}: ${state}${task.slot > 0 ? place : ''}${note}`;
+}
+
+/** The newest task of each slot that belongs to the wished revision, oldest slots first. */
+function current(progress: ServiceProgress): readonly TaskProgress[] {
+  const bySlot = new Map<string, TaskProgress>();
+  for (const task of progress.tasks) {
+    const key = task.slot > 0 ? String(task.slot) : task.nodeId || task.id;
+    const seen = bySlot.get(key);
+    if (seen === undefined || task.wishedRevision || !seen.wishedRevision) bySlot.set(key, task);
+  }
+  return [...bySlot.values()].sort((a, b) => a.slot - b.slot || (a.nodeName < b.nodeName ? -1 : 1));
+}
+
+function isUp(task: TaskProgress): boolean {
+  return (
+    task.wishedRevision && (task.state === TaskState.RUNNING || task.state === TaskState.COMPLETE)
+  );
+}
+
+function summary(progress: ServiceProgress): string {
+  const wanted = progress.service?.desired ?? 0;
+  const up = current(progress).filter(isUp).length;
+  return `overall progress: ${up} out of ${wanted} tasks`;
+}
+
+/** The whole picture, for a terminal that can be written over. */
+export function progressLines(progress: ServiceProgress, columns: number): readonly string[] {
+  const lines = [summary(progress)];
+  const tasks = current(progress);
+  const total = progress.service?.desired ?? tasks.length;
+  if (tasks.length <= LINES_MAX) {
+    for (const task of tasks) lines.push(`${taskLine(task, total).padEnd(28)} ${bar(task)}`);
+  }
+  for (const failure of progress.listenFailures)
+    lines.push(`port ${failure.port}: ${printable(failure.reason)}`);
+  if (progress.message !== '') lines.push(printable(progress.message));
+  return lines.map((line) => truncate(line.trimEnd(), Math.max(20, columns - 1)));
+}
+
+const STEPS: readonly TaskState[] = [
+  TaskState.PENDING,
+  TaskState.ASSIGNED,
+  TaskState.ACCEPTED,
+  TaskState.PREPARING,
+  TaskState.READY,
+  TaskState.STARTING,
+  TaskState.RUNNING,
+];
+
+function bar(task: TaskProgress): string {
+  if (task.state > TaskState.RUNNING || !task.wishedRevision) return '';
+  const done = STEPS.filter((step) => task.state >= step).length;
+  const filled = Math.round((done / STEPS.length) * BAR);
+  return `[${'='.repeat(filled).padEnd(BAR)}]`;
+}
+
+/**
+ * Shows progress: over itself on a terminal, a line for each change elsewhere. Nothing is printed
+ * twice, so a log stays readable.
+ */
+export class ProgressView {
+  readonly #write: (text: string) => void;
+  readonly #columns: number | undefined;
+  #drawn = 0;
+  readonly #said = new Map<string, string>();
+
+  /** `columns`: of the terminal, undefined where there is none. */
+  constructor(write: (text: string) => void, columns: number | undefined) {
+    this.#write = write;
+    this.#columns = columns;
+  }
+  show(progress: ServiceProgress): void {
+    if (this.#columns !== undefined) this.#redraw(progressLines(progress, this.#columns));
+    else this.#sayChanges(progress);
+  }
+  #redraw(lines: readonly string[]): void {
+    const up = this.#drawn > 0 ? `\x1b[${this.#drawn}A` : '';
+    this.#write(`${up}${lines.map((line) => `\x1b[2K${line}\n`).join('')}\x1b[J`);
+    this.#drawn = lines.length;
+  }
+  #sayChanges(progress: ServiceProgress): void {
+    const tasks = current(progress);
+    const total = progress.service?.desired ?? tasks.length;
+    if (tasks.length <= LINES_MAX)
+      for (const task of tasks)
+        this.#say(task.slot > 0 ? `${task.slot}` : task.nodeId, taskLine(task, total));
+    for (const failure of progress.listenFailures)
+      this.#say(`port ${failure.reason}`, `port ${failure.port}: ${printable(failure.reason)}`);
+    if (progress.message !== '') this.#say('message', printable(progress.message));
+    this.#say('summary', summary(progress));
+  }
+  #say(key: string, line: string): void {
+    if (this.#said.get(key) === line) return;
+    this.#said.set(key, line);
+    this.#write(`${line}\n`);
+  }
+}

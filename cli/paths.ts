@@ -1,0 +1,97 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import { SwarmError } from '../shared/errors.ts';
+import type { Globals } from './context.ts';
+import { devDirOf, readDevMarker } from './dev/marker.ts';
+import type { Installation } from './installation.ts';
+import type { Environment } from './parse/env.ts';
+
+export const SYSTEM_SOCKET = '/run/swarm/swarm.sock';
+const SYSTEM_STATE_DIR = '/var/lib/swarm';
+
+/** What decides which daemon is meant. */
+export interface Surroundings {
+  readonly env: Environment;
+  readonly uid: number;
+  readonly installation: Installation;
+}
+
+/** Sockets to try in order. `chosen`: the user named it, so no other may answer in its place. */
+export interface SocketCandidate {
+  readonly path: string;
+  readonly chosen: boolean;
+  readonly why: string;
+}
+
+export function homeOf(env: Environment): string {
+  return env['HOME'] || homedir();
+}
+
+export function stateDirOf({ env, uid }: Surroundings, given?: string): string {
+  const chosen = given ?? env['SWARM_STATE_DIR'];
+  if (chosen !== undefined && chosen !== '') return resolve(chosen);
+  return uid === 0 ? SYSTEM_STATE_DIR : join(homeOf(env), '.local', 'share', 'swarm');
+}
+
+/** The daemon that `init`, `join` and `start` speak to or start. */
+export function ownSocket(at: Surroundings, globals: Globals, stateDirGiven?: string): string {
+  const { env, uid } = at;
+  if (globals.socket !== undefined) return resolve(globals.socket);
+  if (globals.via !== undefined) return viaSocket(at, globals.via);
+  if (stateDirGiven !== undefined) return join(resolve(stateDirGiven), 'swarm.sock');
+  if (env['SWARM_SOCKET']) return resolve(env['SWARM_SOCKET']);
+  if (env['SWARM_STATE_DIR']) return join(resolve(env['SWARM_STATE_DIR']), 'swarm.sock');
+  return uid === 0 ? SYSTEM_SOCKET : join(stateDirOf(at), 'swarm.sock');
+}
+
+/** `--socket`, `--via`, SWARM_SOCKET, this clone's `npm run up` cluster, the system's, one's own. */
+export function socketCandidates(at: Surroundings, globals: Globals): readonly SocketCandidate[] {
+  const { env } = at;
+  if (globals.socket !== undefined)
+    return [{ path: resolve(globals.socket), chosen: true, why: '--socket' }];
+  if (globals.via !== undefined)
+    return [{ path: viaSocket(at, globals.via), chosen: true, why: `--via ${globals.via}` }];
+  if (env['SWARM_SOCKET'])
+    return [{ path: resolve(env['SWARM_SOCKET']), chosen: true, why: 'SWARM_SOCKET' }];
+  const out: SocketCandidate[] = [];
+  const add = (path: string | undefined, why: string) => {
+    if (path !== undefined && !out.some((candidate) => candidate.path === path))
+      out.push({ path, chosen: false, why });
+  };
+  add(upSocket(at.installation), 'the `npm run up` cluster of this clone');
+  if (env['SWARM_STATE_DIR'])
+    add(join(resolve(env['SWARM_STATE_DIR']), 'swarm.sock'), 'SWARM_STATE_DIR');
+  add(SYSTEM_SOCKET, "this machine's daemon");
+  add(join(homeOf(env), '.local', 'share', 'swarm', 'swarm.sock'), 'your own daemon');
+  return out;
+}
+
+/** The socket that `npm run up` of this clone wrote down, if there is such a cluster. */
+export function upSocket(installation: Installation): string | undefined {
+  const marker = join(installation.root, '.swarm', 'up', 'swarm-up.json');
+  if (!installation.isClone || !existsSync(marker)) return undefined;
+  try {
+    const { socket } = JSON.parse(readFileSync(marker, 'utf8')) as { socket?: unknown };
+    return typeof socket === 'string' ? socket : undefined;
+  } catch {
+    return undefined; // Half-written or unreadable: `npm run up` says so and mends it.
+  }
+}
+
+/** `--via m1`, or `--via DIR/m1` for a cluster that `swarm dev up --dir DIR` made. */
+function viaSocket(at: Surroundings, via: string): string {
+  const dir = via.includes('/') ? resolve(dirname(via)) : devDirOf(at);
+  const name = basename(via);
+  const marker = readDevMarker(dir);
+  const node = marker?.nodes.find((candidate) => candidate.name === name);
+  if (node !== undefined) return node.socket;
+  const known = marker?.nodes.map((candidate) => candidate.name).join(', ');
+  throw new SwarmError(
+    'NOT_FOUND',
+    known === undefined
+      ? `There is no \`swarm dev\` cluster in ${dir}.`
+      : `The \`swarm dev\` cluster in ${dir} has no node ${name}, only ${known}.`,
+    { advice: 'swarm dev ls lists its nodes.', command: 'swarm dev up --managers 3 --workers 2' },
+  );
+}

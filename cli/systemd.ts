@@ -1,0 +1,32 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { SwarmError } from '../shared/errors.ts';
+
+const UNIT = 'swarm.service';
+
+/** True when this machine's systemd has our unit: then it starts and stops the daemon, not we. */
+export function hasUnit(): boolean {
+  return (
+    existsSync('/run/systemd/system') &&
+    ['/etc/systemd/system', '/usr/lib/systemd/system', '/lib/systemd/system'].some((dir) =>
+      existsSync(`${dir}/${UNIT}`),
+    )
+  );
+}
+
+/** `systemctl start|stop swarm.service`. */
+export function systemctl(verb: 'start' | 'stop'): Promise<void> {
+  return new Promise((resolve, reject) => {
+    execFile('systemctl', [verb, UNIT], (error, _out, text) => {
+      if (error === null) resolve();
+      else {
+        reject(
+          new SwarmError('NO_DAEMON', `systemctl ${verb} ${UNIT} failed: ${text.trim()}.`, {
+            cause: error,
+            command: `systemctl status ${UNIT}`,
+          }),
+        );
+      }
+    });
+  });
+}

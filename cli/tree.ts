@@ -1,0 +1,233 @@
+import type { Verb } from './command.ts';
+
+/** A word of the command line with what it leads to. Verbs are loaded when they are chosen. */
+export interface Entry {
+  readonly summary: string;
+  readonly aliases?: readonly string[];
+  readonly hidden?: true;
+  readonly load?: () => Promise<Verb>;
+  readonly verbs?: { readonly [word: string]: Entry };
+  /** Heading in the list of commands. */
+  readonly group?: string;
+}
+
+const CLUSTER = 'Cluster:';
+const OBJECTS = 'Nodes, services, tasks:';
+const EXPLAIN = 'Finding out:';
+const HERE = 'This machine:';
+
+export const TREE: { readonly [word: string]: Entry } = {
+  init: {
+    summary: 'Make a cluster with this machine as its first manager',
+    group: CLUSTER,
+    load: async () => (await import('./commands/init.ts')).init,
+  },
+  join: {
+    summary: 'Join a cluster',
+    group: CLUSTER,
+    load: async () => (await import('./commands/join.ts')).join,
+  },
+  'join-token': {
+    summary: 'Print the line with which a worker or manager joins',
+    group: CLUSTER,
+    load: async () => (await import('./commands/join-token.ts')).joinToken,
+  },
+  leave: {
+    summary: 'Leave the cluster',
+    group: CLUSTER,
+    load: async () => (await import('./commands/leave.ts')).leave,
+  },
+  info: {
+    summary: 'This node and its cluster',
+    group: CLUSTER,
+    load: async () => (await import('./commands/info.ts')).info,
+  },
+  update: {
+    summary: "Change the cluster's settings",
+    group: CLUSTER,
+    load: async () => (await import('./commands/cluster/update.ts')).update,
+  },
+  cluster: {
+    summary: "The cluster's settings",
+    group: CLUSTER,
+    verbs: {
+      inspect: {
+        summary: 'Show them',
+        load: async () => (await import('./commands/cluster/inspect.ts')).inspect,
+      },
+      update: {
+        summary: 'Change them',
+        load: async () => (await import('./commands/cluster/update.ts')).update,
+      },
+    },
+  },
+  node: {
+    summary: 'Nodes of the cluster',
+    group: OBJECTS,
+    verbs: {
+      ls: {
+        summary: 'List nodes',
+        aliases: ['list'],
+        load: async () => (await import('./commands/node/ls.ts')).ls,
+      },
+      inspect: {
+        summary: 'Show everything about nodes',
+        load: async () => (await import('./commands/node/inspect.ts')).inspect,
+      },
+      ps: {
+        summary: 'List tasks of nodes',
+        load: async () => (await import('./commands/node/ps.ts')).ps,
+      },
+      update: {
+        summary: 'Change availability, role or labels',
+        load: async () => (await import('./commands/node/update.ts')).update,
+      },
+      promote: {
+        summary: 'Make nodes managers',
+        load: async () => (await import('./commands/node/promote.ts')).promote,
+      },
+      demote: {
+        summary: 'Make managers workers',
+        load: async () => (await import('./commands/node/promote.ts')).demote,
+      },
+      rm: {
+        summary: 'Remove nodes',
+        aliases: ['remove'],
+        load: async () => (await import('./commands/node/rm.ts')).rm,
+      },
+    },
+  },
+  service: {
+    summary: 'Services',
+    group: OBJECTS,
+    verbs: {
+      create: {
+        summary: 'Create a service',
+        load: async () => (await import('./commands/service/create.ts')).create,
+      },
+      ls: {
+        summary: 'List services',
+        aliases: ['list'],
+        load: async () => (await import('./commands/service/ls.ts')).ls,
+      },
+      inspect: {
+        summary: 'Show everything about services',
+        load: async () => (await import('./commands/service/inspect.ts')).inspect,
+      },
+      ps: {
+        summary: 'List tasks of services',
+        load: async () => (await import('./commands/service/ps.ts')).ps,
+      },
+      update: {
+        summary: 'Change a service',
+        load: async () => (await import('./commands/service/update.ts')).update,
+      },
+      scale: {
+        summary: 'Change numbers of replicas',
+        load: async () => (await import('./commands/service/scale.ts')).scale,
+      },
+      rollback: {
+        summary: 'Go back to an earlier revision',
+        load: async () => (await import('./commands/service/rollback.ts')).rollback,
+      },
+      history: {
+        summary: 'List revisions of a service',
+        load: async () => (await import('./commands/service/history.ts')).history,
+      },
+      logs: {
+        summary: 'Show logs of a service or task',
+        load: async () => (await import('./commands/service/logs.ts')).logs,
+      },
+      rm: {
+        summary: 'Remove services',
+        aliases: ['remove'],
+        load: async () => (await import('./commands/service/rm.ts')).rm,
+      },
+    },
+  },
+  task: {
+    summary: 'Tasks',
+    group: OBJECTS,
+    verbs: {
+      ls: {
+        summary: 'List tasks',
+        aliases: ['list'],
+        load: async () => (await import('./commands/task/ls.ts')).ls,
+      },
+      inspect: {
+        summary: 'Show everything about tasks',
+        load: async () => (await import('./commands/task/inspect.ts')).inspect,
+      },
+      logs: {
+        summary: 'Show logs of a task',
+        load: async () => (await import('./commands/task/logs.ts')).logs,
+      },
+    },
+  },
+  why: {
+    summary: 'Say why a service, task or node is as it is, and what to do',
+    group: EXPLAIN,
+    load: async () => (await import('./commands/why.ts')).why,
+  },
+  events: {
+    summary: 'Show what happens in the cluster',
+    group: EXPLAIN,
+    load: async () => (await import('./commands/events.ts')).events,
+  },
+  version: {
+    summary: 'Versions of this program and of the daemon',
+    group: EXPLAIN,
+    load: async () => (await import('./commands/version.ts')).version,
+  },
+  start: {
+    summary: 'Start the daemon of this node',
+    group: HERE,
+    load: async () => (await import('./commands/start.ts')).start,
+  },
+  stop: {
+    summary: 'Stop the daemon of this node; its tasks go on',
+    group: HERE,
+    load: async () => (await import('./commands/stop.ts')).stop,
+  },
+  dev: {
+    summary: 'A whole cluster on this machine, to try things out',
+    group: HERE,
+    verbs: {
+      up: {
+        summary: 'Start it',
+        load: async () => (await import('./commands/dev/up.ts')).up,
+      },
+      ls: {
+        summary: 'List its nodes',
+        aliases: ['list'],
+        load: async () => (await import('./commands/dev/ls.ts')).ls,
+      },
+      stop: {
+        summary: 'Stop a node in order',
+        load: async () => (await import('./commands/dev/stop.ts')).stop,
+      },
+      start: {
+        summary: 'Start a stopped node',
+        load: async () => (await import('./commands/dev/start.ts')).start,
+      },
+      kill: {
+        summary: 'Kill a node with SIGKILL',
+        load: async () => (await import('./commands/dev/kill.ts')).kill,
+      },
+      down: {
+        summary: 'Stop and delete it',
+        load: async () => (await import('./commands/dev/down.ts')).down,
+      },
+    },
+  },
+  completion: {
+    summary: 'Print the completion script for bash, zsh or fish',
+    group: HERE,
+    load: async () => (await import('./commands/completion.ts')).completion,
+  },
+  __complete: {
+    summary: '',
+    hidden: true,
+    load: async () => (await import('./commands/complete.ts')).complete,
+  },
+};
