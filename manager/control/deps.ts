@@ -1,0 +1,72 @@
+import type {
+  Freshness,
+  LogRecord,
+  LogRequest,
+  RaftStatus,
+  Role,
+  TaskStatus,
+} from '../../proto/index.ts';
+import type { Clock } from '../../shared/clock.ts';
+import type { Log } from '../../shared/log.ts';
+import type { Consistency } from '../../shared/rpc/rpc.ts';
+import type { Store, View } from '../store/view.ts';
+
+/**
+ * The user's API: what it needs from the rest of a manager, and nothing else. It knows no gRPC, so
+ * that another face (an HTTP API) can stand on the same functions.
+ */
+export interface ControlDeps {
+  readonly store: Store;
+  readonly reads: Reads;
+  readonly raft: RaftInfo;
+  readonly dispatcher: DispatcherInfo;
+  readonly explain: Explain;
+  readonly tokens: Tokens;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly selfNodeId: string;
+}
+
+export interface Reads {
+  /**
+   * Resolves when the local state holds everything that was acknowledged before the call (a read
+   * index); rejects, or stays pending, while there is no leader with a quorum.
+   */
+  linearize(consistency: Consistency): Promise<Freshness>;
+}
+
+export interface RaftInfo {
+  /** `members[].active`: it answered this manager within an election timeout. */
+  status(): RaftStatus;
+  /** The leader as this manager knows it; undefined while there is none. */
+  leader(): { readonly nodeId: string; readonly address: string } | undefined;
+}
+
+/** What only the leader's memory has. On other managers: nothing is known. */
+export interface DispatcherInfo {
+  /** Records of one task in order of time; throws SwarmError when its node cannot be asked. */
+  openLogs(nodeId: string, request: LogRequest): AsyncIterable<LogRecord>;
+  /** What the agent told for people only (PREPARING and the like); never committed. */
+  transientStatus(taskId: string): TaskStatus | undefined;
+  /** True while the node has a session. */
+  reachable(nodeId: string): boolean;
+}
+
+/** One filter's word about one node. `code` is the filter's; empty for a node that fits. */
+export interface NodeVerdict {
+  readonly nodeId: string;
+  readonly fits: boolean;
+  readonly code: string;
+  readonly text: string;
+}
+/** Runs the scheduler's filters for a task on every node. */
+export type Explain = (view: View, taskId: string) => readonly NodeVerdict[];
+
+/** Join tokens: their secrets are rows of `ca/`. */
+export interface Tokens {
+  get(role: Role): string;
+  /** Makes a new secret; the old token dies at once. Returns the new token. */
+  rotate(role: Role): Promise<string>;
+  /** Digest of the root certificate as it stands in the tokens. */
+  rootDigest(): string;
+}

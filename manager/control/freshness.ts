@@ -1,0 +1,66 @@
+import { Freshness } from '../../proto/index.ts';
+import { delay } from '../../shared/clock.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import type { Consistency } from '../../shared/rpc/rpc.ts';
+import type { ControlDeps } from './deps.ts';
+
+const RETRY_MS = 100;
+
+/**
+ * Before every read: makes the local state linearizable, or says that it could not. A read never
+ * fails for want of a quorum; it is then marked stale, with the moment it was surely current.
+ */
+export class FreshReads {
+  readonly #deps: Pick<ControlDeps, 'reads' | 'clock' | 'store'>;
+  #freshAtWallMs = 0;
+
+  constructor(deps: Pick<ControlDeps, 'reads' | 'clock' | 'store'>) {
+    this.#deps = deps;
+  }
+
+  async before(consistency: Consistency): Promise<Freshness> {
+    if (consistency === 'stale') return this.#stale('asked for');
+    const { clock } = this.#deps;
+    const untilMs = clock.monotonicMs() + LIMITS.readWithoutLeaderMs;
+    let reason = 'no manager leads with a quorum';
+    for (
+      let leftMs = LIMITS.readWithoutLeaderMs;
+      leftMs > 0;
+      leftMs = untilMs - clock.monotonicMs()
+    ) {
+      const result = await this.#try(leftMs);
+      if (typeof result !== 'string') {
+        this.#freshAtWallMs = clock.wallMs();
+        return result;
+      }
+      if (result !== '') reason = result;
+      await delay(clock, Math.min(RETRY_MS, Math.max(0, untilMs - clock.monotonicMs())));
+    }
+    return this.#stale(reason);
+  }
+
+  /** One attempt within `leftMs`; a text says why it did not succeed, empty after the deadline. */
+  #try(leftMs: number): Promise<Freshness | string> {
+    return new Promise((resolve) => {
+      const timer = this.#deps.clock.setTimer(leftMs, () => resolve(''));
+      this.#deps.reads.linearize('linearizable').then(
+        (freshness) => {
+          timer.cancel();
+          resolve(freshness);
+        },
+        (error: unknown) => {
+          timer.cancel();
+          resolve(messageOf(error));
+        },
+      );
+    });
+  }
+
+  #stale(reason: string): Freshness {
+    const { clock, store } = this.#deps;
+    const sinceEntryMs = Math.max(0, store.nowMs() - store.view.timeMs);
+    const asOfWallMs = Math.max(this.#freshAtWallMs, clock.wallMs() - sinceEntryMs);
+    return Freshness.create({ stale: true, asOfWallMs: Math.floor(asOfWallMs), reason });
+  }
+}

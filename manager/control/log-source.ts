@@ -1,0 +1,115 @@
+import type { LogRecord, LogRequest, Task } from '../../proto/index.ts';
+import type { Clock } from '../../shared/clock.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import type { ControlDeps } from './deps.ts';
+
+/** Nodes that cannot give logs: each is named once, however many of its tasks are asked for. */
+export class SilentNodes {
+  readonly #nameOf: (nodeId: string) => string;
+  readonly #known = new Set<string>();
+  #notes: string[] = [];
+
+  constructor(nameOf: (nodeId: string) => string) {
+    this.#nameOf = nameOf;
+  }
+
+  add(nodeId: string, why: string): void {
+    if (this.#known.has(nodeId)) return;
+    this.#known.add(nodeId);
+    this.#notes.push(`the logs on node ${this.#nameOf(nodeId)} are missing: ${why}`);
+  }
+  has(nodeId: string): boolean {
+    return this.#known.has(nodeId);
+  }
+  /** Notes since the last call. */
+  take(): string[] {
+    const notes = this.#notes;
+    this.#notes = [];
+    return notes;
+  }
+}
+
+export interface LogSourceDeps {
+  readonly clock: Clock;
+  readonly dispatcher: Pick<ControlDeps['dispatcher'], 'openLogs' | 'reachable'>;
+  readonly silent: SilentNodes;
+}
+
+/** The log of one task, read record by record; `head` is the next one. */
+export class LogSource {
+  readonly #deps: LogSourceDeps;
+  readonly #nodeId: string;
+  #iterator: AsyncIterator<LogRecord> | undefined;
+  head: LogRecord | undefined;
+
+  constructor(deps: LogSourceDeps, task: Task, request: LogRequest) {
+    this.#deps = deps;
+    this.#nodeId = task.nodeId;
+    if (!deps.dispatcher.reachable(task.nodeId)) {
+      deps.silent.add(task.nodeId, 'it does not answer');
+      return;
+    }
+    try {
+      this.#iterator = deps.dispatcher.openLogs(task.nodeId, request)[Symbol.asyncIterator]();
+    } catch (error) {
+      deps.silent.add(task.nodeId, messageOf(error));
+    }
+  }
+
+  /** The next record, waiting without an end; undefined after the last, or when the node is lost. */
+  async next(): Promise<LogRecord | undefined> {
+    if (this.#iterator === undefined) return undefined;
+    try {
+      const { done, value } = await this.#iterator.next();
+      if (done !== true) return value;
+    } catch (error) {
+      this.#deps.silent.add(this.#nodeId, messageOf(error));
+    }
+    this.#iterator = undefined;
+    return undefined;
+  }
+
+  /** Moves `head` on; a node that is silent for 3 s counts as lost. */
+  async advance(): Promise<void> {
+    this.head = undefined;
+    if (this.#deps.silent.has(this.#nodeId)) this.close();
+    if (this.#iterator === undefined) return;
+    this.head = await new Promise<LogRecord | undefined>((resolve) => {
+      const timer = this.#deps.clock.setTimer(LIMITS.logSilentMs, () => {
+        this.#deps.silent.add(this.#nodeId, `it was silent for ${LIMITS.logSilentMs / 1_000} s`);
+        this.close();
+        resolve(undefined);
+      });
+      void this.next().then((record) => {
+        timer.cancel();
+        resolve(record);
+      });
+    });
+  }
+
+  close(): void {
+    const iterator = this.#iterator;
+    this.#iterator = undefined;
+    // A stream that is ended while it is read may reject; whoever reads it has gone.
+    iterator?.return?.().catch(() => undefined);
+  }
+}
+
+/** By time; records of one moment keep the order of their tasks. */
+export function compareRecords(a: LogRecord, b: LogRecord): number {
+  return a.atWallMs - b.atWallMs || a.atNanos - b.atNanos || (a.taskId < b.taskId ? -1 : 1);
+}
+
+/** All sources in one order of time, until each has ended or is given up. */
+export async function* mergeSources(sources: readonly LogSource[]): AsyncIterable<LogRecord> {
+  await Promise.all(sources.map((source) => source.advance()));
+  let live = sources.filter((source) => source.head !== undefined);
+  while (live.length > 0) {
+    let first = live[0]!;
+    for (const source of live) if (compareRecords(source.head!, first.head!) < 0) first = source;
+    yield first.head!;
+    await first.advance();
+    if (first.head === undefined) live = live.filter((source) => source !== first);
+  }
+}

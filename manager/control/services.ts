@@ -1,0 +1,240 @@
+import {
+  type CreateServiceRequest,
+  GetServiceResponse,
+  type ListRequest,
+  ListServicesResponse,
+  type Ref,
+  RemoveServiceResponse,
+  type RollbackServiceRequest,
+  type ScaleServiceRequest,
+  Service,
+  ServiceMode,
+  ServiceRevision,
+  ServiceSpec,
+  type ServiceView,
+  type UpdateServiceRequest,
+} from '../../proto/index.ts';
+import { SwarmError } from '../../shared/errors.ts';
+import type { CallContext } from '../../shared/rpc/rpc.ts';
+import { revisionKey } from '../store/schema.ts';
+import type { Draft } from '../store/view.ts';
+import type { ControlDeps } from './deps.ts';
+import { invalid } from './field.ts';
+import { compileFilters, hasLabel } from './filters.ts';
+import type { FreshReads } from './freshness.ts';
+import { refuseHostAccess } from './host-access.ts';
+import { refuseTakenPorts } from './published-ports.ts';
+import { randomName } from './random-name.ts';
+import { resolveService } from './resolve.ts';
+import { withDefaults } from './service-defaults.ts';
+import { putRevision, revisionsOf, rollbackTarget } from './service-revisions.ts';
+import { sameSpec, serviceName } from './specs.ts';
+import { validateService } from './validate-service.ts';
+import { fullView, serviceView } from './views.ts';
+import { write } from './writes.ts';
+
+/** Services: create, update, scale, roll back, remove, list, look at. */
+export class Services {
+  readonly #deps: ControlDeps;
+  readonly #reads: FreshReads;
+
+  constructor(deps: ControlDeps, reads: FreshReads) {
+    this.#deps = deps;
+    this.#reads = reads;
+  }
+
+  async create(request: CreateServiceRequest, context: CallContext): Promise<ServiceView> {
+    const asked = request.spec ?? ServiceSpec.create();
+    if (asked.name !== '') validateService(asked);
+    else validateService(ServiceSpec.with(asked, { name: 'unnamed' }));
+    const { id } = await write(this.#deps, context, (draft) => {
+      const id = draft.newId();
+      const name = asked.name || randomName(asked, id);
+      const spec = withDefaults(ServiceSpec.with(asked, { name }));
+      refuseTakenName(draft, name);
+      refuseHostAccess(draft, spec);
+      refuseTakenPorts(draft, spec, id);
+      putNew(draft, id, spec);
+      emit(draft, 'create', id, name, '');
+      return { id };
+    });
+    return this.#answer(id);
+  }
+
+  async update(request: UpdateServiceRequest, context: CallContext): Promise<ServiceView> {
+    const { spec } = request;
+    if (spec === null) throw invalid('spec', 'there is none', 'the whole spec');
+    const { id } = await write(this.#deps, context, (draft) => {
+      const service = changeable(draft, request.ref);
+      refuseStale(service, request.version);
+      const asked = keepName(service, spec);
+      validateService(asked);
+      const wished = withDefaults(asked);
+      refuseOtherKind(service, wished);
+      change(draft, service, wished, '');
+      return { id: service.id };
+    });
+    return this.#answer(id);
+  }
+
+  async scale(request: ScaleServiceRequest, context: CallContext): Promise<ServiceView> {
+    const { id } = await write(this.#deps, context, (draft) => {
+      const service = changeable(draft, request.ref);
+      const spec = service.spec!;
+      if (spec.mode !== ServiceMode.REPLICATED)
+        throw new SwarmError(
+          'INVALID_SPEC',
+          `${spec.name} is global: it has one task on each node and cannot be scaled`,
+          { advice: 'Constraints choose its nodes: swarm service update --constraint-add.' },
+        );
+      const wished = ServiceSpec.with(spec, { replicas: request.replicas });
+      validateService(wished);
+      change(draft, service, wished, `scale to ${request.replicas}`);
+      return { id: service.id };
+    });
+    return this.#answer(id);
+  }
+
+  async rollback(request: RollbackServiceRequest, context: CallContext): Promise<ServiceView> {
+    const { id } = await write(this.#deps, context, (draft) => {
+      const service = changeable(draft, request.ref);
+      const target = rollbackTarget(draft, service, request.toRevision);
+      change(draft, service, target.spec!, `rollback to ${target.revision}`);
+      return { id: service.id };
+    });
+    return this.#answer(id);
+  }
+
+  async remove(request: Ref, context: CallContext): Promise<RemoveServiceResponse> {
+    const { id } = await write(this.#deps, context, (draft) => {
+      const service = resolveService(draft, request.ref);
+      if (!service.removing) {
+        draft.put(
+          'service',
+          Service.with(service, { removing: true, updatedWallMs: draft.wallMs }),
+        );
+        emit(draft, 'remove', service.id, serviceName(service), '');
+      }
+      return { id: service.id };
+    });
+    return RemoveServiceResponse.create({ id });
+  }
+
+  async list(request: ListRequest, context: CallContext): Promise<ListServicesResponse> {
+    const passes = compileFilters(request.filters, FILTERS);
+    const freshness = await this.#reads.before(context.consistency);
+    const { view } = this.#deps.store;
+    const services = [...view.table('service').all()].filter(passes).sort(byName);
+    const views = services.map((service) => serviceView(view, service));
+    return ListServicesResponse.with(ListServicesResponse.create(), { services: views, freshness });
+  }
+
+  async get(request: Ref, context: CallContext): Promise<GetServiceResponse> {
+    const freshness = await this.#reads.before(context.consistency);
+    const { view } = this.#deps.store;
+    const service = resolveService(view, request.ref);
+    return GetServiceResponse.with(GetServiceResponse.create(), {
+      service: fullView(view, service),
+      revisions: revisionsOf(view, service.id),
+      freshness,
+    });
+  }
+
+  #answer(id: string): ServiceView {
+    const { view } = this.#deps.store;
+    const service = view.table('service').get(id);
+    if (service !== undefined) return fullView(view, service);
+    throw new SwarmError('NOT_FOUND', `the service ${id} was removed meanwhile`);
+  }
+}
+
+const FILTERS = {
+  id: (row: Service, value: string) => row.id.startsWith(value),
+  name: (row: Service, value: string) => serviceName(row).startsWith(value),
+  label: (row: Service, value: string) => hasLabel(row.spec?.labels ?? {}, value),
+  mode: (row: Service, value: string) => modeName(row) === value.toLowerCase(),
+  runtime: (row: Service, value: string) => (row.spec?.task?.runtime ?? '') === value.toLowerCase(),
+};
+
+function modeName(service: Service): string {
+  const mode = service.spec?.mode ?? ServiceMode.REPLICATED;
+  const found = Object.entries(ServiceMode).find(([, number]) => number === mode);
+  return (found?.[0] ?? '').toLowerCase().replaceAll('_', '-');
+}
+
+function byName(a: Service, b: Service): number {
+  return serviceName(a) < serviceName(b) ? -1 : 1;
+}
+
+function putNew(draft: Draft, id: string, spec: ServiceSpec): void {
+  const wallMs = draft.wallMs;
+  const times = { createdWallMs: wallMs, updatedWallMs: wallMs };
+  draft.put('service', Service.with(Service.create({ id, revision: 1, ...times }), { spec }));
+  const row = { id: revisionKey(id, 1), serviceId: id, revision: 1, createdWallMs: wallMs };
+  draft.put('serviceRevision', ServiceRevision.with(ServiceRevision.create(row), { spec }));
+}
+
+/** An unchanged spec makes no revision and restarts nothing. */
+function change(draft: Draft, service: Service, wished: ServiceSpec, note: string): void {
+  if (sameSpec(service.spec!, wished)) return;
+  refuseHostAccess(draft, wished);
+  refuseTakenPorts(draft, wished, service.id);
+  const updated = putRevision(draft, service, wished, note);
+  const message =
+    note === '' ? `revision ${updated.revision}` : `revision ${updated.revision}: ${note}`;
+  emit(draft, 'update', service.id, wished.name, message);
+}
+
+function changeable(draft: Draft, ref: string): Service {
+  const service = resolveService(draft, ref);
+  if (!service.removing && service.spec !== null) return service;
+  throw new SwarmError('PRECONDITION', `${serviceName(service)} is being removed`, {
+    advice: 'Wait until it is gone, then create it anew.',
+    command: `swarm service ps ${serviceName(service)}`,
+  });
+}
+
+function refuseStale(service: Service, version: number): void {
+  if (version === 0 || version === service.version) return;
+  const name = serviceName(service);
+  throw new SwarmError('VERSION_CONFLICT', `${name} was changed since you read it`, {
+    command: `swarm service inspect ${name}`,
+  });
+}
+
+function refuseTakenName(draft: Draft, name: string): void {
+  const [other] = draft.table('service').by('name', name);
+  if (other === undefined) return;
+  const leaving = other.removing;
+  throw new SwarmError(
+    'NAME_CONFLICT',
+    leaving ? `the service ${name} is still being removed` : `there is a service ${name} already`,
+    {
+      command: leaving ? `swarm service ps ${name}` : `swarm service update ${name}`,
+      ...(leaving
+        ? { advice: 'Try again when its tasks have ended, or choose another name.' }
+        : {}),
+      details: { id: other.id },
+    },
+  );
+}
+
+function keepName(service: Service, spec: ServiceSpec): ServiceSpec {
+  return spec.name === '' ? ServiceSpec.with(spec, { name: serviceName(service) }) : spec;
+}
+
+function refuseOtherKind(service: Service, wished: ServiceSpec): void {
+  const before = service.spec!;
+  if (before.name !== wished.name)
+    throw invalid(
+      'name',
+      `${before.name} cannot be renamed`,
+      'the name it has; or create another service',
+    );
+  if (before.mode !== wished.mode)
+    throw invalid('mode', 'it cannot be changed', 'the mode it has; or create another service');
+}
+
+function emit(draft: Draft, action: string, id: string, name: string, message: string): void {
+  draft.emit({ kind: 'service', action, id, name, message });
+}

@@ -1,0 +1,104 @@
+import { isIP } from 'node:net';
+import type { ContainerSpec, Mount } from '../../proto/index.ts';
+import { check, checkText } from './field.ts';
+import { validateSurroundings, validateWords } from './validate-process.ts';
+
+// name[:tag][@digest] as registries define it: [host[:port]/]path, path in lower case.
+const COMPONENT = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
+const HOST =
+  '(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?';
+const IMAGE = new RegExp(
+  `^(?:${HOST}/)?${COMPONENT}(?:/${COMPONENT})*(?::[\\w][\\w.-]{0,127})?(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?$`,
+);
+const HOSTNAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,251}[a-zA-Z0-9])?$/;
+const MOUNT_TYPES = ['volume', 'bind', 'tmpfs'];
+
+export function validateContainer(spec: ContainerSpec): void {
+  check(spec.image !== '', 'image', 'no image is named', 'an image, as in nginx:1.27');
+  check(
+    spec.image.length <= 1_024 && IMAGE.test(spec.image),
+    'image',
+    `"${spec.image.slice(0, 200)}" is no image reference`,
+    '[HOST[:PORT]/]NAME[:TAG][@DIGEST], the name in lower case',
+  );
+  validateWords([...spec.command, ...spec.args], 'command');
+  validateSurroundings(spec);
+  check(
+    spec.hostname === '' || HOSTNAME.test(spec.hostname) || spec.hostname.includes('{{'),
+    'hostname',
+    `"${spec.hostname}" is no host name`,
+    'letters, digits, dots and dashes',
+  );
+  check(
+    spec.oomScoreAdj >= -1000 && spec.oomScoreAdj <= 1000,
+    'oom_score_adj',
+    `${spec.oomScoreAdj}`,
+    '-1000 to 1000',
+  );
+  validateNames(spec);
+  validateMounts(spec.mounts);
+}
+
+function validateNames(spec: ContainerSpec): void {
+  for (const address of spec.dns)
+    check(isIP(address) !== 0, 'dns', `"${address}" is no address`, 'IP addresses');
+  for (const host of spec.hosts) {
+    const parts = /^([^\s:]+):(.+)$/.exec(host) ?? /^(\S+)\s+(\S+)$/.exec(host);
+    const known = parts !== null && (isIP(parts[2]!) !== 0 || isIP(parts[1]!) !== 0);
+    check(known, 'hosts', `"${host}" is no host entry`, 'NAME:ADDRESS');
+  }
+  for (const name of [...spec.capabilityAdd, ...spec.capabilityDrop])
+    check(
+      /^[A-Za-z_]+$/.test(name),
+      'capabilities',
+      `"${name}" is no capability`,
+      'names such as CAP_NET_ADMIN, or ALL',
+    );
+  for (const key of Object.keys(spec.sysctls))
+    check(
+      /^[a-z0-9_]+([./][a-zA-Z0-9_-]+)+$/.test(key),
+      'sysctls',
+      `"${key}" is no sysctl`,
+      'names such as net.core.somaxconn',
+    );
+}
+
+function validateMounts(mounts: readonly Mount[]): void {
+  const targets = new Set<string>();
+  for (const mount of mounts) {
+    check(
+      MOUNT_TYPES.includes(mount.type),
+      'mounts.type',
+      `"${mount.type}" is no kind of mount`,
+      MOUNT_TYPES.join(', '),
+    );
+    check(
+      mount.target.startsWith('/'),
+      'mounts.target',
+      `"${mount.target}" is not absolute`,
+      'a path that begins with /',
+    );
+    check(
+      !targets.has(mount.target),
+      'mounts.target',
+      `${mount.target} is mounted twice`,
+      'each target once',
+    );
+    targets.add(mount.target);
+    checkText(mount.target, 'mounts.target');
+    checkText(mount.source, 'mounts.source');
+    const absolute = mount.type !== 'bind' || mount.source.startsWith('/');
+    check(
+      absolute,
+      'mounts.source',
+      `"${mount.source}" is not absolute`,
+      'an absolute path of the host',
+    );
+    check(
+      mount.type !== 'tmpfs' || mount.source === '',
+      'mounts.source',
+      'a tmpfs has no source',
+      'no source with type=tmpfs',
+    );
+  }
+}

@@ -1,0 +1,123 @@
+import {
+  Liveness,
+  type Node,
+  NodeView,
+  type RaftStatus,
+  type Service,
+  ServiceMode,
+  ServiceView,
+  type Task,
+  TaskState,
+  type TaskStatus,
+  TaskView,
+} from '../../proto/index.ts';
+import { slotKey } from '../store/schema.ts';
+import type { View } from '../store/view.ts';
+import type { ControlDeps } from './deps.ts';
+import { describeTask, isFinal, serviceName, specOfTask } from './specs.ts';
+import { serviceWarnings } from './warnings.ts';
+
+type Transient = Pick<ControlDeps['dispatcher'], 'transientStatus'>;
+
+/** A service as `ls` shows it. */
+export function serviceView(
+  view: View,
+  service: Service,
+  warnings: readonly string[] = [],
+): ServiceView {
+  const tasks = [...view.table('task').by('service', service.id)];
+  const wanted = new Set<string>();
+  let running = 0;
+  let completed = 0;
+  for (const task of tasks) {
+    const state = view.table('taskStatus').get(task.id)?.state ?? task.state;
+    if (task.desiredState <= TaskState.RUNNING && !task.draining) {
+      if (state === TaskState.RUNNING) running++;
+      wanted.add(slotKey(task));
+    }
+    if (state === TaskState.COMPLETE) completed++;
+  }
+  const replicated = service.spec?.mode === ServiceMode.REPLICATED;
+  const desired = service.removing ? 0 : replicated ? service.spec.replicas : wanted.size;
+  const state = view.table('serviceState').get(service.id) ?? null;
+  return ServiceView.with(ServiceView.create({ desired, running, completed, warnings }), {
+    service,
+    state,
+  });
+}
+
+/** The same with what the user should know of its spec: costs a look at every node. */
+export function fullView(view: View, service: Service): ServiceView {
+  return serviceView(
+    view,
+    service,
+    service.spec === null ? [] : serviceWarnings(view, service.spec),
+  );
+}
+
+/** The newest word about a task: committed, or what its agent told for people since. */
+export function newestStatus(
+  view: View,
+  task: Task,
+  dispatcher: Transient,
+): TaskStatus | undefined {
+  const committed = view.table('taskStatus').get(task.id);
+  const told = dispatcher.transientStatus(task.id);
+  if (told === undefined) return committed;
+  return committed === undefined || told.state > committed.state ? told : committed;
+}
+
+export function stateOf(task: Task, status: TaskStatus | undefined): TaskState {
+  return status !== undefined && status.state > task.state ? status.state : task.state;
+}
+
+export function taskView(view: View, task: Task, dispatcher: Transient): TaskView {
+  const status = newestStatus(view, task, dispatcher);
+  const service = view.table('service').get(task.serviceId);
+  const base = TaskView.create({
+    serviceName: service === undefined ? '' : serviceName(service),
+    nodeName: view.table('node').get(task.nodeId)?.name ?? '',
+    state: stateOf(task, status),
+    image: describeTask(specOfTask(view, task)?.task),
+  });
+  return TaskView.with(base, { task, status: status ?? null });
+}
+
+export interface NodeSurroundings {
+  readonly view: View;
+  readonly raft: RaftStatus;
+  readonly leaderId: string;
+  readonly selfNodeId: string;
+}
+
+export function nodeView(node: Node, around: NodeSurroundings): NodeView {
+  const { view } = around;
+  const member = view.table('member').get(node.id) ?? null;
+  let running = 0;
+  for (const task of view.table('task').by('node', node.id))
+    if (view.table('taskStatus').get(task.id)?.state === TaskState.RUNNING) running++;
+  const self = node.id === around.selfNodeId;
+  const status = view.table('nodeStatus').get(node.id) ?? null;
+  // Only the leader's raft knows who answers; every agent has its session with the leader.
+  const leads = around.leaderId === around.selfNodeId;
+  const answers =
+    member !== null && leads
+      ? around.raft.members.some((other) => other.nodeId === node.id && other.active)
+      : status?.liveness === Liveness.READY;
+  const leader = node.id === around.leaderId;
+  const base = NodeView.create({ leader, reachable: answers || self || leader, self, running });
+  return NodeView.with(base, { node, status, member });
+}
+
+/** Order of `ps`: by service, slot, and the newest of a slot first. */
+export function compareTasks(a: TaskView, b: TaskView): number {
+  if (a.serviceName !== b.serviceName) return a.serviceName < b.serviceName ? -1 : 1;
+  if (a.task!.slot !== b.task!.slot) return a.task!.slot - b.task!.slot;
+  if (a.task!.slot === 0 && a.nodeName !== b.nodeName) return a.nodeName < b.nodeName ? -1 : 1;
+  return b.task!.createdMs - a.task!.createdMs || (a.task!.id < b.task!.id ? -1 : 1);
+}
+
+/** Runs, and load balancing may use it. */
+export function isServing(task: Task, status: TaskStatus | undefined): boolean {
+  return status?.state === TaskState.RUNNING && status.ready && !isFinal(task.desiredState);
+}

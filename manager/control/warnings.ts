@@ -1,0 +1,163 @@
+import {
+  type Node,
+  type NodeStatus,
+  type RaftStatus,
+  Role,
+  ServiceMode,
+  type ServiceSpec,
+  type TaskSpec,
+} from '../../proto/index.ts';
+import { type Constraint, meets } from '../loop/constraint.ts';
+import type { View } from '../store/view.ts';
+import {
+  heldValue,
+  isKnownKey,
+  labelKeysLike,
+  strictConstraint,
+  suggestKey,
+} from './constraint.ts';
+import { nearest } from './nearest.ts';
+
+/** A node that has told what it is. */
+export interface KnownNode {
+  readonly node: Node;
+  readonly status: NodeStatus;
+}
+
+export function knownNodes(view: View): KnownNode[] {
+  const known: KnownNode[] = [];
+  for (const node of view.table('node').all()) {
+    const status = view.table('nodeStatus').get(node.id);
+    if (status?.description && !node.removing) known.push({ node, status });
+  }
+  return known.sort((a, b) => (a.node.name < b.node.name ? -1 : 1));
+}
+
+/** What was accepted and will yet not do what the user means. */
+export function serviceWarnings(view: View, spec: ServiceSpec): string[] {
+  const nodes = knownNodes(view);
+  const warnings: string[] = [];
+  for (const text of spec.task?.placement?.constraints ?? []) {
+    const doubt = doubtAbout(text, nodes);
+    if (doubt !== undefined) warnings.push(`constraint "${text}": ${doubt.text}`);
+  }
+  if (nodes.length === 0 || spec.task === null) return warnings;
+  if (!nodes.some(({ status }) => hasRuntime(status, spec.task!)))
+    warnings.push(noRuntimeText(spec.task));
+  const reserved = tooLarge(spec.task, nodes);
+  if (reserved !== undefined) warnings.push(reserved);
+  const perNode = spec.task.placement?.maxReplicasPerNode ?? 0;
+  if (spec.mode === ServiceMode.REPLICATED && perNode > 0 && perNode * nodes.length < spec.replicas)
+    warnings.push(
+      `at most ${perNode * nodes.length} of ${spec.replicas} replicas can run: ` +
+        `${perNode} on each of ${nodes.length} nodes`,
+    );
+  return warnings;
+}
+
+export interface Doubt {
+  readonly text: string;
+  /** What was meant, as a constraint; empty when there is no guess. */
+  readonly suggestion: string;
+  /** An unknown key or label, or a value very near to a known one. */
+  readonly typo: boolean;
+}
+
+/** Why a constraint matches no node; undefined when it matches one, or no node is known. */
+export function doubtAbout(text: string, nodes: readonly KnownNode[]): Doubt | undefined {
+  const wish = strictConstraint(text);
+  if (wish === undefined) return undefined;
+  if (!isKnownKey(wish.key)) return unknownKey(wish);
+  if (nodes.length === 0) return undefined;
+  if (nodes.some(({ node, status }) => meets(wish, node, status))) return undefined;
+  if (!wish.equal)
+    return { text: `every node has ${wish.key}=${wish.value}`, suggestion: '', typo: false };
+  return unknownLabel(wish, nodes) ?? unknownValue(wish, nodes);
+}
+
+function unknownKey(wish: Constraint): Doubt {
+  const near = suggestKey(wish.key);
+  const suggestion = near === undefined ? '' : rewritten(wish, near, wish.value);
+  const hint = near === undefined ? '' : `; did you mean ${near}?`;
+  return {
+    text: `the key ${wish.key} is unknown and never matches${hint}`,
+    suggestion,
+    typo: true,
+  };
+}
+
+function unknownLabel(wish: Constraint, nodes: readonly KnownNode[]): Doubt | undefined {
+  if (!/^(node|engine)\.labels\./.test(wish.key)) return undefined;
+  const keys = new Set(nodes.flatMap(({ node, status }) => labelKeysLike(wish.key, node, status)));
+  if (keys.has(wish.key)) return undefined;
+  const near = nearest(wish.key, keys);
+  const hint = near === undefined ? '' : `; did you mean ${near}?`;
+  return {
+    text: `no node has the label ${wish.key.replace(/^\w+\.labels\./, '')}${hint}`,
+    suggestion: near === undefined ? '' : rewritten(wish, near, wish.value),
+    typo: true,
+  };
+}
+
+function unknownValue(wish: Constraint, nodes: readonly KnownNode[]): Doubt {
+  const held = nodes.map(({ node, status }) => heldValue(node, status, wish.key));
+  const values = [...new Set(held.filter((value) => value !== ''))].sort();
+  const near = nearest(wish.value, values);
+  const hint = near === undefined ? '' : `; did you mean ${near}?`;
+  const known = values.slice(0, 10).join(', ');
+  return {
+    text: `no node has ${wish.key}=${wish.value} (there is ${known})${hint}`,
+    suggestion: near === undefined ? '' : rewritten(wish, wish.key, near),
+    typo: near !== undefined,
+  };
+}
+
+function rewritten(wish: Constraint, key: string, value: string): string {
+  return `${key}${wish.equal ? '==' : '!='}${value}`;
+}
+
+export function hasRuntime(status: NodeStatus, task: TaskSpec): boolean {
+  const runtimes = status.description?.runtimes ?? [];
+  if (task.container !== null) return runtimes.includes('containerd');
+  return runtimes.includes('process');
+}
+
+export function noRuntimeText(task: TaskSpec): string {
+  return task.container !== null
+    ? 'no node has a runtime for images'
+    : 'no node runs commands of the host (--process)';
+}
+
+function tooLarge(task: TaskSpec, nodes: readonly KnownNode[]): string | undefined {
+  const wanted = task.reservations;
+  if (wanted === null) return undefined;
+  const fits = nodes.some(({ status }) => {
+    const has = status.description?.resources;
+    if (!has) return true;
+    return wanted.memoryBytes <= has.memoryBytes && wanted.nanoCpus <= has.nanoCpus;
+  });
+  return fits ? undefined : 'no node is large enough for what each task reserves';
+}
+
+/** About the managers as a whole. */
+export function managerWarnings(view: View, raft: RaftStatus): string[] {
+  const managers = [...view.table('node').all()].filter((node) => node.role === Role.MANAGER);
+  const count = managers.length;
+  const warnings: string[] = [];
+  if (count > 0 && count % 2 === 0)
+    warnings.push(
+      `${count} managers survive the loss of no more than ${count - 1} would: ` +
+        'an odd number is better (swarm node promote, swarm node demote)',
+    );
+  if (count > 7) warnings.push(`${count} managers make every write slower: 3, 5 or 7 are enough`);
+  // A follower hears only the leader, so it cannot tell who of the others is silent.
+  const knows = raft.leader === 0 || raft.leader === raft.raftId;
+  const silent = raft.members.filter(
+    (member) => member.role !== 'learner' && !member.active && member.raftId !== raft.raftId,
+  );
+  if (knows && silent.length > 0)
+    warnings.push(
+      `managers that do not answer: ${silent.map((member) => member.nodeName || member.nodeId).join(', ')}`,
+    );
+  return warnings;
+}

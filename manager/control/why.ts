@@ -1,0 +1,108 @@
+import {
+  type Freshness,
+  type Reason,
+  type Service,
+  ServiceMode,
+  type WhyRequest,
+  WhyResponse,
+} from '../../proto/index.ts';
+import { SwarmError } from '../../shared/errors.ts';
+import type { CallContext } from '../../shared/rpc/rpc.ts';
+import type { View } from '../store/view.ts';
+import type { ControlDeps } from './deps.ts';
+import type { FreshReads } from './freshness.ts';
+import { resolveNode, resolveService, resolveTask, taskName } from './resolve.ts';
+import { serviceName } from './specs.ts';
+import { serviceView } from './views.ts';
+import { whyNode } from './why/node.ts';
+import { count } from './why/reason.ts';
+import { type Around, whyService } from './why/service.ts';
+import { whyTask } from './why/task.ts';
+
+const KINDS = ['service', 'task', 'node'] as const;
+type Kind = (typeof KINDS)[number];
+
+interface Answer {
+  readonly id: string;
+  readonly name: string;
+  readonly reasons: readonly Reason[];
+  readonly state: string;
+}
+
+/**
+ * `swarm why`: the true cause, first the one that hides the others. Only committed rows are looked
+ * at, and the scheduler's filters are run again for the details.
+ */
+export class Why {
+  readonly #deps: ControlDeps;
+  readonly #reads: FreshReads;
+
+  constructor(deps: ControlDeps, reads: FreshReads) {
+    this.#deps = deps;
+    this.#reads = reads;
+  }
+
+  async answer(request: WhyRequest, context: CallContext): Promise<WhyResponse> {
+    const freshness = await this.#reads.before(context.consistency);
+    const { store, explain } = this.#deps;
+    const around = { view: store.view, nowMs: store.nowMs(), explain };
+    const { kind, ref } = request;
+    if (kind !== '' && !KINDS.includes(kind as Kind))
+      throw new SwarmError('INVALID_ARGUMENT', `why knows ${KINDS.join(', ')}, not "${kind}"`);
+    if (kind !== '')
+      return answerOf(kind as Kind, this.#about(kind as Kind, around, ref), freshness);
+    return this.#guess(around, ref, freshness);
+  }
+
+  /** A service before a task before a node; an ambiguous name stops the search. */
+  #guess(around: Around, ref: string, freshness: Freshness): WhyResponse {
+    for (const kind of KINDS) {
+      try {
+        return answerOf(kind, this.#about(kind, around, ref), freshness);
+      } catch (error) {
+        if (!SwarmError.is(error) || error.code !== 'NOT_FOUND') throw error;
+      }
+    }
+    throw new SwarmError('NOT_FOUND', `no service, task or node "${ref.slice(0, 100)}"`, {
+      advice: 'List what is there: swarm service ls, swarm node ls.',
+      command: 'swarm service ls',
+    });
+  }
+
+  #about(kind: Kind, around: Around, ref: string): Answer {
+    const { view } = around;
+    if (kind === 'service') {
+      const service = resolveService(view, ref);
+      const reasons = whyService(around, service);
+      return {
+        id: service.id,
+        name: serviceName(service),
+        reasons,
+        state: serviceText(view, service),
+      };
+    }
+    if (kind === 'task') {
+      const task = resolveTask(view, ref);
+      const name = taskName(view, task);
+      return { id: task.id, name, reasons: whyTask(around, task), state: '' };
+    }
+    const node = resolveNode(view, ref, this.#deps.selfNodeId);
+    return { id: node.id, name: node.name, reasons: whyNode(view, node, around.nowMs), state: '' };
+  }
+}
+
+function serviceText(view: View, service: Service): string {
+  const { desired, running } = serviceView(view, service);
+  if (service.spec?.mode === ServiceMode.REPLICATED)
+    return `${running} of ${count(desired, 'task')} run`;
+  return `${running} of ${count(desired, 'task')} run (global)`;
+}
+
+function answerOf(kind: Kind, answer: Answer, freshness: Freshness): WhyResponse {
+  const [first] = answer.reasons;
+  const parts = [answer.state === '' ? '' : `${answer.name}: ${answer.state}`, first?.text ?? ''];
+  const fine = first?.code === 'fine' && answer.state !== '';
+  const summary = fine ? parts[0]! : parts.filter((part) => part !== '').join('; ');
+  const base = WhyResponse.create({ kind, id: answer.id, name: answer.name, summary });
+  return WhyResponse.with(base, { reasons: answer.reasons, freshness });
+}

@@ -1,0 +1,117 @@
+import { type Reason, type ServiceSpec, TaskState, type TaskStatus } from '../../../proto/index.ts';
+import type { Entry } from '../../loop/task-facts.ts';
+import type { View } from '../../store/view.ts';
+import { taskName } from '../resolve.ts';
+import { describeTask } from '../specs.ts';
+import { type ReasonRest, type WhyCode, why } from './reason.ts';
+
+interface Kind {
+  readonly code: WhyCode;
+  readonly words: RegExp;
+  readonly advice: string;
+}
+
+/** What a node refuses a task for, told by the runtime's own words. */
+const REFUSALS: readonly Kind[] = [
+  {
+    code: 'missing-workdir',
+    words: /WORKDIR_NOT_FOUND|working directory/i,
+    advice: 'Make the directory on that node, or change --workdir.',
+  },
+  {
+    code: 'missing-command',
+    words: /COMMAND_NOT_FOUND|is in none of|does not exist on this node|not an executable|ENOENT/i,
+    advice:
+      'Put the command on that node, give its full path, or keep tasks away with --constraint.',
+  },
+  {
+    code: 'unknown-user',
+    words: /USER_UNKNOWN|\/etc\/(passwd|group)/i,
+    advice: 'Make the user on that node, or change --user.',
+  },
+  {
+    code: 'not-allowed',
+    words: /NOT_ALLOWED|--allow-process|without a user|can't start a process/i,
+    advice: "Change the service, or let the node's operator allow it.",
+  },
+  {
+    code: 'port-taken',
+    words: /EADDRINUSE|no port of|port .* (taken|in use)/i,
+    advice: 'End what has the port on that node, or choose another.',
+  },
+];
+
+/** A task that its node refused before it began; undefined when it was not. */
+export function whyRejected(
+  view: View,
+  spec: ServiceSpec | undefined,
+  entry: Entry,
+): Reason | undefined {
+  const { status, task } = entry;
+  if (status?.state !== TaskState.REJECTED) return undefined;
+  const said = status.err || status.message || 'no reason was given';
+  const kind = REFUSALS.find(({ words }) => words.test(said));
+  const node = view.table('node').get(task.nodeId)?.name ?? task.nodeId;
+  const command = describeTask(spec?.task);
+  const what = kind?.code === 'missing-command' && command !== '' ? ` cannot run ${command}` : '';
+  return why(
+    kind?.code ?? 'task-rejected',
+    `node ${node} refused ${taskName(view, task)}${what === '' ? '' : `, it${what}`}: ${said}`,
+    {
+      object: task.id,
+      advice: kind?.advice ?? 'Change what it names, then update the service.',
+      command: `swarm service update ${spec?.name ?? task.serviceId}`,
+    },
+  );
+}
+
+/** A task that began and ended badly; undefined when it did not. */
+export function whyFailed(view: View, entry: Entry): Reason | undefined {
+  const { status, task } = entry;
+  if (status?.state !== TaskState.FAILED) return undefined;
+  const node = view.table('node').get(task.nodeId)?.name ?? task.nodeId;
+  return why(
+    'task-failing',
+    `${taskName(view, task)} ended on node ${node}: ${howItEnded(status)}`,
+    logsOf(view, entry),
+  );
+}
+
+export function howItEnded(status: TaskStatus): string {
+  if (status.oom) return 'it ran out of memory';
+  if (status.lost) return status.err || 'it was lost with its supervisor';
+  if (status.state === TaskState.REJECTED) return status.err || 'its node refused it';
+  const how = status.signal !== '' ? `killed by ${status.signal}` : `exit code ${status.exitCode}`;
+  return status.err === '' ? how : `${how}: ${status.err}`;
+}
+
+/** Nothing is started in the place of this task: the policy says no. */
+export function whyHeld(view: View, entry: Entry): Reason {
+  const { task, status } = entry;
+  const completed =
+    status?.state === TaskState.COMPLETE || /restart condition/.test(task.endReason);
+  const usedUp = /used up/.test(task.endReason) || !completed;
+  const said = task.endReason || (status === undefined ? 'it ended' : howItEnded(status));
+  const service = view.table('service').get(task.serviceId)?.spec?.name ?? task.serviceId;
+  const rest = { ...logsOf(view, entry), command: `swarm service update --force ${service}` };
+  const advice = usedUp
+    ? 'Look at its log, mend it, then start it again with --force.'
+    : '--force starts it again.';
+  return why(
+    usedUp ? 'restarts-used-up' : 'completed',
+    `${taskName(view, task)} is not restarted: ${said}`,
+    {
+      ...rest,
+      advice,
+    },
+  );
+}
+
+function logsOf(_view: View, { task, status }: Entry): ReasonRest {
+  return {
+    object: task.id,
+    advice: 'Its log says more.',
+    command: `swarm task logs ${task.id}`,
+    details: status?.lastOutput ?? [],
+  };
+}
