@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { TestCluster } from './test-cluster.ts';
+
+describe('three members', () => {
+  const cluster = new TestCluster();
+  before(() => cluster.start(3));
+  after(() => cluster.stop());
+
+  test('an entry is applied on every member', async () => {
+    await cluster.write('a', '1');
+    await cluster.until(() => cluster.members.every((m) => m.machine.rows.get('a') === '1'));
+  });
+
+  test('a follower that was restarted has every row and goes on', async () => {
+    const follower = cluster.members.find((m) => !m.driver.isLeader)!;
+    await cluster.kill(follower);
+    await cluster.write('b', '2');
+    await cluster.open(follower);
+    await cluster.until(() => follower.machine.rows.get('b') === '2');
+    assert.equal(follower.machine.rows.get('a'), '1');
+    assert.equal(follower.machine.rows.get('first'), 'row');
+  });
+
+  test('a killed leader is replaced within an election timeout and loses nothing', async () => {
+    const old = cluster.leader();
+    await cluster.write('c', '3');
+    await cluster.kill(old);
+    const fromMs = cluster.clock.monotonicMs();
+    await cluster.until(() => cluster.members.some((m) => m !== old && m.driver.isLeader));
+    assert.ok(cluster.clock.monotonicMs() - fromMs <= 300, 'a refused port shortens the election');
+    await cluster.write('d', '4');
+    await cluster.open(old);
+    await cluster.until(() => old.machine.rows.get('d') === '4');
+    assert.equal(old.machine.rows.get('c'), '3');
+  });
+});
