@@ -1,0 +1,59 @@
+import { join } from 'node:path';
+import { LIMITS } from '../../shared/limits.ts';
+import type { Io } from '../runtime/io.ts';
+
+/** A place in a task's log. */
+export interface LogPlace {
+  readonly segment: number;
+  readonly offset: number;
+}
+
+export function segmentPath(directory: string, segment: number): string {
+  return join(directory, `log.${segment}`);
+}
+
+/** Numbers of the segments that are there, oldest first. */
+export function listSegments(io: Io, directory: string): readonly number[] {
+  return io
+    .list(directory)
+    .map((name) => /^log\.(\d+)$/.exec(name)?.[1])
+    .filter((number) => number !== undefined)
+    .map(Number)
+    .sort((a, b) => a - b);
+}
+
+/** Adds to the newest segment; a full one is followed by a new one, and the oldest goes. */
+export class SegmentWriter {
+  readonly #io: Io;
+  readonly #directory: string;
+  #place: LogPlace;
+
+  /** `place`: where the last saved cursor stood; what lies behind it was never acknowledged. */
+  constructor(io: Io, directory: string, place: LogPlace) {
+    this.#io = io;
+    this.#directory = directory;
+    this.#place = place;
+    for (const segment of listSegments(io, directory)) {
+      if (segment > place.segment) io.unlink(segmentPath(directory, segment));
+    }
+    const path = segmentPath(directory, place.segment);
+    const size = io.stat(path)?.size ?? 0;
+    if (size > place.offset) io.truncate(path, place.offset);
+    else this.#place = { segment: place.segment, offset: size };
+  }
+  get place(): LogPlace {
+    return this.#place;
+  }
+  append(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    const { segment, offset } = this.#place;
+    this.#io.append(segmentPath(this.#directory, segment), bytes);
+    this.#place = { segment, offset: offset + bytes.length };
+    if (this.#place.offset < LIMITS.logFileBytesMax) return;
+    this.#place = { segment: segment + 1, offset: 0 };
+    for (const old of listSegments(this.#io, this.#directory)) {
+      if (old <= segment + 1 - LIMITS.logFilesMax)
+        this.#io.unlink(segmentPath(this.#directory, old));
+    }
+  }
+}

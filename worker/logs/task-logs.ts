@@ -1,0 +1,112 @@
+import { join } from 'node:path';
+import type { LogRecord, LogRequest } from '../../proto/index.ts';
+import type { Clock, Timer } from '../../shared/clock.ts';
+import type { Component } from '../../shared/lifecycle.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import type { Io } from '../runtime/io.ts';
+import { type LogSource, lastLines, readLog } from './log-reader.ts';
+import { TaskLog } from './task-log.ts';
+
+/** One look at the sizes of all output files costs microseconds a task. */
+const POLL_MS = 500;
+/** Where somebody reads along, or more was written than one look takes. */
+const EAGER_MS = 100;
+
+export interface TaskLogsDeps {
+  readonly io: Io;
+  readonly clock: Clock;
+  readonly stateDir: string;
+  readonly nodeId: string;
+}
+
+/**
+ * The logs of this node's tasks. A task writes into plain files and never waits for anybody; while
+ * this runs they are emptied into bounded segments, in line form, with times.
+ */
+export class TaskLogs implements Component {
+  readonly name = 'logs';
+  readonly #deps: TaskLogsDeps;
+  readonly #directory: string;
+  readonly #live = new Map<string, TaskLog>();
+  #timer: Timer | undefined;
+  #eager = false;
+  #stopped = false;
+
+  constructor(deps: TaskLogsDeps) {
+    this.#deps = deps;
+    this.#directory = join(deps.stateDir, 'logs');
+  }
+  start(): void {
+    this.#deps.io.mkdir(this.#directory);
+  }
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+  }
+  /** Holds the task's output files `out` and `err`. */
+  directory(taskId: string): string {
+    return join(this.#directory, taskId);
+  }
+  /** From now on the task's output is taken; what it wrote without us first. */
+  attach(taskId: string): void {
+    if (this.#live.has(taskId) || this.#stopped) return;
+    const { io, clock } = this.#deps;
+    io.mkdir(this.directory(taskId));
+    this.#live.set(taskId, new TaskLog(io, clock, this.directory(taskId)));
+    this.#arm(EAGER_MS);
+  }
+  /** The task has ended. */
+  detach(taskId: string): void {
+    this.attach(taskId);
+    this.#live.get(taskId)?.finish();
+    this.#live.delete(taskId);
+  }
+  /** Nobody knows the task any more: its log goes too. */
+  remove(taskId: string): void {
+    this.#live.delete(taskId);
+    this.#deps.io.removeTree(this.directory(taskId));
+  }
+  /** Of logs that belong to no task in `known` only the newest are kept. */
+  collect(known: ReadonlySet<string>): void {
+    const { io } = this.#deps;
+    const ended = io
+      .list(this.#directory)
+      .filter((id) => !known.has(id))
+      .map((id) => ({ id, atMs: io.stat(this.directory(id))?.mtimeMs ?? 0 }))
+      .sort((a, b) => b.atMs - a.atMs);
+    for (const { id } of ended.slice(LIMITS.endedLogsMax)) io.removeTree(this.directory(id));
+  }
+  has(taskId: string): boolean {
+    return this.#deps.io.stat(this.directory(taskId)) !== undefined;
+  }
+  /** Ends when everything asked for is told, or, following, when the task has ended. */
+  read(taskId: string, request: LogRequest, signal: AbortSignal): AsyncIterable<LogRecord> {
+    this.#live.get(taskId)?.drain();
+    if (request.follow) this.#arm(EAGER_MS);
+    return readLog(this.#source(taskId), request, signal);
+  }
+  lastLines(taskId: string, count: number): readonly string[] {
+    return lastLines(this.#source(taskId), count);
+  }
+  #source(taskId: string): LogSource {
+    const { io, nodeId } = this.#deps;
+    const live = this.#live.get(taskId);
+    return { io, nodeId, taskId, directory: this.directory(taskId), live };
+  }
+  #arm(delayMs: number): void {
+    if (this.#stopped || (this.#timer && (this.#eager || delayMs === POLL_MS))) return;
+    this.#timer?.cancel();
+    this.#eager = delayMs === EAGER_MS;
+    this.#timer = this.#deps.clock.setTimer(delayMs, () => this.#look());
+  }
+  #look(): void {
+    this.#timer = undefined;
+    this.#eager = false;
+    let eager = false;
+    for (const log of this.#live.values()) {
+      const more = log.drain();
+      eager ||= more || log.followed;
+    }
+    if (this.#live.size > 0) this.#arm(eager ? EAGER_MS : POLL_MS);
+  }
+}
