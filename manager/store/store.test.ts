@@ -165,7 +165,12 @@ test('a draft reads like the tables it would become', async () => {
               )
               .catch(() => undefined),
           );
-          updates.push(store.update((d) => void (drafted = show(d)), { writer: 'loop' }));
+          const read = store.update(show, { writer: 'loop' });
+          updates.push(
+            read.then((text) => {
+              drafted = text;
+            }),
+          );
           await Promise.all(updates);
           assert.equal(drafted, show(store.view));
         }
