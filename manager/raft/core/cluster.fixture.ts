@@ -246,7 +246,10 @@ export class TestCluster {
 
   constructor(start: ConfState, options: Options = {}, count = start.voters.length) {
     this.members = [];
-    for (let id = 1; id <= count; id++) this.members.push(new Member(id, start, options));
+    // Equal timeouts would split every vote.
+    const random = seeded(1);
+    for (let id = 1; id <= count; id++)
+      this.members.push(new Member(id, start, { random, ...options }));
   }
 
   member(id: NodeId): Member {
