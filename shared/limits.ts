@@ -35,6 +35,8 @@ export const LIMITS = {
 
   // -- RPC
   rpcMessageBytesMax: 4 << 20,
+  /** What a server may send: whole sets of assignments and long lists come in one message. */
+  rpcAnswerBytesMax: 64 << 20,
   rpcDeadlineMs: 20_000,
   /** A connection without a sign of life for this long is asked; as long again: it is gone. */
   rpcKeepaliveMs: 3_000,
@@ -65,6 +67,14 @@ export const LIMITS = {
   socketPathBytesMax: 100,
   healthOutputBytesMax: 4096,
   reportsBatchMax: 1_000,
+  /** More reported statuses waiting to be committed: the session is ended, its agent comes back. */
+  reportsQueuedMax: 100_000,
+  /** An agent that opened no stream this long after it was asked counts as silent. */
+  streamOpenMs: 5_000,
+  /** More unread log records of one stream: its agent is told to wait. */
+  logRecordsQueuedMax: 5_000,
+  /** A session without a hello is ended. */
+  helloMs: 10_000,
   /** Starts beyond this wait in line on their node. */
   parallelStartsMax: 16,
   /** A temporary failure is tried this often before the task is REJECTED or FAILED. */

@@ -7,6 +7,8 @@ import { asBuffer } from './wire.ts';
 export interface RawStream {
   write(chunk: never, sent: () => void): boolean;
   end(): unknown;
+  pause(): unknown;
+  resume(): unknown;
   on(event: 'data', fn: (message: unknown) => void): unknown;
 }
 
@@ -64,6 +66,14 @@ export class StreamDuplex<In, Out> implements Duplex<In, Out> {
 
   onDrain(fn: () => void): void {
     this.#drainListeners.push(fn);
+  }
+
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
   }
 
   end(): void {

@@ -13,8 +13,11 @@ export type Peer =
   | {
       readonly kind: 'node';
       readonly nodeId: string;
+      /** The lower one of its certificate's role and its row's. */
       readonly role: Role;
       readonly clusterId: string;
+      /** What its certificate says; set on the server's side. */
+      readonly certificateRole?: Role;
     };
 
 export type Consistency = 'linearizable' | 'stale';
@@ -47,6 +50,9 @@ export interface Duplex<In, Out> {
   onClose(fn: (error: SwarmError | undefined) => void): void;
   /** Called when `unsentBytes` is back at zero after it was above. */
   onDrain(fn: () => void): void;
+  /** Stops messages from coming, and the sender by that, until `resume`. */
+  pause?(): void;
+  resume?(): void;
   /** Orderly end of this side. */
   end(): void;
   destroy(error?: SwarmError): void;

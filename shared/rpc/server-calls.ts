@@ -109,7 +109,8 @@ function peerOf(transport: Transport, call: AnyCall): Peer {
   if (transport === 'local') return { kind: 'local' };
   const certificate = call.getAuthContext().sslPeerCertificate;
   const subject = certificate === undefined ? undefined : parseSubject(certificate.subject);
-  return subject === undefined ? { kind: 'anonymous' } : { kind: 'node', ...subject };
+  if (subject === undefined) return { kind: 'anonymous' };
+  return { kind: 'node', ...subject, certificateRole: subject.role };
 }
 
 function timeLeft(call: AnyCall): number | undefined {
@@ -289,6 +290,12 @@ class SelfChecked implements Duplex<unknown, unknown> {
   }
   onDrain(fn: () => void): void {
     this.#inner.onDrain(fn);
+  }
+  pause(): void {
+    this.#inner.pause?.();
+  }
+  resume(): void {
+    this.#inner.resume?.();
   }
   end(): void {
     this.#inner.end();

@@ -62,8 +62,6 @@ export function readMetadata(metadata: Metadata): CallMetadata {
 const FLOW_WINDOW_BYTES = 256 << 10;
 
 const COMMON_OPTIONS = {
-  'grpc.max_receive_message_length': LIMITS.rpcMessageBytesMax,
-  'grpc.max_send_message_length': LIMITS.rpcMessageBytesMax,
   'grpc.keepalive_permit_without_calls': 1,
   'grpc-node.flow_control_window': FLOW_WINDOW_BYTES,
 };
@@ -71,6 +69,8 @@ const COMMON_OPTIONS = {
 // Servers keep gRPC's channelz: without it `forceShutdown` does not know the connections to cut.
 export const SERVER_OPTIONS: ChannelOptions = {
   ...COMMON_OPTIONS,
+  'grpc.max_receive_message_length': LIMITS.rpcMessageBytesMax,
+  'grpc.max_send_message_length': LIMITS.rpcAnswerBytesMax,
   'grpc.keepalive_time_ms': LIMITS.rpcKeepaliveMs,
   'grpc.keepalive_timeout_ms': LIMITS.rpcKeepaliveMs,
 };
@@ -78,6 +78,8 @@ export const SERVER_OPTIONS: ChannelOptions = {
 export const CLIENT_OPTIONS: ChannelOptions = {
   ...COMMON_OPTIONS,
   'grpc.enable_channelz': 0,
+  'grpc.max_receive_message_length': LIMITS.rpcAnswerBytesMax,
+  'grpc.max_send_message_length': LIMITS.rpcMessageBytesMax,
   'grpc.keepalive_time_ms': LIMITS.rpcKeepaliveMs,
   'grpc.keepalive_timeout_ms': LIMITS.rpcKeepaliveMs,
   'grpc.initial_reconnect_backoff_ms': LIMITS.rpcReconnectMinMs,

@@ -1,0 +1,46 @@
+import { AssignedTask, type PortConfig, type Task } from '../../proto/index.ts';
+import { revisionKey } from '../store/schema.ts';
+import type { View } from '../store/view.ts';
+
+/**
+ * What an agent needs to run a task, from committed rows. `undefined` when the revision it was made
+ * from is gone: such a task has ended long ago and its row goes with the service.
+ */
+export function assignedTask(view: View, task: Task): AssignedTask | undefined {
+  const service = view.table('service').get(task.serviceId);
+  const revision = view.table('serviceRevision').get(revisionKey(task.serviceId, task.revision));
+  const spec = revision?.spec ?? (service?.revision === task.revision ? service.spec : null);
+  if (spec === null || spec.task === null) return undefined;
+  return AssignedTask.create({
+    id: task.id,
+    serviceId: task.serviceId,
+    serviceName: service?.spec?.name ?? spec.name,
+    slot: task.slot,
+    revision: task.revision,
+    desiredState: task.desiredState,
+    spec: spec.task,
+    ports: portsOf(view, task.serviceId, spec.endpoint?.ports ?? []),
+    index: task.version,
+  });
+}
+
+/** The revision's own ports; where it left the published number open, the allocated one. */
+function portsOf(view: View, serviceId: string, wished: readonly PortConfig[]): PortConfig[] {
+  const allocated = view.table('serviceState').get(serviceId)?.ports ?? [];
+  return wished.map((port) =>
+    port.published !== 0 ? port : (allocated.find((one) => isSamePort(one, port)) ?? port),
+  );
+}
+
+function isSamePort(left: PortConfig, right: PortConfig): boolean {
+  return (
+    left.protocol === right.protocol && left.target === right.target && left.mode === right.mode
+  );
+}
+
+/** Every task that a node should know of, ended ones included: their logs are still asked for. */
+export function assignedTasks(view: View, nodeId: string): AssignedTask[] {
+  return [...view.table('task').by('node', nodeId)].flatMap(
+    (task) => assignedTask(view, task) ?? [],
+  );
+}

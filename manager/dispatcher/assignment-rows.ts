@@ -1,0 +1,140 @@
+import { AssignedTask, LoadBalanced } from '../../proto/index.ts';
+import type { AppliedEntry, Change, View } from '../store/view.ts';
+import { assignedTask } from './assigned.ts';
+import { loadBalanced } from './backends.ts';
+import { type Item, ItemSet, makeItem } from './item-set.ts';
+
+/** What changed for agents since the last time it was taken. */
+export interface AssignmentChanges {
+  /** Node id -> ids of its tasks that came, changed or went. */
+  readonly tasks: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Services whose load-balancing row came or changed; the same for every node. */
+  readonly services: readonly Item[];
+  readonly removedServices: readonly string[];
+}
+
+/**
+ * The rows that agents get, kept up to date from what is applied: work follows what changed, each
+ * row is encoded once, and all sessions share the bytes.
+ */
+export class AssignmentRows {
+  readonly services = new ItemSet();
+  readonly #tasks = new Map<string, { readonly version: number; readonly item: Item }>();
+  #dirtyTasks = new Map<string, Set<string>>();
+  #dirtyServices = new Set<string>();
+
+  get isDirty(): boolean {
+    return this.#dirtyTasks.size > 0 || this.#dirtyServices.size > 0;
+  }
+
+  /** Starts anew from a whole state. */
+  reset(view: View): void {
+    this.services.clear();
+    this.#tasks.clear();
+    this.#dirtyTasks = new Map();
+    this.#dirtyServices = new Set();
+    for (const service of view.table('service').all()) this.#updateService(view, service.id);
+  }
+
+  /** Notes what an entry touches. */
+  observe(view: View, entry: AppliedEntry): void {
+    for (const change of entry.changes) this.#note(view, change);
+  }
+
+  /** Brings the rows up to `view` and hands over what changed. */
+  take(view: View): AssignmentChanges {
+    const tasks = this.#dirtyTasks;
+    const services: Item[] = [];
+    const removedServices: string[] = [];
+    for (const id of this.#dirtyServices) {
+      if (!this.#updateService(view, id)) continue;
+      const item = this.services.get(id);
+      if (item === undefined) removedServices.push(id);
+      else services.push(item);
+    }
+    this.#dirtyTasks = new Map();
+    this.#dirtyServices = new Set();
+    return { tasks, services, removedServices };
+  }
+
+  /** A task as its node gets it; undefined when the node should forget it. */
+  task(view: View, nodeId: string, taskId: string): Item | undefined {
+    const row = view.table('task').get(taskId);
+    if (row === undefined || row.nodeId !== nodeId) {
+      this.#tasks.delete(taskId);
+      return undefined;
+    }
+    const known = this.#tasks.get(taskId);
+    if (known !== undefined && known.version === row.version) return known.item;
+    const assigned = assignedTask(view, row);
+    if (assigned === undefined) return undefined;
+    const item = makeItem(taskId, AssignedTask.encode(assigned));
+    this.#tasks.set(taskId, { version: row.version, item });
+    return item;
+  }
+
+  /** All tasks of a node. */
+  *tasksOf(view: View, nodeId: string): Iterable<Item> {
+    for (const row of view.table('task').by('node', nodeId)) {
+      const item = this.task(view, nodeId, row.id);
+      if (item !== undefined) yield item;
+    }
+  }
+
+  #updateService(view: View, id: string): boolean {
+    const row = loadBalanced(view, id);
+    return this.services.set(id, row && makeItem(id, LoadBalanced.encode(row)));
+  }
+
+  #note(view: View, change: Change): void {
+    switch (change.table) {
+      case 'task': {
+        const { before, after } = change as Change<'task'>;
+        this.#noteTask(before?.nodeId, change.id);
+        this.#noteTask(after?.nodeId, change.id);
+        this.#dirtyServices.add((after ?? before)?.serviceId ?? '');
+        return;
+      }
+      case 'taskStatus': {
+        const task = view.table('task').get(change.id);
+        if (task !== undefined) this.#dirtyServices.add(task.serviceId);
+        return;
+      }
+      case 'nodeStatus':
+        this.#noteNode(view, change as Change<'nodeStatus'>);
+        return;
+      case 'service':
+        this.#dirtyServices.add(change.id);
+        return;
+      case 'serviceState':
+        this.#noteState(view, change as Change<'serviceState'>);
+        return;
+      default:
+        return;
+    }
+  }
+
+  #noteTask(nodeId: string | undefined, taskId: string): void {
+    if (nodeId === undefined || nodeId === '') return;
+    const ids = this.#dirtyTasks.get(nodeId);
+    if (ids === undefined) this.#dirtyTasks.set(nodeId, new Set([taskId]));
+    else ids.add(taskId);
+  }
+
+  #noteNode(view: View, { id, before, after }: Change<'nodeStatus'>): void {
+    if (before?.liveness === after?.liveness && before?.publishAddress === after?.publishAddress) {
+      return;
+    }
+    for (const task of view.table('task').by('node', id)) this.#dirtyServices.add(task.serviceId);
+  }
+
+  #noteState(view: View, { id, before, after }: Change<'serviceState'>): void {
+    // Rows are immutable and replaced as a whole: equal ports may be another list.
+    if (JSON.stringify(before?.ports ?? []) === JSON.stringify(after?.ports ?? [])) return;
+    this.#dirtyServices.add(id);
+    for (const task of view.table('task').by('service', id)) {
+      this.#tasks.delete(task.id);
+      this.#noteTask(task.nodeId, task.id);
+    }
+  }
+}

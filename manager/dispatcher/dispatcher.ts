@@ -1,0 +1,380 @@
+import {
+  type AgentMessage,
+  type DispatcherService,
+  type Hello,
+  type LogRecord,
+  type LogRequest,
+  type Position,
+  Position as PositionCodec,
+  Role,
+  type StatusReport,
+  type TaskStatus,
+} from '../../proto/index.ts';
+import type { Clock, Timer } from '../../shared/clock.ts';
+import { messageOf, SwarmError } from '../../shared/errors.ts';
+import { DEFAULTS, LIMITS } from '../../shared/limits.ts';
+import type { Log } from '../../shared/log.ts';
+import type { Random } from '../../shared/random.ts';
+import type { CallContext, Handlers } from '../../shared/rpc/rpc.ts';
+import { CLUSTER_KEY } from '../store/schema.ts';
+import type { AppliedEntry, Store, View } from '../store/view.ts';
+import { encodeServices } from './assignment-message.ts';
+import { AssignmentRows } from './assignment-rows.ts';
+import { DrainTracker } from './drain-tracker.ts';
+import { commitHello } from './hello.ts';
+import { LivenessClocks } from './liveness-clocks.ts';
+import { LogStreams } from './log-streams.ts';
+import { type AgentStream, Session } from './session.ts';
+import { StatusWriter } from './status-writer.ts';
+
+/** Under load changes for agents are gathered for this long. */
+const GATHER_MS = 20;
+
+export interface DispatcherDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Resolves when this manager has proved in its own term that it leads; rejects with NOT_LEADER. */
+  readIndex(): Promise<unknown>;
+  /** host:port of the leader as this manager knows it. */
+  leaderAddress(): string | undefined;
+  /** Every ready node has taken these tasks out of its load balancing. */
+  onDrainAcknowledged(taskIds: readonly string[]): void;
+}
+
+/**
+ * The leader's side of the agents: one session a node, assignments down, status up, liveness, logs.
+ * On managers that do not lead every session is refused with the leader's address.
+ */
+export class Dispatcher {
+  readonly handlers: Handlers<typeof DispatcherService> = {
+    session: (stream, context) => this.#serve(stream, context),
+    stream: (stream, context) => this.#logs.serve(stream, context),
+  };
+  readonly #deps: DispatcherDeps;
+  readonly #rows = new AssignmentRows();
+  readonly #drains = new DrainTracker();
+  readonly #sessions = new Map<string, Session>();
+  readonly #liveness: LivenessClocks;
+  readonly #statuses: StatusWriter;
+  readonly #logs: LogStreams;
+  #term: number | undefined;
+  #proved: Promise<unknown> = Promise.resolve();
+  #lastSession = 0;
+  #lastFlushMs = Number.NEGATIVE_INFINITY;
+  #timer: Timer | undefined;
+  #unsubscribe: readonly (() => void)[] = [];
+
+  constructor(deps: DispatcherDeps) {
+    this.#deps = deps;
+    this.#liveness = new LivenessClocks(deps);
+    this.#statuses = new StatusWriter(deps);
+    this.#logs = new LogStreams({
+      clock: deps.clock,
+      random: deps.random,
+      ask: (nodeId, request) => {
+        const session = this.#sessions.get(nodeId);
+        session?.send({ stream: request });
+        return session !== undefined;
+      },
+      nodeName: (nodeId) => deps.store.view.table('node').get(nodeId)?.name ?? nodeId,
+    });
+  }
+
+  /** This manager leads in `term`; everything up to its first entry is applied. */
+  start(term: number): void {
+    this.stop();
+    const { store } = this.#deps;
+    this.#term = term;
+    this.#proved = this.#deps.readIndex();
+    this.#proved.catch(() => undefined);
+    this.#reset();
+    this.#statuses.start();
+    this.#liveness.start();
+    this.#unsubscribe = [
+      store.onApplied((entry) => this.#observe(entry)),
+      store.onReload(() => this.#reset()),
+    ];
+  }
+
+  /** Leads no more: sessions end with the new leader's address, where it is known. */
+  stop(): void {
+    if (this.#term === undefined) return;
+    this.#term = undefined;
+    for (const fn of this.#unsubscribe) fn();
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#liveness.stop();
+    this.#statuses.stop();
+    const sessions = [...this.#sessions.values()];
+    this.#sessions.clear();
+    for (const session of sessions) session.destroy(this.#notLeader());
+    this.#logs.stop(this.#notLeader());
+  }
+
+  /** True while the node has a session. */
+  reachable(nodeId: string): boolean {
+    return this.#sessions.has(nodeId);
+  }
+  transientStatus(taskId: string): TaskStatus | undefined {
+    return this.#statuses.transientStatus(taskId);
+  }
+  /** Records of one task in order of time; throws UNREACHABLE or DEADLINE, naming the node. */
+  openLogs(nodeId: string, request: LogRequest): AsyncIterable<LogRecord> {
+    return this.#logs.open(nodeId, request);
+  }
+
+  // -- sessions
+
+  #serve(stream: AgentStream, context: CallContext): void {
+    const { peer } = context;
+    if (this.#term === undefined) {
+      stream.destroy(this.#notLeader());
+      return;
+    }
+    if (peer.kind !== 'node') {
+      stream.destroy(new SwarmError('UNAUTHENTICATED', 'Sessions are for nodes.'));
+      return;
+    }
+    const certificateRole = peer.certificateRole ?? peer.role;
+    const session = new Session(peer.nodeId, ++this.#lastSession, certificateRole, stream);
+    const timer = this.#deps.clock.setTimer(LIMITS.helloMs, () =>
+      session.destroy(new SwarmError('DEADLINE', 'The session said no hello.')),
+    );
+    let greeted = false;
+    stream.onMessage((message) => {
+      if (greeted) {
+        this.#receive(session, message);
+        return;
+      }
+      greeted = true;
+      timer.cancel();
+      if (message.hello === null) {
+        session.destroy(new SwarmError('INVALID_ARGUMENT', 'A session begins with a hello.'));
+      } else void this.#greet(session, message.hello, context);
+    });
+    stream.onDrain(() => {
+      if (session.isBehind && this.#isCurrent(session)) this.#scheduleFlush();
+    });
+    stream.onClose((error) => {
+      timer.cancel();
+      if (!this.#isCurrent(session)) return;
+      this.#sessions.delete(session.nodeId);
+      this.#liveness.lost(session.nodeId, error?.details['reset'] === 'true');
+    });
+  }
+
+  async #greet(session: Session, hello: Hello, context: CallContext): Promise<void> {
+    const term = this.#term;
+    try {
+      await this.#proved;
+    } catch (error) {
+      session.destroy(SwarmError.is(error) ? error : this.#notLeader());
+      return;
+    }
+    if (this.#term !== term) {
+      session.destroy(this.#notLeader());
+      return;
+    }
+    const { view } = this.#deps.store;
+    const certificate = view.table('certificate').get(session.nodeId);
+    if (certificate === undefined) {
+      this.#remove(session);
+      return;
+    }
+    this.#admit(session, hello, certificate.role);
+    try {
+      await commitHello(this.#deps.store, hello, context.peerAddress);
+    } catch (error) {
+      session.destroy(asSwarmError(error));
+      return;
+    }
+    this.#report(session, hello.reportSequence, { tasks: hello.tasks });
+  }
+
+  #admit(session: Session, hello: Hello, role: Role): void {
+    const { store } = this.#deps;
+    // Everybody is brought to the same index first: what this session gets is that very state.
+    this.#flush();
+    const before = this.#sessions.get(session.nodeId);
+    this.#sessions.set(session.nodeId, session);
+    before?.destroy(new SwarmError('PRECONDITION', 'This node has opened a newer session.'));
+    this.#liveness.arrived(session.nodeId);
+    const { position, digest } = hello;
+    const upToDate =
+      position !== null &&
+      position.epoch === this.#position(store.view).epoch &&
+      session.resume(position, digest, this.#rows, store.view);
+    session.send({
+      welcome: {
+        heartbeatMs: DEFAULTS.heartbeatMs,
+        session: session.number,
+        clusterId: store.view.table('cluster').get(CLUSTER_KEY)?.clusterId ?? '',
+        upToDate,
+        role,
+      },
+    });
+    session.send({ managers: { addresses: managerAddresses(store.view) } });
+    this.#tellCertificate(session);
+    if (!upToDate) session.sendAll(this.#rows, store.view, this.#position(store.view));
+  }
+
+  #receive(session: Session, message: AgentMessage): void {
+    if (!this.#isCurrent(session)) return;
+    this.#liveness.heard(session.nodeId);
+    if (message.report !== null) {
+      this.#report(session, message.report.sequence, reportOf(message.report));
+    } else if (message.acknowledged !== null) {
+      session.acknowledge(message.acknowledged.index);
+      this.#checkDrains();
+    } else if (message.goodbye !== null) {
+      this.#liveness.said(session.nodeId, message.goodbye.reason);
+    }
+  }
+
+  #report(session: Session, sequence: number, content: ReportContent): void {
+    this.#statuses.report({
+      nodeId: session.nodeId,
+      tasks: content.tasks,
+      listenFailures: content.listenFailures,
+      description: content.description,
+      done: () => {
+        if (this.#isCurrent(session)) session.send({ reportsCommitted: { sequence } });
+      },
+      failed: (error) => {
+        if (this.#isCurrent(session)) session.destroy(asSwarmError(error));
+      },
+    });
+  }
+
+  #remove(session: Session): void {
+    session.send({ removed: { reason: 'This node was removed from the cluster.' } });
+    session.end();
+  }
+
+  #isCurrent(session: Session): boolean {
+    return this.#sessions.get(session.nodeId) === session;
+  }
+
+  // -- what changes
+
+  #reset(): void {
+    const { view } = this.#deps.store;
+    this.#rows.reset(view);
+    this.#drains.reset(view);
+    for (const session of this.#sessions.values()) session.forgetSent();
+    if (this.#sessions.size > 0) this.#scheduleFlush();
+  }
+
+  #observe(entry: AppliedEntry): void {
+    const { view } = this.#deps.store;
+    this.#rows.observe(view, entry);
+    this.#drains.observe(entry);
+    let members = false;
+    for (const { table, id, after } of entry.changes) {
+      if (table === 'member') members = true;
+      if (table === 'task' && after === undefined) this.#statuses.forget(id);
+      if (table === 'certificate' && after === undefined) this.#forgetNode(id);
+      if (table !== 'certificate' && table !== 'member') continue;
+      const session = this.#sessions.get(id);
+      if (session !== undefined) this.#tellCertificate(session);
+    }
+    if (members) this.#tellManagers(view);
+    this.#scheduleFlush();
+  }
+
+  #forgetNode(nodeId: string): void {
+    this.#liveness.forget(nodeId);
+    const session = this.#sessions.get(nodeId);
+    if (session === undefined) return;
+    this.#sessions.delete(nodeId);
+    this.#remove(session);
+  }
+
+  /** A node whose row has another role than its certificate renews the certificate. */
+  #tellCertificate(session: Session): void {
+    const { view } = this.#deps.store;
+    const certificate = view.table('certificate').get(session.nodeId);
+    if (certificate === undefined) return;
+    const renew = certificate.role !== session.certificateRole;
+    const raftId = view.table('member').get(session.nodeId)?.raftId ?? 0;
+    if (!renew && certificate.role !== Role.MANAGER) return;
+    session.sendCertificateNews({ renew, role: certificate.role, raftId });
+  }
+
+  #tellManagers(view: View): void {
+    const addresses = managerAddresses(view);
+    for (const session of this.#sessions.values()) session.send({ managers: { addresses } });
+  }
+
+  /** At once when idle; under load what happens within 20 ms goes together. */
+  #scheduleFlush(): void {
+    if (this.#timer !== undefined || this.#term === undefined) return;
+    const sinceMs = this.#deps.clock.monotonicMs() - this.#lastFlushMs;
+    this.#timer = this.#deps.clock.setTimer(Math.max(0, GATHER_MS - sinceMs), () => {
+      this.#timer = undefined;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    const { store, clock } = this.#deps;
+    const { view } = store;
+    this.#lastFlushMs = clock.monotonicMs();
+    const changes = this.#rows.take(view);
+    const services = encodeServices(changes.services, changes.removedServices);
+    const to = this.#position(view);
+    for (const session of this.#sessions.values()) {
+      const tasks = changes.tasks.get(session.nodeId) ?? NOTHING;
+      session.update(this.#rows, view, to, tasks, services);
+    }
+    this.#checkDrains();
+  }
+
+  #checkDrains(): void {
+    const done = this.#drains.take(
+      this.#deps.store.view,
+      (nodeId) => this.#sessions.get(nodeId)?.acknowledgedIndex,
+    );
+    if (done.length > 0) this.#deps.onDrainAcknowledged(done);
+  }
+
+  #position(view: View): Position {
+    const epoch = view.table('clusterSecrets').get(CLUSTER_KEY)?.epoch ?? 0;
+    return PositionCodec.create({ epoch, term: this.#term ?? 0, index: view.index });
+  }
+
+  #notLeader(): SwarmError {
+    const leader = this.#deps.leaderAddress();
+    return new SwarmError('NOT_LEADER', 'This manager does not lead.', {
+      details: leader === undefined ? {} : { leader },
+    });
+  }
+}
+
+interface ReportContent {
+  readonly tasks: StatusReport['tasks'];
+  readonly listenFailures?: StatusReport['listenFailures'] | undefined;
+  readonly description?: NonNullable<StatusReport['description']> | undefined;
+}
+
+function reportOf(report: StatusReport): ReportContent {
+  return {
+    tasks: report.tasks,
+    listenFailures: report.hasListenFailures ? report.listenFailures : undefined,
+    description: report.description ?? undefined,
+  };
+}
+
+const NOTHING: ReadonlySet<string> = new Set();
+
+/** host:port of every manager, in one order. */
+export function managerAddresses(view: View): string[] {
+  const addresses = [...view.table('member').all()].map((member) => member.address);
+  return addresses.filter((address) => address !== '').sort();
+}
+
+function asSwarmError(error: unknown): SwarmError {
+  return SwarmError.is(error) ? error : new SwarmError('INTERNAL', messageOf(error));
+}

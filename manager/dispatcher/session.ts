@@ -1,0 +1,142 @@
+import {
+  type AgentMessage,
+  type CertificateNews,
+  ManagerMessage,
+  type Position,
+  type Role,
+} from '../../proto/index.ts';
+import type { SwarmError } from '../../shared/errors.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import type { Duplex } from '../../shared/rpc/rpc.ts';
+import type { View } from '../store/view.ts';
+import { encodeAssignments, encodeServices } from './assignment-message.ts';
+import type { AssignmentRows } from './assignment-rows.ts';
+import { type Item, ItemSet, joinDigests } from './item-set.ts';
+
+export type AgentStream = Duplex<AgentMessage, ManagerMessage>;
+
+/** One agent's session: what it has been sent and what it has acknowledged. */
+export class Session {
+  readonly nodeId: string;
+  /** Rises with every session of this leader: an older one of the same node is replaced. */
+  readonly number: number;
+  /** The role that the agent's certificate has, or will have by what it was told last. */
+  certificateRole: Role;
+  readonly #stream: AgentStream;
+  readonly #tasks = new ItemSet();
+  /** What the agent has, as it names it; undefined: it gets everything. */
+  #position: Position | undefined;
+  #acknowledged = 0;
+  /** Index of the last message that changed its load balancing. */
+  #balanced = 0;
+  #considered = 0;
+
+  constructor(nodeId: string, number: number, certificateRole: Role, stream: AgentStream) {
+    this.nodeId = nodeId;
+    this.number = number;
+    this.certificateRole = certificateRole;
+    this.#stream = stream;
+  }
+
+  /** Everything up to this index is in the agent's load balancing. */
+  get acknowledgedIndex(): number {
+    if (this.#position === undefined) return 0;
+    const hasAll = this.#acknowledged >= this.#balanced;
+    return hasAll ? Math.max(this.#acknowledged, this.#considered) : this.#acknowledged;
+  }
+
+  /** The agent has exactly what it would be sent: true, and nothing will be. */
+  resume(position: Position, digest: Uint8Array, rows: AssignmentRows, view: View): boolean {
+    this.#fill(rows, view);
+    if (digest.length === 0 || Buffer.compare(digest, this.#digest(rows)) !== 0) return false;
+    this.#position = position;
+    this.#acknowledged = position.index;
+    this.#balanced = position.index;
+    this.#considered = view.index;
+    return true;
+  }
+
+  acknowledge(index: number): void {
+    this.#acknowledged = Math.max(this.#acknowledged, index);
+  }
+
+  /** Brings the agent from what it has to `to`. */
+  update(
+    rows: AssignmentRows,
+    view: View,
+    to: Position,
+    taskIds: ReadonlySet<string>,
+    services: Uint8Array,
+  ): void {
+    this.#considered = to.index;
+    // A slow agent is not sent more; what it missed comes as a whole when it has caught up.
+    if (this.#stream.unsentBytes > LIMITS.sessionUnsentBytesMax) this.#position = undefined;
+    if (this.#position === undefined) {
+      this.sendAll(rows, view, to);
+      return;
+    }
+    const changed: Item[] = [];
+    const removed: string[] = [];
+    for (const id of taskIds) {
+      const item = rows.task(view, this.nodeId, id);
+      if (!this.#tasks.set(id, item)) continue;
+      if (item === undefined) removed.push(id);
+      else changed.push(item);
+    }
+    if (changed.length === 0 && removed.length === 0 && services.length === 0) return;
+    const parts = { complete: false, from: this.#position, to, tasks: changed };
+    const digest = this.#digest(rows);
+    this.sendEncoded(encodeAssignments({ ...parts, removedTasks: removed, services, digest }));
+    this.#position = to;
+    if (services.length > 0) this.#balanced = to.index;
+  }
+
+  /** Sends a whole set, unless too much is under way to it already. */
+  sendAll(rows: AssignmentRows, view: View, to: Position): void {
+    this.#position = undefined;
+    this.#considered = to.index;
+    if (this.#stream.unsentBytes > LIMITS.sessionUnsentBytesMax) return;
+    this.#fill(rows, view);
+    const services = encodeServices(rows.services.all(), []);
+    const parts = { complete: true, from: undefined, to, tasks: this.#tasks.all() };
+    const digest = this.#digest(rows);
+    this.sendEncoded(encodeAssignments({ ...parts, removedTasks: [], services, digest }));
+    this.#position = to;
+    this.#balanced = to.index;
+  }
+
+  /** It missed something and waits for a whole set. */
+  get isBehind(): boolean {
+    return this.#position === undefined;
+  }
+
+  forgetSent(): void {
+    this.#position = undefined;
+  }
+
+  sendCertificateNews(news: CertificateNews): void {
+    this.certificateRole = news.role;
+    this.send({ certificate: news });
+  }
+
+  send(message: Parameters<typeof ManagerMessage.create>[0]): void {
+    this.#stream.send(ManagerMessage.create(message));
+  }
+  sendEncoded(bytes: Uint8Array): void {
+    this.#stream.sendEncoded(bytes);
+  }
+  end(): void {
+    this.#stream.end();
+  }
+  destroy(error: SwarmError): void {
+    this.#stream.destroy(error);
+  }
+
+  #fill(rows: AssignmentRows, view: View): void {
+    this.#tasks.clear();
+    for (const item of rows.tasksOf(view, this.nodeId)) this.#tasks.set(item.id, item);
+  }
+  #digest(rows: AssignmentRows): Uint8Array {
+    return joinDigests(this.#tasks.digest(), rows.services.digest());
+  }
+}

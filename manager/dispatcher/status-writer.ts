@@ -1,0 +1,220 @@
+import {
+  type ListenFailure,
+  type NodeDescription,
+  NodeStatus,
+  type TaskReport,
+  TaskState,
+  TaskStatus,
+} from '../../proto/index.ts';
+import type { Clock, Timer } from '../../shared/clock.ts';
+import { messageOf, SwarmError } from '../../shared/errors.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import type { Log } from '../../shared/log.ts';
+import type { Draft, Store } from '../store/view.ts';
+import { isCommitted, isFinal, mergeStatus } from './task-status.ts';
+
+/** Under load reports are gathered for this long. */
+const GATHER_MS = 50;
+
+/** One message of an agent. */
+export interface Report {
+  readonly nodeId: string;
+  readonly tasks: readonly TaskReport[];
+  readonly listenFailures: readonly ListenFailure[] | undefined;
+  readonly description: NodeDescription | undefined;
+  /** Called when everything in it is committed. */
+  done(): void;
+  /** Called when it was not: the agent still has it and sends it again in its next session. */
+  failed(error: unknown): void;
+}
+
+export interface StatusWriterDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Commits what agents report, many reports in one entry, in the order in which they came. */
+export class StatusWriter {
+  readonly #deps: StatusWriterDeps;
+  readonly #transient = new Map<string, TaskStatus>();
+  #queue: Report[] = [];
+  #queuedTasks = 0;
+  #writing = false;
+  #lastMs = Number.NEGATIVE_INFINITY;
+  #timer: Timer | undefined;
+  #running = false;
+
+  constructor(deps: StatusWriterDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#running = true;
+  }
+
+  stop(): void {
+    this.#running = false;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#transient.clear();
+    const queue = this.#queue;
+    this.#queue = [];
+    this.#queuedTasks = 0;
+    for (const report of queue) report.failed(notLeader());
+  }
+
+  /** What an agent told for people only (PREPARING and the like). */
+  transientStatus(taskId: string): TaskStatus | undefined {
+    return this.#transient.get(taskId);
+  }
+
+  /** The task's row is gone. */
+  forget(taskId: string): void {
+    this.#transient.delete(taskId);
+  }
+
+  report(report: Report): void {
+    if (!this.#running) {
+      report.failed(notLeader());
+      return;
+    }
+    if (this.#queuedTasks + report.tasks.length > LIMITS.reportsQueuedMax) {
+      report.failed(new SwarmError('OVERLOADED', 'Too many reports wait to be written.'));
+      return;
+    }
+    this.#queue.push(report);
+    this.#queuedTasks += report.tasks.length;
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#writing || this.#queue.length === 0) return;
+    const sinceMs = this.#deps.clock.monotonicMs() - this.#lastMs;
+    if (sinceMs >= GATHER_MS || this.#queuedTasks >= LIMITS.reportsBatchMax) {
+      this.#timer?.cancel();
+      this.#timer = undefined;
+      void this.#write();
+      return;
+    }
+    this.#timer ??= this.#deps.clock.setTimer(GATHER_MS - sinceMs, () => {
+      this.#timer = undefined;
+      this.#schedule();
+    });
+  }
+
+  #take(): Report[] {
+    let tasks = 0;
+    let count = 0;
+    while (count < this.#queue.length) {
+      tasks += this.#queue[count]?.tasks.length ?? 0;
+      if (count > 0 && tasks > LIMITS.reportsBatchMax) break;
+      count++;
+    }
+    const batch = this.#queue.splice(0, count);
+    for (const report of batch) this.#queuedTasks -= report.tasks.length;
+    return batch;
+  }
+
+  async #write(): Promise<void> {
+    this.#writing = true;
+    this.#lastMs = this.#deps.clock.monotonicMs();
+    const batch = this.#take();
+    try {
+      if (batch.some((report) => this.#changesRows(report))) {
+        await this.#deps.store.update(
+          (draft) => {
+            for (const report of batch) putReport(draft, report);
+          },
+          { writer: 'status' },
+        );
+      }
+      for (const report of batch) this.#keepTransient(report);
+      for (const report of batch) report.done();
+    } catch (error) {
+      this.#deps.log.warn({ error: messageOf(error) }, 'reports were not committed');
+      for (const report of batch) report.failed(error);
+    } finally {
+      this.#writing = false;
+      this.#schedule();
+    }
+  }
+
+  /** Saves an entry for reports that are all for people. */
+  #changesRows(report: Report): boolean {
+    if (report.listenFailures !== undefined || report.description !== undefined) return true;
+    const tasks = this.#deps.store.view.table('task');
+    return report.tasks.some(({ taskId, status }) => {
+      const task = tasks.get(taskId);
+      return task !== undefined && status !== null && isCommitted(task, status);
+    });
+  }
+
+  #keepTransient(report: Report): void {
+    const { view } = this.#deps.store;
+    for (const { taskId, status } of report.tasks) {
+      const task = view.table('task').get(taskId);
+      if (task === undefined || status === null || task.nodeId !== report.nodeId) continue;
+      if (isCommitted(task, status)) this.#transient.delete(taskId);
+      else this.#transient.set(taskId, status);
+    }
+  }
+}
+
+function notLeader(): SwarmError {
+  return new SwarmError('NOT_LEADER', 'This manager does not lead any more.');
+}
+
+function putReport(draft: Draft, report: Report): void {
+  for (const { taskId, status } of report.tasks) {
+    if (status !== null) putStatus(draft, report.nodeId, taskId, status);
+  }
+  const row = draft.table('nodeStatus').get(report.nodeId);
+  if (row === undefined) return;
+  const { listenFailures, description } = report;
+  if (listenFailures === undefined && description === undefined) return;
+  draft.put(
+    'nodeStatus',
+    NodeStatus.with(row, {
+      ...(listenFailures === undefined ? {} : { listenFailures }),
+      ...(description === undefined ? {} : { description }),
+    }),
+  );
+}
+
+function putStatus(draft: Draft, nodeId: string, taskId: string, status: TaskStatus): void {
+  const task = draft.table('task').get(taskId);
+  // An agent speaks for its own tasks only.
+  if (task === undefined || task.nodeId !== nodeId || !isCommitted(task, status)) return;
+  const before = draft.table('taskStatus').get(taskId);
+  const after = mergeStatus(before, status, draft.timeMs);
+  if (after === undefined) return;
+  draft.put('taskStatus', after.id === taskId ? after : withId(after, taskId));
+  if (after.state === before?.state) return;
+  if (after.state !== TaskState.RUNNING && !isFinal(after.state)) return;
+  const name = draft.table('service').get(task.serviceId)?.spec?.name ?? '';
+  draft.emit({
+    kind: 'task',
+    action: 'state',
+    id: taskId,
+    name: task.slot > 0 ? `${name}.${task.slot}` : name,
+    message: stateText(after),
+  });
+}
+
+function withId(status: TaskStatus, id: string): TaskStatus {
+  return TaskStatus.with(status, { id });
+}
+
+const WORDS: { readonly [state: number]: string } = {
+  [TaskState.RUNNING]: 'running',
+  [TaskState.COMPLETE]: 'complete',
+  [TaskState.SHUTDOWN]: 'shut down',
+  [TaskState.FAILED]: 'failed',
+  [TaskState.REJECTED]: 'rejected',
+};
+
+function stateText(status: TaskStatus): string {
+  const word = WORDS[status.state] ?? 'ended';
+  return status.err === '' ? word : `${word}: ${status.err}`;
+}
