@@ -1,0 +1,186 @@
+import type { Clock, Timer } from '../../shared/clock.ts';
+import { messageOf, SwarmError } from '../../shared/errors.ts';
+import type { Log } from '../../shared/log.ts';
+import { slotKey } from '../store/schema.ts';
+import type { Store } from '../store/view.ts';
+import { Dirty } from './dirty.ts';
+import { type Derived, mark, markAll } from './marks.ts';
+import { NodeIndex } from './node-index.ts';
+import { runTurn } from './run-turn.ts';
+import { FittingNodes } from './scheduler/filters.ts';
+import { Specs } from './specs.ts';
+import { PoisonedService, type TurnInput, type TurnResult } from './turn.ts';
+import { Wakes } from './wakes.ts';
+
+export interface LoopDeps {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** After a turn that was not written (no quorum, overload) the next one waits this long. */
+const RETRY_MS = 100;
+
+/**
+ * The control loop: while this manager leads, it makes what is follow what is wished. It acts only
+ * on what changed, in turns of one log entry each, and sleeps when nothing is to be done.
+ */
+export class Loop {
+  readonly name = 'loop';
+  readonly #deps: LoopDeps;
+  readonly #log: Log;
+  readonly #derived: Derived;
+  readonly #fitting: FittingNodes;
+  readonly #wakes = new Wakes();
+  #dirty = new Dirty();
+  readonly #acknowledged = new Set<string>();
+  readonly #poisoned = new Map<string, string>();
+  /** Undefined: this manager does not lead. */
+  #term: number | undefined;
+  #turnInFlight = false;
+  #timer: Timer | undefined;
+  #unsubscribe: (() => void)[] = [];
+
+  constructor(deps: LoopDeps) {
+    this.#deps = deps;
+    this.#log = deps.log.child({ part: 'loop' });
+    const specs = new Specs();
+    const index = new NodeIndex(specs);
+    this.#derived = { specs, index, globalServices: new Set() };
+    this.#fitting = new FittingNodes(index);
+  }
+
+  /** Begins to lead in `term`: looks at everything once. */
+  start(term: number): void {
+    this.stop();
+    this.#term = term;
+    const { store } = this.#deps;
+    this.#unsubscribe = [
+      store.onApplied((entry) => {
+        mark(store.view, entry, this.#derived, this.#dirty);
+        this.#schedule();
+      }),
+      store.onReload(() => this.#markAll()),
+    ];
+    this.#markAll();
+  }
+
+  /** Safe to call twice. A turn in flight is fenced by its term. */
+  stop(): void {
+    this.#term = undefined;
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    this.#unsubscribe = [];
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#wakes.clear();
+    this.#dirty = new Dirty();
+    this.#acknowledged.clear();
+    this.#poisoned.clear();
+  }
+
+  /**
+   * All ready nodes have taken these draining tasks out of their load balancing: they may be
+   * stopped now. Without this they are when their deadline passes.
+   */
+  drainAcknowledged(taskIds: readonly string[]): void {
+    if (this.#term === undefined) return;
+    for (const id of taskIds) {
+      const task = this.#deps.store.view.table('task').get(id);
+      if (task?.draining !== true) continue;
+      this.#acknowledged.add(id);
+      this.#dirty.slots.add(slotKey(task));
+    }
+    this.#schedule();
+  }
+
+  /** True when nothing is to be done before the next due moment. */
+  get isIdle(): boolean {
+    return !this.#turnInFlight && this.#dirty.isEmpty;
+  }
+
+  #markAll(): void {
+    this.#wakes.clear();
+    markAll(this.#deps.store.view, this.#derived, this.#dirty);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#term === undefined || this.#turnInFlight) return;
+    if (this.#dirty.isEmpty) this.#setTimer();
+    else void this.#turn(this.#term);
+  }
+
+  async #turn(term: number): Promise<void> {
+    const taken = this.#dirty;
+    this.#dirty = new Dirty();
+    this.#turnInFlight = true;
+    const acknowledged = new Set(this.#acknowledged);
+    let retryMs = 0;
+    try {
+      const result = await this.#write(taken, acknowledged);
+      if (this.#term === term) this.#settle(result, acknowledged);
+    } catch (error) {
+      if (this.#term === term) {
+        this.#dirty.add(taken);
+        retryMs = this.#afterFailure(error);
+      }
+    }
+    this.#turnInFlight = false;
+    if (retryMs === 0) this.#schedule();
+    else this.#arm(retryMs);
+  }
+
+  #settle(result: TurnResult, acknowledged: ReadonlySet<string>): void {
+    this.#dirty.add(result.left);
+    for (const [key, atMs] of result.wakes) this.#wakes.set(key, atMs);
+    for (const id of acknowledged) this.#acknowledged.delete(id);
+    this.#poisoned.clear();
+  }
+
+  #write(dirty: Dirty, acknowledged: ReadonlySet<string>): Promise<TurnResult> {
+    const { clock, store } = this.#deps;
+    const poisoned = new Map(this.#poisoned);
+    return store.update(
+      (draft) => {
+        const startMs = clock.monotonicMs();
+        const input: TurnInput = {
+          ...this.#derived,
+          dirty,
+          acknowledged,
+          poisoned,
+          elapsedMs: () => clock.monotonicMs() - startMs,
+        };
+        return runTurn(draft, input, this.#fitting);
+      },
+      { writer: 'loop' },
+    );
+  }
+
+  /** How long to wait before the turn is done again. */
+  #afterFailure(error: unknown): number {
+    if (error instanceof PoisonedService) {
+      this.#poisoned.set(error.serviceId, error.message || 'unknown error');
+      this.#log.error({ err: error.cause, service: error.serviceId }, 'a service is set aside');
+      return 0;
+    }
+    const known = SwarmError.is(error);
+    this.#log[known ? 'warn' : 'error']({ err: messageOf(error) }, 'a turn was not written');
+    return RETRY_MS;
+  }
+
+  #setTimer(): void {
+    const dueMs = this.#wakes.nextMs();
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (dueMs !== undefined) this.#arm(Math.max(1, dueMs - this.#deps.store.nowMs()));
+  }
+
+  #arm(delayMs: number): void {
+    this.#timer?.cancel();
+    this.#timer = this.#deps.clock.setTimer(delayMs, () => {
+      this.#timer = undefined;
+      this.#wakes.takeDue(this.#deps.store.nowMs(), this.#dirty);
+      this.#schedule();
+    });
+  }
+}

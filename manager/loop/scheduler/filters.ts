@@ -1,0 +1,78 @@
+import type { View } from '../../store/view.ts';
+import { meets } from '../constraint.ts';
+import type { NodeIndex, NodeRecord } from '../node-index.ts';
+import { ingressOwner } from '../published.ts';
+import type { RevisionFacts } from '../specs.ts';
+
+/**
+ * The filters, in Docker's order. A verdict is a few words that read well after "2 nodes: "; empty
+ * means that the node fits.
+ */
+export function unfitBecause(record: NodeRecord, facts: RevisionFacts): string {
+  if (record.node === undefined) return 'gone';
+  if (record.blocked !== '') return record.blocked;
+  const runtimes = record.status?.description?.runtimes ?? [];
+  if (!runtimes.includes(facts.runtime))
+    return facts.runtime === 'process' ? NO_PROCESS_RUNTIME : NO_IMAGE_RUNTIME;
+  for (const constraint of facts.constraints)
+    if (!meets(constraint, record.node, record.status))
+      return `constraint ${constraint.text} not met`;
+  return '';
+}
+
+export const NO_IMAGE_RUNTIME = 'no runtime for images';
+export const NO_PROCESS_RUNTIME = 'no runtime for processes (--allow-process)';
+
+/** What the load of a node says; `ownTasks`: of this service, there. */
+export function busyBecause(record: NodeRecord, facts: RevisionFacts, ownTasks: number): string {
+  const { nanoCpus, memoryBytes, generic, hostPorts, maxPerNode } = facts;
+  const has = record.status?.description?.resources;
+  if (nanoCpus > 0 && record.nanoCpus + nanoCpus > (has?.nanoCpus ?? 0))
+    return 'too little CPU free';
+  if (memoryBytes > 0 && record.memoryBytes + memoryBytes > (has?.memoryBytes ?? 0))
+    return 'too little memory free';
+  for (const [kind, count] of generic)
+    if ((record.generic.get(kind) ?? 0) + count > (has?.generic[kind] ?? 0))
+      return `too little ${kind} free`;
+  for (const port of hostPorts)
+    if (record.hostPorts.has(port)) return `host port ${portName(port)} in use`;
+  if (maxPerNode > 0 && ownTasks >= maxPerNode)
+    return `has its ${maxPerNode} of this service (--replicas-max-per-node)`;
+  return '';
+}
+
+/** A host port that a service publishes on every node can be had on none. */
+export function clashingPort(view: View, facts: RevisionFacts): string | undefined {
+  const key = facts.hostPorts.find((port) => ingressOwner(view, port, '') !== undefined);
+  return key === undefined ? undefined : portName(key);
+}
+
+export function portName(key: string): string {
+  const [protocol, port] = key.split('/');
+  return `${port}/${protocol === '1' ? 'udp' : 'tcp'}`;
+}
+
+/** Nodes that fit revisions with this `nodeKey`, load aside; kept while no node changes. */
+export class FittingNodes {
+  readonly #index: NodeIndex;
+  readonly #lists = new Map<string, readonly NodeRecord[]>();
+  #epoch = -1;
+
+  constructor(index: NodeIndex) {
+    this.#index = index;
+  }
+  get(facts: RevisionFacts): readonly NodeRecord[] {
+    if (this.#epoch !== this.#index.epoch || this.#lists.size > LISTS_MAX) {
+      this.#lists.clear();
+      this.#epoch = this.#index.epoch;
+    }
+    let list = this.#lists.get(facts.nodeKey);
+    if (list === undefined) {
+      list = this.#index.records.filter((record) => unfitBecause(record, facts) === '');
+      this.#lists.set(facts.nodeKey, list);
+    }
+    return list;
+  }
+}
+
+const LISTS_MAX = 64;

@@ -1,0 +1,170 @@
+import { type Task, TaskState } from '../../../proto/index.ts';
+import type { NodeRecord } from '../node-index.ts';
+import { groupKey } from '../node-index.ts';
+import { missingPort } from '../published.ts';
+import { packReason, type Reason, reason } from '../reason.ts';
+import type { RevisionFacts } from '../specs.ts';
+import { type Entry, isAssigned, isWanted } from '../task-facts.ts';
+import { PoisonedService, type Turn } from '../turn.ts';
+import { bestOf, NodeHeap, scoreOf } from './choose.ts';
+import { busyBecause, clashingPort, type FittingNodes, portName, unfitBecause } from './filters.ts';
+import { SpreadTree } from './spread.ts';
+import { summarize } from './verdicts.ts';
+
+/** Stage 4: a node for every task that waits for one, or the reason why there is none. */
+export function schedulerStage(turn: Turn, fitting: FittingNodes): void {
+  const groups = new Map<string, Entry[]>();
+  for (const entry of turn.fresh) addTo(groups, entry);
+  if (turn.dirty.placement) collectPending(turn, groups);
+  for (const entries of groups.values()) {
+    const { serviceId } = entries[0]!.task;
+    if (turn.state(serviceId)?.quarantine) continue;
+    try {
+      placeGroup(turn, fitting, entries);
+    } catch (error) {
+      throw new PoisonedService(serviceId, error);
+    }
+  }
+}
+
+function collectPending(turn: Turn, groups: Map<string, Entry[]>): void {
+  const tasks = turn.draft.table('task');
+  for (const [, ids] of turn.index.pendingGroups())
+    for (const id of ids) {
+      const task = tasks.get(id);
+      if (task !== undefined && isWanted(task) && !isAssigned(task))
+        addTo(groups, turn.entry(task));
+    }
+}
+
+function addTo(groups: Map<string, Entry[]>, entry: Entry): void {
+  const key = groupKey(entry.task);
+  const group = groups.get(key);
+  if (group === undefined) groups.set(key, [entry]);
+  else group.push(entry);
+}
+
+/** Tasks of one revision: they fit the same nodes. */
+function placeGroup(turn: Turn, fitting: FittingNodes, entries: readonly Entry[]): void {
+  const { serviceId, revision } = entries[0]!.task;
+  const facts = turn.specs.get(turn.draft, serviceId, revision);
+  const blocked = portReason(turn, facts);
+  if (blocked !== undefined) {
+    for (const entry of entries) setPending(turn, entry, blocked);
+    return;
+  }
+  const pinned = entries.filter((entry) => entry.task.nodeId !== '');
+  for (const entry of pinned) placePinned(turn, facts, entry);
+  const free = pinned.length === 0 ? entries : entries.filter((e) => e.task.nodeId === '');
+  if (free.length > 0) placeFree(turn, fitting, facts, free);
+}
+
+function portReason(turn: Turn, facts: RevisionFacts): Reason | undefined {
+  const state = turn.state(facts.serviceId);
+  if (facts.ports.length > 0 && state?.runningRevision === facts.revision) {
+    const missing = missingPort(state, facts);
+    if (missing !== undefined)
+      return reason(
+        'port-taken',
+        missing.published === 0
+          ? 'no port of 30000-32767 is free'
+          : `port ${portName(`${missing.protocol}/${missing.published}`)} is published by another service`,
+      );
+  }
+  const clash = clashingPort(turn.draft, facts);
+  if (clash === undefined) return undefined;
+  return reason('port-taken', `port ${clash} is published on every node by another service`);
+}
+
+function placeFree(
+  turn: Turn,
+  fitting: FittingNodes,
+  facts: RevisionFacts,
+  entries: readonly Entry[],
+): void {
+  const { index } = turn;
+  const nodes = fitting.get(facts);
+  const spread = index.spreadOf(facts.serviceId);
+  const own = (node: NodeRecord) => spread.get(node.at) ?? 0;
+  const bad = index.badNodes(groupKey(entries[0]!.task), turn.now);
+  const score = (node: NodeRecord) => scoreOf(node.tasks, own(node), bad.has(node.id));
+  const isFree = (node: NodeRecord) =>
+    busyBecause(node, facts, index.spreadOf(facts.serviceId).get(node.at) ?? 0) === '';
+  const source =
+    facts.spread.length > 0
+      ? new SpreadTree(nodes, facts.spread, own, score)
+      : entries.length > 1
+        ? new NodeHeap(nodes, score)
+        : { take: () => bestOf(nodes, score, isFree) };
+  let none: Reason | undefined;
+  for (const entry of entries) {
+    if (turn.isFull()) {
+      turn.left.placement = true;
+      setPending(turn, entry, undefined);
+      continue;
+    }
+    const node = none === undefined ? source.take(isFree) : undefined;
+    if (node !== undefined) assign(turn, entry, node.id);
+    else {
+      none ??= whyNone(turn, facts);
+      setPending(turn, entry, none);
+    }
+  }
+}
+
+function whyNone(turn: Turn, facts: RevisionFacts): Reason {
+  const spread = turn.index.spreadOf(facts.serviceId);
+  const verdicts: string[] = [];
+  for (const record of turn.index.records) {
+    if (record.node === undefined) continue;
+    const verdict =
+      unfitBecause(record, facts) || busyBecause(record, facts, spread.get(record.at) ?? 0);
+    if (verdict !== '') verdicts.push(verdict);
+  }
+  return summarize(verdicts);
+}
+
+/** A global task has its node; it waits there until it fits. */
+function placePinned(turn: Turn, facts: RevisionFacts, entry: Entry): void {
+  const record = turn.index.find(entry.task.nodeId);
+  if (record === undefined) {
+    setPending(turn, entry, reason('no-node', 'its node is not there'));
+    return;
+  }
+  const verdict = unfitBecause(record, facts) || busyBecause(record, facts, 0);
+  if (verdict === '') assign(turn, entry, record.id);
+  else setPending(turn, entry, summarize([verdict]));
+}
+
+function assign(turn: Turn, entry: Entry, nodeId: string): void {
+  // A delay that runs goes on to be the reason why it does not run yet.
+  const pendingReason =
+    entry.task.desiredState === TaskState.READY && entry.task.startAfterMs > turn.now
+      ? entry.task.pendingReason
+      : '';
+  write(turn, entry, { nodeId, state: TaskState.ASSIGNED, pendingReason });
+}
+
+/** `why` undefined: the turn had no time for it. */
+function setPending(turn: Turn, entry: Entry, why: Reason | undefined): void {
+  const isNew = turn.fresh.has(entry);
+  const pendingReason = why === undefined ? entry.task.pendingReason : packReason(why);
+  const state = why?.code === 'port-taken' ? TaskState.NEW : TaskState.PENDING;
+  const same = entry.task.pendingReason === pendingReason && entry.task.state >= state;
+  if (same && !isNew) return;
+  const first = entry.task.pendingReason !== pendingReason && why !== undefined;
+  write(turn, entry, { state: Math.max(state, entry.task.state) as TaskState, pendingReason });
+  if (!first) return;
+  turn.tell('task', 'pending', entry.task.id, turn.taskName(entry.task), why.text);
+  // In start-first order the task before it may have waited for this one.
+  if (entry.task.replaces !== '') turn.left.slots.add(slotOf(entry.task));
+}
+
+function slotOf(task: Task): string {
+  return task.slot > 0 ? `${task.serviceId}/${task.slot}` : `${task.serviceId}@${task.nodeId}`;
+}
+
+function write(turn: Turn, entry: Entry, patch: Partial<Task>): void {
+  turn.fresh.delete(entry);
+  turn.change(entry, patch);
+}

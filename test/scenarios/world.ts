@@ -1,0 +1,262 @@
+import { Loop } from '../../manager/loop/loop.ts';
+import { LocalStore } from '../../manager/store/local-store.ts';
+import { revisionKey } from '../../manager/store/schema.ts';
+import type { AppliedEntry, View } from '../../manager/store/view.ts';
+import {
+  type Availability,
+  Cluster,
+  type Event,
+  type EventRow,
+  type Init,
+  Liveness,
+  Node,
+  NodeStatus,
+  Service,
+  ServiceRevision,
+  ServiceSpec,
+  type Task,
+  TaskState,
+  TaskStatus,
+} from '../../proto/index.ts';
+import { ManualClock } from '../../shared/clock.ts';
+import { SeededIds } from '../../shared/ids.ts';
+import { silentLog } from '../../shared/log.ts';
+import { SeededRandom } from '../../shared/random.ts';
+
+export interface Resources {
+  readonly nanoCpus: number;
+  readonly memoryBytes: number;
+}
+
+/**
+ * A cluster of rows: the real store and the real loop; users, agents and liveness are played by the
+ * test. Nothing here waits for time.
+ */
+export class World {
+  readonly clock = new ManualClock();
+  readonly store: LocalStore;
+  readonly events: Event[] = [];
+  /** Entries in which a row of the loop changed. */
+  turns = 0;
+  #loop: Loop;
+  #term = 1;
+
+  constructor(seed = 1) {
+    this.store = new LocalStore({
+      clock: this.clock,
+      ids: new SeededIds(new SeededRandom(seed)),
+    });
+    this.store.onApplied((entry) => this.#observe(entry));
+    this.#loop = new Loop({ store: this.store, clock: this.clock, log: silentLog });
+    this.#loop.start(this.#term);
+  }
+
+  get view(): View {
+    return this.store.view;
+  }
+  stop(): void {
+    this.#loop.stop();
+  }
+
+  /** A new leader: another loop over the same state. */
+  async changeLeader(): Promise<void> {
+    this.#loop.stop();
+    this.#loop = new Loop({ store: this.store, clock: this.clock, log: silentLog });
+    this.#loop.start(++this.#term);
+    await this.settle();
+  }
+
+  /** Lets everything that needs no time happen. */
+  async settle(): Promise<void> {
+    do await new Promise((resolve) => setImmediate(resolve));
+    while (!this.#loop.isIdle);
+  }
+
+  /** Moves time on; `each` runs after every moment at which something was due. */
+  async advance(ms: number, each: () => Promise<void> = async () => undefined): Promise<void> {
+    const endMs = this.clock.monotonicMs() + ms;
+    for (;;) {
+      const due = this.clock.nextDueMs();
+      const nextMs = due === undefined ? endMs : Math.min(due, endMs);
+      this.clock.advance(Math.max(0, nextMs - this.clock.monotonicMs()));
+      await this.settle();
+      await each();
+      if (nextMs >= endMs) return;
+    }
+  }
+
+  async cluster(taskHistoryLimit: number): Promise<void> {
+    await this.store.put(
+      'cluster',
+      'users',
+      Cluster.create({ id: 'cluster', spec: { taskHistoryLimit } }),
+    );
+    await this.settle();
+  }
+
+  // -- nodes
+
+  async addNode(
+    id: string,
+    labels: { readonly [key: string]: string } = {},
+    resources: Resources = { nanoCpus: 4e9, memoryBytes: 8 * 2 ** 30 },
+    runtimes: readonly string[] = ['process'],
+  ): Promise<void> {
+    await this.store.put('node', 'users', Node.create({ id, name: id, labels }));
+    await this.store.put(
+      'nodeStatus',
+      'status',
+      NodeStatus.create({
+        id,
+        liveness: Liveness.READY,
+        sinceMs: this.store.nowMs(),
+        address: '10.0.0.1',
+        publishAddress: '10.0.0.1',
+        description: { hostname: id, os: 'linux', architecture: 'amd64', resources, runtimes },
+      }),
+    );
+    await this.settle();
+  }
+  async liveness(ids: readonly string[], liveness: Liveness): Promise<void> {
+    const sinceMs = this.store.nowMs();
+    const rows = ids.map((id) =>
+      NodeStatus.with(this.view.table('nodeStatus').get(id)!, { liveness, sinceMs }),
+    );
+    await this.store.put('nodeStatus', 'status', ...rows);
+    await this.settle();
+  }
+  async changeNode(
+    id: string,
+    patch: { availability?: Availability; labels?: Node['labels']; removing?: boolean },
+  ): Promise<void> {
+    const row = this.view.table('node').get(id)!;
+    await this.store.put('node', 'users', Node.with(row, patch));
+    await this.settle();
+  }
+  async removeNode(id: string): Promise<void> {
+    await this.store.update(
+      (draft) => {
+        draft.delete('node', id);
+        draft.delete('nodeStatus', id);
+        draft.delete('nodeState', id);
+      },
+      { writer: 'users' },
+    );
+    await this.settle();
+  }
+
+  // -- services
+
+  async createService(spec: Init<ServiceSpec>): Promise<string> {
+    const id = await this.store.update(
+      (draft) => {
+        const service = Service.create({ id: draft.newId(), spec, revision: 1 });
+        draft.put('service', service);
+        draft.put('serviceRevision', revisionRow(service, ''));
+        return service.id;
+      },
+      { writer: 'users' },
+    );
+    await this.settle();
+    return id;
+  }
+  async updateService(name: string, spec: Init<ServiceSpec>, note = ''): Promise<void> {
+    const before = this.service(name);
+    const revision = before.revision + 1;
+    const service = Service.with(before, { spec: ServiceSpec.create(spec), revision });
+    await this.store.put('service', 'users', service);
+    await this.store.put('serviceRevision', 'users', revisionRow(service, note));
+    await this.settle();
+  }
+  async removeService(name: string): Promise<void> {
+    await this.store.put('service', 'users', Service.with(this.service(name), { removing: true }));
+    await this.settle();
+  }
+  service(name: string): Service {
+    const [service] = this.view.table('service').by('name', name);
+    if (service === undefined) throw new Error(`no service ${name}`);
+    return service;
+  }
+
+  // -- dispatcher and agents
+
+  /** All nodes have taken what drains out of their load balancing. */
+  acknowledgeDrains(): void {
+    const draining = [...this.view.table('task').all()].filter((task) => task.draining);
+    this.#loop.drainAcknowledged(draining.map((task) => task.id));
+  }
+
+  async report(task: Task, patch: Partial<TaskStatus>): Promise<void> {
+    await this.store.put('taskStatus', 'status', this.#status(task, patch));
+    await this.settle();
+  }
+
+  /**
+   * Agents of nodes that answer do at once what is asked of them. `starts` says how a task fares
+   * that is told to run: true, or the status with which it ends. True when anything was reported.
+   */
+  async agents(starts: (task: Task) => true | Partial<TaskStatus> = () => true): Promise<boolean> {
+    let any = false;
+    for (let round = 0; round < 200; round++) {
+      const rows: TaskStatus[] = [];
+      for (const task of this.view.table('task').all()) {
+        const patch = this.#nextStep(task, starts);
+        if (patch !== undefined) rows.push(this.#status(task, patch));
+      }
+      if (rows.length === 0) return any;
+      any = true;
+      await this.store.put('taskStatus', 'status', ...rows);
+      await this.settle();
+    }
+    throw new Error('the agents do not come to rest');
+  }
+
+  #nextStep(
+    task: Task,
+    starts: (task: Task) => true | Partial<TaskStatus>,
+  ): Partial<TaskStatus> | undefined {
+    const state = this.view.table('taskStatus').get(task.id)?.state ?? TaskState.NEW;
+    if (task.nodeId === '' || task.state < TaskState.ASSIGNED || state >= TaskState.COMPLETE)
+      return undefined;
+    if (task.state === TaskState.ORPHANED) return undefined;
+    const liveness = this.view.table('nodeStatus').get(task.nodeId)?.liveness;
+    if (liveness !== Liveness.READY && liveness !== Liveness.LEAVING) return undefined;
+    if (task.desiredState > TaskState.RUNNING) return { state: TaskState.SHUTDOWN };
+    if (task.desiredState === TaskState.READY)
+      return state < TaskState.READY ? { state: TaskState.READY } : undefined;
+    if (state >= TaskState.RUNNING) return undefined;
+    const outcome = starts(task);
+    return outcome === true ? { state: TaskState.RUNNING, ready: true } : outcome;
+  }
+
+  #status(task: Task, patch: Partial<TaskStatus>): TaskStatus {
+    const before = this.view.table('taskStatus').get(task.id) ?? TaskStatus.create({ id: task.id });
+    const now = this.store.nowMs();
+    const state = patch.state ?? before.state;
+    return TaskStatus.with(before, {
+      runningSinceMs:
+        state === TaskState.RUNNING && before.runningSinceMs === 0 ? now : before.runningSinceMs,
+      endedMs: state >= TaskState.COMPLETE && before.endedMs === 0 ? now : before.endedMs,
+      ...patch,
+    });
+  }
+
+  #observe(entry: AppliedEntry): void {
+    let own = false;
+    for (const { table, after } of entry.changes) {
+      if (table === 'event') this.events.push(...(after as EventRow).events);
+      else if (table === 'task' || table === 'serviceState' || table === 'nodeState') own = true;
+    }
+    if (own) this.turns++;
+  }
+}
+
+function revisionRow(service: Service, note: string): ServiceRevision {
+  return ServiceRevision.create({
+    id: revisionKey(service.id, service.revision),
+    serviceId: service.id,
+    revision: service.revision,
+    spec: service.spec,
+    note,
+  });
+}
