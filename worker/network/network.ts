@@ -4,6 +4,8 @@ import type { ListenFailure, LoadBalanced } from '../../proto/index.ts';
 export interface NetworkRows {
   readonly index: number;
   readonly services: readonly LoadBalanced[];
+  /** Node id -> address, for task ports whose row names no host of its own. */
+  readonly nodeHosts?: Readonly<Record<string, string>>;
 }
 
 /** What the agent sees of the node's network, whatever its tier. */
@@ -16,7 +18,10 @@ export interface Network {
   destroy(): Promise<void>;
   /** The whole wish; what differs is changed. */
   apply(rows: NetworkRows): void;
-  /** Called when the rows of `index` are in effect, with the ports that could not be listened on. */
+  /**
+   * Called when the rows of `index` are in effect, with the ports that could not be listened on, and
+   * again with the same index when these ports change. Rows that newer ones overtook are skipped.
+   */
   onApplied(fn: (index: number, failures: readonly ListenFailure[]) => void): void;
   /** Open connections through this node's part to a task of this node. */
   openConnections(taskId: string): Promise<number>;

@@ -18,7 +18,7 @@ import { type HandoverChannel, receiveListeners, startSuccessor } from './handov
 import type { OwnerLookup } from './listen-failure.ts';
 import { ListenerSet } from './listener-set.ts';
 import { portOwner } from './port-owner.ts';
-import { RowsFile } from './rows-file.ts';
+import { ROWS_FILE, RowsFile } from './rows-file.ts';
 import { UdpListener } from './udp-listener.ts';
 import { givesWay, NETD_PROTOCOL } from './version.ts';
 import { wishOf } from './wish.ts';
@@ -38,8 +38,6 @@ export interface NetdOptions {
   readonly owner?: OwnerLookup | undefined;
 }
 
-/** The file with the last rows, in the state directory. */
-export const ROWS_FILE = 'netd.rows';
 const CHECK_MS = 1_000;
 
 /**

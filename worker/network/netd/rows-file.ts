@@ -12,6 +12,9 @@ export interface SavedRows {
   readonly rows: NetdRows;
 }
 
+/** Its name in the state directory. */
+export const ROWS_FILE = 'netd.rows';
+
 const MAGIC = Buffer.from('swnetd01', 'latin1');
 const DIGEST_BYTES = 32;
 
