@@ -1,7 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { SwarmError } from '../shared/errors.ts';
+import { readUpMarker, upDirOf } from './clone/marker.ts';
 import type { Globals } from './context.ts';
 import { devDirOf, readDevMarker } from './dev/marker.ts';
 import type { Installation } from './installation.ts';
@@ -69,14 +69,7 @@ export function socketCandidates(at: Surroundings, globals: Globals): readonly S
 
 /** The socket that `npm run up` of this clone wrote down, if there is such a cluster. */
 export function upSocket(installation: Installation): string | undefined {
-  const marker = join(installation.root, '.swarm', 'up', 'swarm-up.json');
-  if (!installation.isClone || !existsSync(marker)) return undefined;
-  try {
-    const { socket } = JSON.parse(readFileSync(marker, 'utf8')) as { socket?: unknown };
-    return typeof socket === 'string' ? socket : undefined;
-  } catch {
-    return undefined; // Half-written or unreadable: `npm run up` says so and mends it.
-  }
+  return installation.isClone ? readUpMarker(upDirOf(installation))?.socket : undefined;
 }
 
 /** `--via m1`, or `--via DIR/m1` for a cluster that `swarm dev up --dir DIR` made. */

@@ -23,6 +23,7 @@ const GLOBAL = 'Which daemon:';
  * name and summary, for help and for suggestions.
  */
 export async function choose(argv: readonly string[], io: Io): Promise<Choice> {
+  if (argv[0] === '-v' || argv[0] === '--version') return choose(['version', '--quiet'], io);
   const path = chosenPath(argv);
   const chosen: { verb?: Verb; command?: Command } = {};
   const program = configure(new Command('swarm'), io)

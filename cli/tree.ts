@@ -225,6 +225,16 @@ export const TREE: { readonly [word: string]: Entry } = {
     group: HERE,
     load: async () => (await import('./commands/completion.ts')).completion,
   },
+  __up: {
+    summary: '',
+    hidden: true,
+    load: async () => (await import('./commands/clone/up.ts')).up,
+  },
+  __down: {
+    summary: '',
+    hidden: true,
+    load: async () => (await import('./commands/clone/down.ts')).down,
+  },
   __complete: {
     summary: '',
     hidden: true,

@@ -1,7 +1,7 @@
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { SwarmError } from '../../shared/errors.ts';
 import { DEFAULTS } from '../../shared/limits.ts';
+import { freePort } from '../free-port.ts';
 import type { Environment } from '../parse/env.ts';
 import { shortSocketPath } from '../socket-path.ts';
 import type { DevNode } from './marker.ts';
@@ -42,20 +42,4 @@ export async function planDevNodes(
       };
     }),
   );
-}
-
-/** The first port from `from` on that can be listened on at `address`. */
-async function freePort(address: string, from: number): Promise<number> {
-  for (let port = from; port < from + 100; port++) if (await canListen(address, port)) return port;
-  throw new SwarmError('PORT_TAKEN', `On ${address} the ports from ${from} on are all taken.`);
-}
-
-function canListen(address: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ host: address, port, exclusive: true }, () =>
-      server.close(() => resolve(true)),
-    );
-  });
 }
