@@ -179,7 +179,9 @@ export class NodeIndex {
     if (!isAssigned(task) || isFinal({ task, status })) return undefined;
     const facts = this.#specs.find(view, task.serviceId, task.revision);
     if (facts === undefined) return undefined;
-    return this.#share(this.#record(task.nodeId).at, facts, isWanted(task));
+    // One that only waits for its successor to come up will not stay: its place counts as free.
+    const active = isWanted(task) && task.endReason === '';
+    return this.#share(this.#record(task.nodeId).at, facts, active);
   }
 
   #share(at: number, facts: RevisionFacts, active: boolean): Weight {

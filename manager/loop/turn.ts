@@ -122,7 +122,13 @@ export class Turn {
   desire(entry: Entry, desiredState: TaskState, endReason = entry.task.endReason): void {
     const same = entry.task.desiredState === desiredState && !entry.task.draining;
     if (same) return;
-    this.change(entry, { desiredState, desiredMs: this.now, draining: false, endReason });
+    this.change(entry, {
+      desiredState,
+      desiredMs: this.now,
+      draining: false,
+      pendingReason: '',
+      endReason,
+    });
   }
   create(init: Partial<Task>): Entry {
     const entry: Entry = {

@@ -48,6 +48,8 @@ export class World {
     });
     this.store.onApplied((entry) => this.#observe(entry));
     this.#loop = new Loop({ store: this.store, clock: this.clock, log: silentLog });
+    // Moment 0 means "never" in rows.
+    this.clock.advance(1_000);
     this.#loop.start(this.#term);
   }
 
@@ -226,7 +228,8 @@ export class World {
       return state < TaskState.READY ? { state: TaskState.READY } : undefined;
     if (state >= TaskState.RUNNING) return undefined;
     const outcome = starts(task);
-    return outcome === true ? { state: TaskState.RUNNING, ready: true } : outcome;
+    if (outcome === true) return { state: TaskState.RUNNING, ready: true };
+    return outcome.state === state ? undefined : outcome;
   }
 
   #status(task: Task, patch: Partial<TaskStatus>): TaskStatus {

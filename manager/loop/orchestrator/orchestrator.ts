@@ -5,16 +5,8 @@ import { reconcileSlot } from './reconcile.ts';
 import { scale } from './replicated.ts';
 import { settleDraining, vacate } from './retire.ts';
 import { takeUpRevision } from './revision.ts';
-import {
-  adoptPlacement,
-  advance,
-  canTake,
-  countFailures,
-  isPaused,
-  isRolling,
-  isStale,
-  renew,
-} from './rollout.ts';
+import { adoptPlacement, advance, canTake, countFailures, isStale, renew } from './rollout.ts';
+import { isPaused, isRolling } from './rollout-state.ts';
 import { Scope } from './scope.ts';
 import { loadSlot, loadSlots, parseSlotKey, type Slot } from './slot.ts';
 

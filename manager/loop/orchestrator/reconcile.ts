@@ -2,9 +2,10 @@ import { TaskState } from '../../../proto/index.ts';
 import { DEFAULTS } from '../../../shared/limits.ts';
 import { meets } from '../constraint.ts';
 import { isUnreachable } from '../node-condition.ts';
-import { type Entry, isAssigned, isFinal, isOver, isRunning, isWanted } from '../task-facts.ts';
+import { type Entry, isAssigned, isFinal, isOver, isWanted } from '../task-facts.ts';
 import { afterEnd, reschedule } from './replace.ts';
 import { orphan, retire, settleDraining, sweep } from './retire.ts';
+import { isPaused, isRolling } from './rollout-state.ts';
 import type { Scope } from './scope.ts';
 import { headOf, type Slot } from './slot.ts';
 
@@ -26,12 +27,6 @@ export function reconcileSlot(scope: Scope, slot: Slot): void {
   if (slot.entries.length > 0) turn.histories.push({ service: scope.service, tasks: slot.entries });
 }
 
-/** Running, and ready where that is asked: it counts for its service. */
-export function isUp(scope: Scope, entry: Entry): boolean {
-  if (!isRunning(entry)) return false;
-  return scope.factsOf(entry).task.ready === null || entry.status!.ready;
-}
-
 /** In start-first order the old task runs on until the new one is up. */
 function endPredecessors(scope: Scope, slot: Slot, head: Entry): void {
   const { turn } = scope;
@@ -40,7 +35,7 @@ function endPredecessors(scope: Scope, slot: Slot, head: Entry): void {
     const condition = isAssigned(entry.task) ? turn.condition(entry.task.nodeId) : 'ok';
     const why = entry.task.endReason || 'replaced';
     if (isFinal(entry) || isUnreachable(condition)) turn.desire(entry, TaskState.SHUTDOWN, why);
-    else if (isUp(scope, head)) retire(scope, slot, entry, why);
+    else if (scope.isUp(head)) retire(scope, slot, entry, why);
     else if (condition === 'leaving') retire(scope, slot, entry, 'its node shuts down');
     else if (condition === 'drain') drainPredecessor(scope, slot, head, entry);
   }
@@ -110,7 +105,8 @@ function goOn(scope: Scope, slot: Slot, head: Entry): void {
 /** A task without a node takes up the newest revision that asks for the same work. */
 function adoptRevision(scope: Scope, head: Entry): void {
   const { running } = scope;
-  if (head.task.revision === running.revision) return;
+  const { rollout } = scope.state;
+  if (head.task.revision === running.revision || isRolling(rollout) || isPaused(rollout)) return;
   if (scope.factsOf(head).work !== running.work) return;
   scope.turn.change(head, { revision: running.revision });
   scope.turn.dirty.placement = true;

@@ -1,6 +1,5 @@
 import { TaskState } from '../../../proto/index.ts';
 import { type Entry, isAssigned, isWanted } from '../task-facts.ts';
-import { isUp } from './reconcile.ts';
 import { vacate } from './retire.ts';
 import type { Scope } from './scope.ts';
 import { headOf, isOccupied, type Slot } from './slot.ts';
@@ -43,7 +42,7 @@ export const FRESH_MAX = 3_000;
 function removeSlots(scope: Scope, occupied: readonly Slot[], count: number): void {
   const ranked = occupied.map((slot) => {
     const head = headOf(slot);
-    const up = head !== undefined && isUp(scope, head);
+    const up = head !== undefined && scope.isUp(head);
     const stale = head !== undefined && head.task.revision !== scope.running.revision;
     return { slot, up, stale, nodeId: nodeOf(head), level: 0 };
   });

@@ -1,6 +1,7 @@
 import { Rollout, RolloutState, UpdateConfig } from '../../../proto/index.ts';
 import type { RevisionFacts } from '../specs.ts';
-import { begin, isRolling } from './rollout.ts';
+import { begin } from './rollout.ts';
+import { isRolling } from './rollout-state.ts';
 import type { Scope } from './scope.ts';
 import type { Slot } from './slot.ts';
 

@@ -8,30 +8,11 @@ import {
 import { DEFAULTS } from '../../../shared/limits.ts';
 import { meets } from '../constraint.ts';
 import { type Entry, isAssigned, isFinal, isWanted } from '../task-facts.ts';
-import { isUp } from './reconcile.ts';
 import { howItEnded, mayRestart, replace, startsFirst } from './replace.ts';
 import { retire } from './retire.ts';
+import { isRollback, isRolling } from './rollout-state.ts';
 import type { Scope } from './scope.ts';
 import { headOf, heldOf, type Slot } from './slot.ts';
-
-/**
- * A rollout lives entirely in rows: `ServiceState.rollout`, and the tasks that carry its number
- * (`rolloutStartedMs`). Whoever leads goes on with it.
- */
-export function isRolling(rollout: Rollout | null): rollout is Rollout {
-  const state = rollout?.state ?? RolloutState.NONE;
-  return state === RolloutState.UPDATING || state === RolloutState.ROLLBACK_STARTED;
-}
-
-function isRollback(rollout: Rollout): boolean {
-  return rollout.state >= RolloutState.ROLLBACK_STARTED;
-}
-
-/** Paused: tasks of two revisions stand side by side, and nothing changes that. */
-export function isPaused(rollout: Rollout | null): boolean {
-  const state = rollout?.state ?? RolloutState.NONE;
-  return state === RolloutState.PAUSED || state === RolloutState.ROLLBACK_PAUSED;
-}
 
 export function begin(
   scope: Scope,
@@ -65,7 +46,7 @@ export function advance(scope: Scope, slots: ReadonlyMap<string, Slot>): void {
   const { rollout } = scope.state;
   if (!isRolling(rollout)) return;
   const config = configOf(scope, rollout);
-  const { going, done, stale, lastUpMs } = census(scope, slots, rollout);
+  const { going, done, down, stale, lastUpMs } = census(scope, slots, rollout);
   const delayMs = config?.delayMs ?? 0;
   if (done !== rollout.done) {
     const nextAtMs = done > rollout.done ? scope.turn.now + delayMs : rollout.nextAtMs;
@@ -84,20 +65,22 @@ export function advance(scope: Scope, slots: ReadonlyMap<string, Slot>): void {
     scope.turn.wake(`s:${scope.id}`, untilMs);
     return;
   }
-  finish(scope);
+  finish(scope, down / Math.max(1, down + done) <= (config?.maxFailureRatio ?? 0));
 }
 
 interface Census {
   /** Slots whose new task is not up yet. */
   going: number;
   done: number;
+  /** Slots of this rollout that are not up, failed ones with them. */
+  down: number;
   readonly stale: Slot[];
   /** When the last new task came up, cluster time; 0: none. */
   lastUpMs: number;
 }
 
 function census(scope: Scope, slots: ReadonlyMap<string, Slot>, rollout: Rollout): Census {
-  const result: Census = { going: 0, done: 0, stale: [], lastUpMs: 0 };
+  const result: Census = { going: 0, done: 0, down: 0, stale: [], lastUpMs: 0 };
   for (const slot of slots.values()) {
     const head = headOf(slot);
     const standing = head ?? heldOf(slot);
@@ -107,11 +90,14 @@ function census(scope: Scope, slots: ReadonlyMap<string, Slot>, rollout: Rollout
       continue;
     }
     if (standing.task.rolloutStartedMs !== rollout.startedMs) continue;
-    if (head !== undefined && isUp(scope, head)) {
+    if (head !== undefined && scope.isUp(head)) {
       result.done++;
       result.lastUpMs = Math.max(result.lastUpMs, head.status!.runningSinceMs);
     } else if (head === undefined) result.done++;
-    else if (!head.task.rolloutFailed && canTake(scope, slot)) result.going++;
+    else {
+      result.down++;
+      if (!head.task.rolloutFailed && canTake(scope, slot)) result.going++;
+    }
   }
   return result;
 }
@@ -177,7 +163,7 @@ function takeNext(
 
 function isSlotUp(scope: Scope, slot: Slot): boolean {
   const head = headOf(slot);
-  return head !== undefined && isUp(scope, head);
+  return head !== undefined && scope.isUp(head);
 }
 
 function compareSlots(a: Slot, b: Slot): number {
@@ -205,16 +191,17 @@ export function renew(
     replace(scope, slot, heldOf(slot)!, init);
     return;
   }
-  if (!isAssigned(head.task)) {
-    turn.change(head, { ...init, startAfterMs: 0, pendingReason: '' });
-    turn.dirty.placement = true;
-    turn.left.slots.add(slot.key);
-    return;
-  }
   const good = slot.entries.find((entry) => entry !== head && isGood(scope, entry));
   if (good !== undefined) {
     // Taken back half-way: the task that was to be replaced still runs, and is what is wanted.
     retire(scope, slot, head, why);
+    turn.change(good, { endReason: '' });
+    return;
+  }
+  if (!isAssigned(head.task)) {
+    turn.change(head, { ...init, startAfterMs: 0, pendingReason: '' });
+    turn.dirty.placement = true;
+    turn.left.slots.add(slot.key);
     return;
   }
   if (startsFirst(scope, config?.order) && !isFinal(head)) {
@@ -269,7 +256,7 @@ function failureOf(scope: Scope, head: Entry, config: UpdateConfig | null): stri
     const ranMs = status.runningSinceMs === 0 ? 0 : status.endedMs - status.runningSinceMs;
     return ranMs < monitorOf(config) ? howItEnded(head) : undefined;
   }
-  if (isUp(scope, head)) return undefined;
+  if (scope.isUp(head)) return undefined;
   const deadlineMs = config?.progressDeadlineMs || DEFAULTS.updateProgressDeadlineMs;
   const sinceMs =
     task.desiredState === TaskState.RUNNING
@@ -317,12 +304,13 @@ function rollBack(scope: Scope, slots: ReadonlyMap<string, Slot>, why: string): 
   return true;
 }
 
-function finish(scope: Scope): void {
+/** `works`: it may be gone back to. */
+function finish(scope: Scope, works: boolean): void {
   const rollout = scope.state.rollout!;
   const back = isRollback(rollout);
   const verb = back ? 'rollback' : 'update';
   end(scope, back ? RolloutState.ROLLBACK_COMPLETED : RolloutState.COMPLETED, rollout.message);
-  if (!back) scope.patch({ stableRevision: rollout.toRevision });
+  if (!back && works) scope.patch({ stableRevision: rollout.toRevision });
   scope.tell(verb, `${verb} to revision ${rollout.toRevision} completed`);
 }
 

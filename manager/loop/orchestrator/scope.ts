@@ -1,6 +1,6 @@
 import { type Service, ServiceMode, ServiceState } from '../../../proto/index.ts';
 import type { RevisionFacts } from '../specs.ts';
-import type { Entry } from '../task-facts.ts';
+import { type Entry, isRunning } from '../task-facts.ts';
 import type { Turn } from '../turn.ts';
 
 /** One service while a turn looks at it. */
@@ -41,6 +41,12 @@ export class Scope {
     if (entry.task.revision === this.state.runningRevision) return this.running;
     const { draft, specs } = this.turn;
     return specs.find(draft, this.id, entry.task.revision) ?? this.running;
+  }
+
+  /** Running, and ready where that is asked: it counts for its service. */
+  isUp(entry: Entry): boolean {
+    if (!isRunning(entry)) return false;
+    return this.factsOf(entry).task.ready === null || entry.status!.ready;
   }
 
   patch(patch: Partial<ServiceState>): void {

@@ -50,6 +50,7 @@ function placeGroup(turn: Turn, fitting: FittingNodes, entries: readonly Entry[]
   const facts = turn.specs.get(turn.draft, serviceId, revision);
   const blocked = portReason(turn, facts);
   if (blocked !== undefined) {
+    if (!entries.some((entry) => codeOf(entry) === blocked.code)) tellPending(turn, facts, blocked);
     for (const entry of entries) setPending(turn, entry, blocked);
     return;
   }
@@ -97,6 +98,7 @@ function placeFree(
         ? new NodeHeap(nodes, score)
         : { take: () => bestOf(nodes, score, isFree) };
   let none: Reason | undefined;
+  const codes = new Set(entries.map((entry) => codeOf(entry)));
   for (const entry of entries) {
     if (turn.isFull()) {
       turn.left.placement = true;
@@ -110,6 +112,16 @@ function placeFree(
       setPending(turn, entry, none);
     }
   }
+  if (none !== undefined && !codes.has(none.code)) tellPending(turn, facts, none);
+}
+
+function codeOf(entry: Entry): string {
+  return entry.task.pendingReason.split('|', 1)[0]!;
+}
+
+/** Once for all tasks that wait for the same reason. */
+function tellPending(turn: Turn, facts: RevisionFacts, why: Reason): void {
+  turn.tell('service', 'pending', facts.serviceId, facts.spec.name, why.text);
 }
 
 function whyNone(turn: Turn, facts: RevisionFacts): Reason {
@@ -152,10 +164,9 @@ function setPending(turn: Turn, entry: Entry, why: Reason | undefined): void {
   const state = why?.code === 'port-taken' ? TaskState.NEW : TaskState.PENDING;
   const same = entry.task.pendingReason === pendingReason && entry.task.state >= state;
   if (same && !isNew) return;
-  const first = entry.task.pendingReason !== pendingReason && why !== undefined;
+  const isNews = entry.task.pendingReason !== pendingReason && why !== undefined;
   write(turn, entry, { state: Math.max(state, entry.task.state) as TaskState, pendingReason });
-  if (!first) return;
-  turn.tell('task', 'pending', entry.task.id, turn.taskName(entry.task), why.text);
+  if (!isNews) return;
   // In start-first order the task before it may have waited for this one.
   if (entry.task.replaces !== '') turn.left.slots.add(slotOf(entry.task));
 }
