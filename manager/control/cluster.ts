@@ -128,10 +128,12 @@ const HOUR_MS = 3_600_000;
 const LIMITS_OF: { readonly [F in Field]: (spec: ClusterSpec) => void } = {
   taskHistoryLimit: (spec) => within('task_history_limit', spec.taskHistoryLimit, 0, 100),
   // Silence is first suspected, then believed.
-  nodeGraceMs: (spec) => within('node_grace', spec.nodeGraceMs, DEFAULTS.suspectMs + 500, HOUR_MS),
-  restartGraceMs: (spec) => within('restart_grace', spec.restartGraceMs, 0, 24 * HOUR_MS),
-  electionTimeoutMs: (spec) => within('election_timeout', spec.electionTimeoutMs, 100, 60_000),
-  certExpiryMs: (spec) => within('cert_expiry', spec.certExpiryMs, 10_000, 10 * 365 * 24 * HOUR_MS),
+  nodeGraceMs: (spec) =>
+    within('node_grace_ms', spec.nodeGraceMs, DEFAULTS.suspectMs + 500, HOUR_MS),
+  restartGraceMs: (spec) => within('restart_grace_ms', spec.restartGraceMs, 0, 24 * HOUR_MS),
+  electionTimeoutMs: (spec) => within('election_timeout_ms', spec.electionTimeoutMs, 100, 60_000),
+  certExpiryMs: (spec) =>
+    within('cert_expiry_ms', spec.certExpiryMs, 10_000, 10 * 365 * 24 * HOUR_MS),
   allowHostAccess: () => undefined,
 };
 

@@ -17,9 +17,10 @@ import { signalName } from './signals.ts';
 
 /**
  * Docker's defaults, put into every accepted spec, so that a stored spec says all that holds. The
- * wire does not tell a zero from an absent number, hence: a message that is absent takes all its
- * defaults; a duration whose default is not zero takes it when it is zero (who means none gives
- * 1 ms); every other number is taken as it is. Doing this twice changes nothing.
+ * wire does not tell a zero from an absent number, hence: an absent message takes all its defaults;
+ * a restart policy or an update config that is there is taken as it is, so its zeros are meant; the
+ * times that stand by themselves (stop grace, drain time, those of checks and deadlines) take their
+ * default when they are zero, and who means none gives 1 ms. Doing this twice changes nothing.
  */
 export function withDefaults(spec: ServiceSpec): ServiceSpec {
   return ServiceSpec.with(spec, {
@@ -65,16 +66,19 @@ function containerDefaults(spec: ContainerSpec): ContainerSpec {
 }
 
 function restartDefaults(restart: RestartPolicy | null): RestartPolicy {
-  const given = restart ?? RestartPolicy.create();
-  return RestartPolicy.with(given, { delayMs: given.delayMs || DEFAULTS.restartDelayMs });
+  return restart ?? RestartPolicy.create({ delayMs: DEFAULTS.restartDelayMs });
 }
 
 function updateDefaults(config: UpdateConfig | null): UpdateConfig {
-  const given = config ?? UpdateConfig.create({ parallelism: DEFAULTS.updateParallelism });
-  return UpdateConfig.with(given, {
-    monitorMs: given.monitorMs || DEFAULTS.updateMonitorMs,
-    progressDeadlineMs: given.progressDeadlineMs || DEFAULTS.updateProgressDeadlineMs,
-  });
+  const given =
+    config ??
+    UpdateConfig.create({
+      parallelism: DEFAULTS.updateParallelism,
+      monitorMs: DEFAULTS.updateMonitorMs,
+    });
+  // Without a deadline an update whose task never runs would hang for ever.
+  const progressDeadlineMs = given.progressDeadlineMs || DEFAULTS.updateProgressDeadlineMs;
+  return UpdateConfig.with(given, { progressDeadlineMs });
 }
 
 function healthDefaults(health: HealthCheck | null): HealthCheck | null {

@@ -1,0 +1,176 @@
+import {
+  Cluster,
+  ClusterSecrets,
+  Freshness,
+  type Init,
+  Liveness,
+  type LogRecord,
+  type LogRequest,
+  Member,
+  Node,
+  NodeStatus,
+  RaftStatus,
+  Role,
+  ServiceSpec,
+  ServiceState,
+  Task,
+  TaskState,
+  TaskStatus,
+} from '../../proto/index.ts';
+import { ManualClock } from '../../shared/clock.ts';
+import { SwarmError } from '../../shared/errors.ts';
+import { SeededIds } from '../../shared/ids.ts';
+import { silentLog } from '../../shared/log.ts';
+import { SeededRandom } from '../../shared/random.ts';
+import type { CallContext } from '../../shared/rpc/rpc.ts';
+import { LocalStore } from '../store/local-store.ts';
+import { CLUSTER_KEY } from '../store/schema.ts';
+import { makeControl } from './control.ts';
+import type { ControlDeps, NodeVerdict } from './deps.ts';
+
+/** For the tests of this folder: the real API on a store of one member; a test plays the others. */
+export class Fixture {
+  readonly clock = new ManualClock();
+  readonly ids = new SeededIds(new SeededRandom(7));
+  readonly store = new LocalStore({ clock: this.clock, ids: this.ids });
+  linearize: () => Promise<Freshness> = async () => Freshness.create();
+  raft: RaftStatus = RaftStatus.create({ raftId: 1, leader: 1 });
+  leader: { nodeId: string; address: string } | undefined = { nodeId: 'n1', address: 'h1:2377' };
+  verdicts: NodeVerdict[] = [];
+  readonly transient = new Map<string, TaskStatus>();
+  readonly logs = new Map<string, () => AsyncIterable<LogRecord>>();
+  readonly opened: LogRequest[] = [];
+  readonly unreachable = new Set<string>();
+  readonly control = makeControl(this.deps());
+
+  deps(): ControlDeps {
+    return {
+      store: this.store,
+      reads: { linearize: () => this.linearize() },
+      raft: { status: () => this.raft, leader: () => this.leader },
+      dispatcher: {
+        openLogs: (_nodeId, request) => {
+          this.opened.push(request);
+          const open = this.logs.get(request.taskId);
+          if (open === undefined) throw new SwarmError('NOT_FOUND', 'it knows no such task');
+          return open();
+        },
+        transientStatus: (id) => this.transient.get(id),
+        reachable: (id) => !this.unreachable.has(id),
+      },
+      explain: () => this.verdicts,
+      tokens: {
+        get: (role) => `token-${role}`,
+        rotate: async (role) => `new-token-${role}`,
+        rootDigest: () => 'digest',
+      },
+      clock: this.clock,
+      log: silentLog,
+      selfNodeId: 'n1',
+    };
+  }
+
+  async cluster(): Promise<void> {
+    await this.store.put(
+      'cluster',
+      'users',
+      Cluster.create({ id: CLUSTER_KEY, clusterId: 'c', spec: { nodeGraceMs: 4_000 } }),
+    );
+    await this.store.put(
+      'clusterSecrets',
+      'ca',
+      ClusterSecrets.create({ id: CLUSTER_KEY, epoch: 3 }),
+    );
+  }
+
+  /** A ready node that runs processes. */
+  async node(id: string, node: Init<Node> = {}, status: Init<NodeStatus> = {}): Promise<void> {
+    await this.store.put('node', 'users', Node.create({ name: id, ...node, id }));
+    await this.store.put(
+      'nodeStatus',
+      'status',
+      NodeStatus.create({
+        id,
+        liveness: Liveness.READY,
+        description: { hostname: id, os: 'linux', architecture: 'amd64', runtimes: ['process'] },
+        ...status,
+      }),
+    );
+  }
+
+  async voter(id: string, raftId: number, active = true): Promise<void> {
+    await this.node(id, { role: Role.MANAGER });
+    await this.store.put(
+      'member',
+      'roles',
+      Member.create({ id, raftId, address: `${id}:2377`, role: Role.MANAGER, phase: 'voter' }),
+    );
+    const member = {
+      raftId,
+      nodeId: id,
+      nodeName: id,
+      address: `${id}:2377`,
+      role: 'voter',
+      active,
+    };
+    this.raft = RaftStatus.create({ ...this.raft, members: [...this.raft.members, member] });
+  }
+
+  async task(task: Init<Task> & { id: string }, status?: Init<TaskStatus>): Promise<void> {
+    const row = Task.create({
+      revision: 1,
+      slot: 1,
+      desiredState: TaskState.RUNNING,
+      state: task.nodeId ? TaskState.ASSIGNED : TaskState.PENDING,
+      ...task,
+    });
+    await this.store.put('task', 'loop', row);
+    if (status) await this.status({ ...status, id: task.id });
+  }
+
+  async status(status: Init<TaskStatus> & { id: string }): Promise<void> {
+    await this.store.put('taskStatus', 'status', TaskStatus.create(status));
+  }
+
+  async running(serviceId: string, id: string, slot: number, nodeId = 'n1'): Promise<void> {
+    await this.task({ id, serviceId, slot, nodeId }, { state: TaskState.RUNNING, ready: true });
+  }
+
+  async state(state: Init<ServiceState> & { id: string }): Promise<void> {
+    await this.store.put('serviceState', 'loop', ServiceState.create(state));
+  }
+
+  /** The service's id. */
+  async create(spec: Init<ServiceSpec>): Promise<string> {
+    const view = await this.control.createService({ spec: aSpec(spec) }, context());
+    return view.service!.id;
+  }
+}
+
+export function context(patch: Partial<CallContext> = {}): CallContext {
+  return {
+    peer: { kind: 'local' },
+    peerAddress: '',
+    requestId: '',
+    consistency: 'linearizable',
+    timeoutMs: 20_000,
+    signal: new AbortController().signal,
+    forwarded: false,
+    ...patch,
+  };
+}
+
+export function aSpec(spec: Init<ServiceSpec> = {}): ServiceSpec {
+  return ServiceSpec.create({
+    name: 'web',
+    replicas: 1,
+    task: { process: { command: ['hello'] } },
+    ...spec,
+  });
+}
+
+export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
