@@ -1,0 +1,336 @@
+import {
+  AgentMessage,
+  AgentTaskRecord,
+  type AssignedTask,
+  type Assignments,
+  type CertificateNews,
+  Hello,
+  type Liveness,
+  LocalTask,
+  type LogRecord,
+  type LogRequest,
+  type ManagerMessage,
+  NodeDescription,
+  OnDisconnect,
+  TaskState,
+  TaskStatus,
+  type Welcome,
+} from '../../proto/index.ts';
+import type { Clock, Timer } from '../../shared/clock.ts';
+import { SwarmError } from '../../shared/errors.ts';
+import type { Component } from '../../shared/lifecycle.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import type { Log } from '../../shared/log.ts';
+import type { Random } from '../../shared/random.ts';
+import type { Client } from '../../shared/rpc/rpc.ts';
+import type { TaskLogs } from '../logs/task-logs.ts';
+import type { Network } from '../network/network.ts';
+import type { Io } from '../runtime/io.ts';
+import type { Exit, Runtime } from '../runtime/runtime.ts';
+import { Acknowledger } from './acknowledger.ts';
+import { Gate } from './gate.ts';
+import { LocalStore } from './local-store.ts';
+import { LogStreams } from './log-streams.ts';
+import { OrderBook } from './order-book.ts';
+import { Reporter } from './reporter.ts';
+import { Session } from './session.ts';
+import { type RunnerDeps, TaskRunner } from './task-runner.ts';
+
+export interface AgentDeps {
+  readonly nodeId: string;
+  readonly clusterId: string;
+  readonly stateDir: string;
+  readonly io: Io;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Opened and closed by the agent. */
+  readonly runtimes: readonly Runtime[];
+  /** Started and stopped by who made it, around the agent. */
+  readonly network: Network;
+  /** Started before and stopped after the agent. */
+  readonly logs: TaskLogs;
+  /** A new connection of its own to this manager; who calls closes it. */
+  readonly dial: (address: string) => Client;
+  /** Managers known from `join`, asked first while none are on disk. */
+  readonly managers: readonly string[];
+  /** Without runtimes and their features: the agent adds these. */
+  readonly describe: () => NodeDescription;
+  readonly publishAddress: string;
+  /** Identifies this boot of the machine; another one means that nothing of before still runs. */
+  readonly bootId: string;
+  readonly onManagers?: (addresses: readonly string[]) => void;
+  readonly onCertificateNews?: (news: CertificateNews) => void;
+  /** This node was removed from the cluster: its tasks are stopped and its network is down. */
+  readonly onRemoved?: (reason: string) => void;
+  readonly onConnected?: (connected: boolean, welcome: Welcome | undefined) => void;
+}
+
+/** The worker's half of the cluster: takes the leader's orders and carries them out. */
+export class Agent implements Component {
+  readonly name = 'agent';
+  readonly #deps: AgentDeps;
+  readonly #store: LocalStore;
+  readonly #reporter: Reporter;
+  readonly #session: Session;
+  readonly #streams: LogStreams;
+  readonly #acknowledger: Acknowledger;
+  readonly #runners = new Map<string, TaskRunner>();
+  readonly #runnerDeps: RunnerDeps;
+  readonly #disconnectTimers = new Set<Timer>();
+  readonly #orders: OrderBook;
+  #managers: readonly string[];
+  #features: { [key: string]: string } = {};
+  #goodbye: Liveness | undefined;
+  #stopped = false;
+
+  constructor(deps: AgentDeps) {
+    this.#deps = deps;
+    const { clock, random, log, io, network, logs } = deps;
+    this.#store = new LocalStore(io, deps.stateDir, log);
+    this.#orders = new OrderBook({ store: this.#store, ...deps });
+    this.#managers = deps.managers;
+    this.#reporter = new Reporter({
+      clock,
+      statusOf: (taskId) => this.#runners.get(taskId)?.report,
+    });
+    this.#acknowledger = new Acknowledger((index) =>
+      this.#session.send(AgentMessage.create({ acknowledged: { index } })),
+    );
+    this.#streams = new LogStreams({
+      log,
+      read: (id, request, s) => this.readLogs(id, request, s),
+    });
+    this.#session = new Session({
+      clock,
+      random: random.stream('session'),
+      log,
+      dial: deps.dial,
+      managers: () => this.#managers,
+      hello: () => this.#hello(),
+      onUp: (welcome) => this.#up(welcome),
+      onDown: () => this.#down(),
+      onMessage: (message) => this.#receive(message),
+    });
+    this.#runnerDeps = {
+      clock,
+      random: random.stream('tasks'),
+      log,
+      store: this.#store,
+      reporter: this.#reporter,
+      logs,
+      network,
+      starts: new Gate(LIMITS.parallelStartsMax),
+      controller: (task) => this.#runtimeFor(task)?.controller(task),
+      onForgotten: (taskId) => this.#runners.delete(taskId),
+    };
+  }
+  get connected(): boolean {
+    return this.#session.connected;
+  }
+  get managers(): readonly string[] {
+    return this.#managers;
+  }
+  /** What the leader is told about this node. */
+  get description(): NodeDescription {
+    return this.#description();
+  }
+  async start(): Promise<void> {
+    const held = await this.#openRuntimes();
+    const managers = this.#store.readManagers();
+    if (managers.length > 0) this.#managers = managers;
+    this.#deps.network.onApplied((index, failures) => {
+      this.#reporter.setListenFailures(failures);
+      this.#acknowledger.applied(index);
+    });
+    for (const record of this.#store.loadTasks()) this.#adopt(record, held);
+    const known = [...this.#runners.values()].filter((runner) => !runner.removed);
+    this.#orders.load(known.map((runner) => runner.task));
+    this.#applyNetwork();
+    this.#deps.logs.collect(new Set(this.#runners.keys()));
+    this.#armDisconnect();
+    this.#session.start();
+  }
+  /** What to say at `stop`. Without it nothing is said, and silence counts. */
+  sayGoodbye(reason: typeof Liveness.RESTARTING | typeof Liveness.LEAVING): void {
+    this.#goodbye = reason;
+  }
+  /** Ends this daemon's part; every task goes on. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    for (const timer of this.#disconnectTimers) timer.cancel();
+    this.#streams.stop();
+    await this.#session.stop(this.#goodbye);
+    this.#reporter.disconnect();
+    await Promise.all([...this.#runners.values()].map((runner) => runner.close()));
+    await Promise.all(this.#deps.runtimes.map((runtime) => runtime.close()));
+  }
+  /** Stops every task here and resolves when none is left: `leave`, and `stop --with-tasks`. */
+  async stopTasks(message: string): Promise<void> {
+    for (const runner of this.#runners.values()) runner.stopAs(TaskState.SHUTDOWN, message);
+    await Promise.all([...this.#runners.values()].map((runner) => runner.ended()));
+  }
+  localTasks(): readonly LocalTask[] {
+    return [...this.#runners.values()].map(({ task, status }) =>
+      LocalTask.create({
+        id: task.id,
+        serviceName: task.serviceName,
+        slot: task.slot,
+        desiredState: task.desiredState,
+        status,
+      }),
+    );
+  }
+  /** Throws SwarmError NOT_FOUND when this node never ran the task, or its log is gone. */
+  readLogs(taskId: string, request: LogRequest, signal: AbortSignal): AsyncIterable<LogRecord> {
+    if (!this.#deps.logs.has(taskId)) {
+      throw new SwarmError('NOT_FOUND', `This node has no log of task ${taskId}.`);
+    }
+    return this.#deps.logs.read(taskId, request, signal);
+  }
+  /** Something that `describe` tells has changed. */
+  descriptionChanged(): void {
+    this.#reporter.describe(this.#description());
+  }
+
+  /** Opens them and returns the ids of the tasks that they hold. */
+  async #openRuntimes(): Promise<ReadonlySet<string>> {
+    const held = new Set<string>();
+    for (const runtime of this.#deps.runtimes) {
+      await runtime.open();
+      const { features } = await runtime.probe();
+      Object.assign(this.#features, features);
+      for (const task of await runtime.list()) held.add(task.taskId);
+    }
+    return held;
+  }
+  #adopt(record: AgentTaskRecord, held: ReadonlySet<string>): void {
+    const task = record.task!;
+    this.#reporter.resumeAfter(record.sequence);
+    const runner = new TaskRunner(this.#runnerDeps, record);
+    this.#runners.set(task.id, runner);
+    const ran = record.status!.state === TaskState.RUNNING;
+    runner.start(ran && !held.has(task.id) ? lostExit(this.#deps.clock.wallMs()) : undefined);
+  }
+  #runtimeFor(task: AssignedTask): Runtime | undefined {
+    const container = task.spec?.container !== null && task.spec?.container !== undefined;
+    return this.#deps.runtimes.find((runtime) =>
+      container ? runtime.name !== 'process' : runtime.name !== 'containerd',
+    );
+  }
+  #description(): NodeDescription {
+    const base = this.#deps.describe();
+    const features = { ...base.features, ...this.#features, network: this.#deps.network.tier };
+    const runtimes = this.#deps.runtimes.map((runtime) => runtime.name);
+    return NodeDescription.with(base, { features, runtimes });
+  }
+  #hello(): Hello {
+    return Hello.create({
+      nodeId: this.#deps.nodeId,
+      description: this.#description(),
+      publishAddress: this.#deps.publishAddress,
+      tasks: [...this.#runners.values()].map((runner) => runner.report.report),
+      position: this.#orders.position,
+      digest: this.#orders.digest,
+      reportSequence: this.#reporter.sequence,
+      listenFailures: this.#reporter.listenFailures,
+    });
+  }
+  #up(welcome: Welcome): void {
+    for (const timer of this.#disconnectTimers) timer.cancel();
+    this.#disconnectTimers.clear();
+    const uncommitted = [...this.#runners.values()].filter((runner) => runner.uncommitted);
+    this.#reporter.connect(
+      (report) => this.#session.send(AgentMessage.create({ report })),
+      uncommitted.map((runner) => runner.id),
+    );
+    this.#acknowledger.tellAgain();
+    this.#deps.onConnected?.(true, welcome);
+  }
+  #down(): void {
+    this.#reporter.disconnect();
+    this.#armDisconnect();
+    this.#deps.onConnected?.(false, undefined);
+  }
+  #receive(message: ManagerMessage): void {
+    if (message.assignments) this.#takeOrders(message.assignments);
+    if (message.reportsCommitted) {
+      for (const runner of this.#runners.values()) {
+        runner.committed(message.reportsCommitted.sequence);
+      }
+    }
+    if (message.managers) this.#takeManagers(message.managers.addresses);
+    if (message.certificate) this.#deps.onCertificateNews?.(message.certificate);
+    if (message.stream) {
+      this.#streams.serve(message.stream, this.#session.address, this.#deps.dial);
+    }
+    if (message.removed) void this.#removed(message.removed.reason);
+  }
+  #takeOrders(message: Assignments): void {
+    const applied = this.#orders.take(message);
+    if (!applied.ok) {
+      this.#session.restart(`orders are out of line: ${applied.why}`);
+      return;
+    }
+    for (const task of applied.changed) this.#order(task);
+    for (const id of applied.removed) this.#runners.get(id)?.dismiss();
+    // A complete set knows nothing of a task that was only ours: it goes too.
+    for (const runner of this.#runners.values()) {
+      if (message.complete && !applied.orders.tasks.has(runner.id)) runner.dismiss();
+    }
+    this.#orders.save(applied.servicesChanged);
+    if (applied.servicesChanged) this.#applyNetwork();
+    else this.#acknowledger.passed(applied.orders.position.index);
+  }
+  #order(task: AssignedTask): void {
+    const known = this.#runners.get(task.id);
+    if (known) {
+      known.assign(task);
+      return;
+    }
+    this.#store.addTask(task.id);
+    const status = TaskStatus.create({ id: task.id, state: TaskState.ASSIGNED });
+    const record = AgentTaskRecord.create({ task, status });
+    this.#store.taskFile(task.id).write(record);
+    const runner = new TaskRunner(this.#runnerDeps, record);
+    this.#runners.set(task.id, runner);
+    runner.start(undefined);
+  }
+  #applyNetwork(): void {
+    const rows = this.#orders.network;
+    if (rows.index === 0) return;
+    this.#acknowledger.pending(rows.index);
+    this.#deps.network.apply(rows);
+  }
+  #takeManagers(addresses: readonly string[]): void {
+    if (addresses.length === 0) return;
+    this.#managers = [...addresses];
+    this.#store.writeManagers(this.#managers);
+    this.#deps.onManagers?.(this.#managers);
+  }
+  /** While no leader answers, tasks that asked for it are stopped after their time. */
+  #armDisconnect(): void {
+    if (this.#stopped) return;
+    for (const runner of this.#runners.values()) {
+      const spec = runner.task.spec;
+      if (spec?.onDisconnect !== OnDisconnect.STOP) continue;
+      const timer = this.#deps.clock.setTimer(spec.onDisconnectAfterMs, () => {
+        this.#disconnectTimers.delete(timer);
+        runner.stopAs(TaskState.SHUTDOWN, 'stopped: this node lost its managers');
+      });
+      this.#disconnectTimers.add(timer);
+    }
+  }
+  async #removed(reason: string): Promise<void> {
+    this.#deps.log.warn({ reason }, 'this node was removed from its cluster');
+    await this.stopTasks('stopped: this node was removed from the cluster');
+    await this.#deps.network.destroy();
+    this.#deps.onRemoved?.(reason);
+  }
+}
+
+function lostExit(atWallMs: number): Exit {
+  const message = 'nothing of it was found after a restart of the machine';
+  return { code: 137, signal: 'SIGKILL', oom: false, atWallMs, message, lost: true };
+}

@@ -1,0 +1,350 @@
+import {
+  AgentTaskRecord,
+  type AssignedTask,
+  TaskReport,
+  TaskState,
+  TaskStatus,
+} from '../../proto/index.ts';
+import { Backoff } from '../../shared/backoff.ts';
+import { type Clock, delay } from '../../shared/clock.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import type { Log } from '../../shared/log.ts';
+import type { Random } from '../../shared/random.ts';
+import type { TaskLogs } from '../logs/task-logs.ts';
+import type { Network } from '../network/network.ts';
+import { type Exit, RuntimeError, type TaskController } from '../runtime/runtime.ts';
+import { untilDrained } from './drain.ts';
+import type { Gate } from './gate.ts';
+import type { LocalStore } from './local-store.ts';
+import type { RecordFile } from './record-file.ts';
+import type { NumberedReport, Reporter } from './reporter.ts';
+import { type Action, step } from './step.ts';
+import { TaskChecks } from './task-checks.ts';
+
+/** What all tasks of one agent share. */
+export interface RunnerDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly store: LocalStore;
+  readonly reporter: Reporter;
+  readonly logs: TaskLogs;
+  readonly network: Network;
+  readonly starts: Gate;
+  /** Undefined: this node has no runtime for such a task. */
+  readonly controller: (task: AssignedTask) => TaskController | undefined;
+  readonly onForgotten: (taskId: string) => void;
+}
+
+const LAST_LINES = 5;
+
+/** One task from its order to its end: asks `step` what comes next, does it, writes it down. */
+export class TaskRunner {
+  readonly id: string;
+  readonly #deps: RunnerDeps;
+  readonly #file: RecordFile<AgentTaskRecord>;
+  readonly #controller: TaskController | undefined;
+  readonly #checks: TaskChecks;
+  readonly #closing = new AbortController();
+  #record: AgentTaskRecord;
+  #running = false;
+  #exit: Exit | undefined;
+  #committed: boolean;
+  #step = new AbortController();
+  #change: (() => void) | undefined;
+  #changed = false;
+  readonly #endWaiters: (() => void)[] = [];
+  #done: Promise<void> = Promise.resolve();
+
+  constructor(deps: RunnerDeps, record: AgentTaskRecord) {
+    this.#deps = deps;
+    this.id = record.task!.id;
+    this.#record = record;
+    this.#committed = record.sequence === 0;
+    this.#file = deps.store.taskFile(this.id);
+    this.#controller = deps.controller(record.task!);
+    this.#checks = new TaskChecks({
+      clock: deps.clock,
+      random: deps.random,
+      task: record.task!,
+      controller: this.#controller,
+      onHealth: (health, outputs) => this.#healthChanged(health, outputs),
+      onReady: (ready, output) => this.#readyChanged(ready, output),
+    });
+  }
+  get task(): AssignedTask {
+    return this.#record.task!;
+  }
+  get status(): TaskStatus {
+    return this.#record.status!;
+  }
+  get report(): NumberedReport {
+    const report = TaskReport.create({ taskId: this.id, status: this.status });
+    return { report, sequence: this.#record.sequence };
+  }
+  get removed(): boolean {
+    return this.#record.removed;
+  }
+  get uncommitted(): boolean {
+    return !this.#committed;
+  }
+  /** `exit`: how it ended while no daemon was there. Runs until `close` or the task is forgotten. */
+  start(exit: Exit | undefined): void {
+    this.#exit = exit;
+    if (this.status.state < TaskState.COMPLETE) this.#deps.logs.attach(this.id);
+    this.#done = this.#run().catch((error) => {
+      if (!this.#closing.signal.aborted) {
+        this.#deps.log.error({ task: this.id, error: messageOf(error) }, 'task runner failed');
+      }
+    });
+  }
+  /** The daemon ends; the task does not. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#step.abort();
+    this.#checks.stop();
+    this.#notify();
+    await this.#done;
+  }
+  /** Resolves when it has come to a final state. */
+  ended(): Promise<void> {
+    if (this.status.state >= TaskState.COMPLETE) return Promise.resolve();
+    return new Promise((resolve) => this.#endWaiters.push(resolve));
+  }
+  /** A newer order. */
+  assign(task: AssignedTask): void {
+    this.#setRecord({ task, removed: false });
+  }
+  /** No manager knows the task any more. */
+  dismiss(): void {
+    if (!this.#record.removed) this.#setRecord({ removed: true });
+  }
+  /** The agent's own decision. */
+  stopAs(state: TaskState, message: string): void {
+    if (this.#record.endAs !== TaskState.NEW || this.status.state >= TaskState.COMPLETE) return;
+    this.#setRecord({ endAs: state, endMessage: message });
+  }
+  /** The leader has committed all statuses up to this number. */
+  committed(sequence: number): void {
+    if (this.#committed || this.#record.sequence > sequence) return;
+    this.#committed = true;
+    this.#notify();
+  }
+  #setRecord(patch: Partial<AgentTaskRecord>): void {
+    this.#record = AgentTaskRecord.with(this.#record, patch);
+    this.#file.write(this.#record);
+    if (this.#stopping()) this.#step.abort();
+    this.#notify();
+  }
+  #stopping(): boolean {
+    const { removed, endAs, task } = this.#record;
+    return removed || endAs !== TaskState.NEW || task!.desiredState >= TaskState.SHUTDOWN;
+  }
+  async #run(): Promise<void> {
+    while (!this.#closing.signal.aborted) {
+      this.#changed = false;
+      const action = this.#next();
+      if (action.do === 'forget') return this.#forget();
+      await this.#perform(action);
+    }
+  }
+  #next(): Action {
+    return step({
+      state: this.status.state,
+      desired: this.task.desiredState,
+      removed: this.#record.removed,
+      endAs: this.#record.endAs,
+      endMessage: this.#record.endMessage,
+      running: this.#running,
+      healthy: this.#checks.healthy,
+      exit: this.#exit,
+      committed: this.#committed,
+    });
+  }
+  async #perform(action: Exclude<Action, { do: 'forget' }>): Promise<void> {
+    switch (action.do) {
+      case 'rest':
+      case 'watch':
+        return this.#untilChanged();
+      case 'enter':
+        return this.#enter(action.state);
+      case 'prepare':
+        return this.#attempt('prepare', () => this.#prepare());
+      case 'start':
+        return this.#attempt('start', () => this.#start());
+      case 'stop':
+        return this.#attempt('stop', () => this.#stop());
+      case 'end':
+        return this.#end(action.state, action.message);
+    }
+  }
+  async #enter(state: TaskState): Promise<void> {
+    if (state === TaskState.STARTING) {
+      // On the disk before anything of it can run.
+      this.#setStatus({ state, message: 'starting' }, false);
+      await Promise.all([this.#file.writeDurably(this.#record), this.#deps.store.syncFolders()]);
+      return;
+    }
+    if (state === TaskState.RUNNING) {
+      const ready = this.#checks.readyAtOnce;
+      this.#setStatus({ state, message: this.status.message, ready }, true);
+      this.#file.write(this.#record);
+      this.#checks.watchReadiness(false);
+      return;
+    }
+    this.#setStatus({ state, message: STATE_MESSAGES.get(state) ?? '' }, false);
+  }
+  async #prepare(): Promise<void> {
+    const controller = this.#needController();
+    await this.#deps.starts.run(() => controller.prepare(this.#step.signal));
+    const { ports } = await controller.status();
+    const waits = this.task.desiredState < TaskState.RUNNING;
+    const state = TaskState.READY;
+    this.#setStatus({ state, message: 'prepared', ports, pid: 0 }, waits);
+    this.#file.write(this.#record);
+  }
+  async #start(): Promise<void> {
+    const controller = this.#needController();
+    const adopted = this.status.state === TaskState.RUNNING;
+    if (!adopted) {
+      await this.#deps.starts.run(async () => {
+        await controller.prepare(this.#step.signal);
+        await controller.start(this.#step.signal);
+      });
+    }
+    const { pid, ports, message } = await controller.status();
+    this.#running = true;
+    void this.#awaitExit(controller);
+    if (!adopted) this.#setStatus({ pid, ports, message: message || 'started' }, false);
+    this.#checks.start(ports, this.status, adopted);
+  }
+  async #awaitExit(controller: TaskController): Promise<void> {
+    try {
+      this.#exit = await controller.wait(this.#closing.signal);
+      this.#checks.stop();
+      this.#notify();
+    } catch (error) {
+      if (this.#closing.signal.aborted) return;
+      this.#deps.log.error(
+        { task: this.id, error: messageOf(error) },
+        'waiting for the task failed',
+      );
+    }
+  }
+  async #stop(): Promise<void> {
+    const controller = this.#needController();
+    const signal = this.#closing.signal;
+    if (this.#record.endAs === TaskState.NEW && this.status.state === TaskState.RUNNING) {
+      await untilDrained(this.#deps, this.task, () => this.#exit !== undefined, signal);
+    }
+    this.#checks.stop();
+    await controller.shutdown(signal);
+    this.#exit = await controller.wait(signal);
+  }
+  async #end(state: TaskState, message: string): Promise<void> {
+    const exit = this.#exit;
+    this.#checks.stop();
+    this.#deps.logs.detach(this.id);
+    const failed = state === TaskState.FAILED || state === TaskState.REJECTED;
+    const outputs =
+      failed && this.#checks.outputs.length === 0
+        ? this.#deps.logs.lastLines(this.id, LAST_LINES)
+        : this.#checks.outputs;
+    this.#setStatus(
+      {
+        state,
+        message,
+        err: failed ? message : '',
+        exitCode: exit?.code ?? 0,
+        signal: exit?.signal ?? '',
+        oom: exit?.oom ?? false,
+        lost: exit?.lost ?? false,
+        ready: false,
+        lastOutput: outputs,
+        ...(exit ? { atWallMs: exit.atWallMs } : {}),
+      },
+      true,
+    );
+    await this.#file.writeDurably(this.#record);
+    for (const resolve of this.#endWaiters.splice(0)) resolve();
+  }
+  async #forget(): Promise<void> {
+    await this.#attempt('remove', async () => this.#controller?.remove());
+    this.#deps.store.removeTask(this.id);
+    if (this.task.desiredState >= TaskState.REMOVE) this.#deps.logs.remove(this.id);
+    this.#deps.onForgotten(this.id);
+  }
+  /** Temporary failures are tried again with back-off, others end the task. */
+  async #attempt(
+    what: 'prepare' | 'start' | 'stop' | 'remove',
+    fn: () => Promise<void>,
+  ): Promise<void> {
+    const backoff = new Backoff(this.#deps.random, 100, 5_000);
+    for (let tries = 1; ; tries++) {
+      this.#step = new AbortController();
+      if (this.#closing.signal.aborted) return;
+      try {
+        return await fn();
+      } catch (error) {
+        if (this.#closing.signal.aborted || this.#step.signal.aborted) return;
+        const temporary = what === 'stop' || (error instanceof RuntimeError && error.temporary);
+        this.#deps.log.warn({ task: this.id, what, error: messageOf(error) }, 'task step failed');
+        if (what === 'remove') return;
+        if (!temporary || (tries >= LIMITS.temporaryRetriesMax && what !== 'stop')) {
+          return this.#failed(error);
+        }
+        this.#changed = false;
+        await Promise.race([delay(this.#deps.clock, backoff.nextDelayMs()), this.#untilChanged()]);
+        if (this.#stopping() && what !== 'stop') return;
+      }
+    }
+  }
+  async #failed(error: unknown): Promise<void> {
+    const started = this.status.state >= TaskState.STARTING;
+    await this.#end(started ? TaskState.FAILED : TaskState.REJECTED, messageOf(error));
+  }
+  #healthChanged(health: string, outputs: readonly string[]): void {
+    if (this.status.state >= TaskState.COMPLETE) return;
+    this.#setStatus({ health, lastOutput: outputs }, true);
+    this.#file.write(this.#record);
+    if (health === 'unhealthy') {
+      this.stopAs(TaskState.FAILED, `unhealthy: ${outputs.at(-1) ?? ''}`);
+    }
+    this.#notify();
+  }
+  #readyChanged(ready: boolean, output: string): void {
+    if (this.status.state !== TaskState.RUNNING || this.status.ready === ready) return;
+    const message = ready ? 'ready' : `not ready: ${output}`;
+    this.#setStatus({ ready, message }, true);
+    this.#file.write(this.#record);
+  }
+  #setStatus(patch: Partial<TaskStatus>, urgent: boolean): void {
+    const atWallMs = this.#deps.clock.wallMs();
+    this.#record = AgentTaskRecord.with(this.#record, {
+      status: TaskStatus.with(this.status, { atWallMs, ...patch }),
+      sequence: this.#deps.reporter.next(),
+    });
+    this.#committed = false;
+    this.#deps.reporter.changed(this.id, urgent);
+  }
+  #needController(): TaskController {
+    if (this.#controller) return this.#controller;
+    throw new RuntimeError('UNSUPPORTED', 'this node has no runtime for this task');
+  }
+  #notify(): void {
+    this.#changed = true;
+    this.#change?.();
+  }
+  #untilChanged(): Promise<void> {
+    if (this.#changed || this.#closing.signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#change = resolve;
+    });
+  }
+}
+
+const STATE_MESSAGES: ReadonlyMap<TaskState, string> = new Map([
+  [TaskState.ACCEPTED, 'accepted'],
+  [TaskState.PREPARING, 'preparing'],
+]);
