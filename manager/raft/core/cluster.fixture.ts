@@ -49,7 +49,7 @@ class FixtureStorage extends MemoryStorage {
   }
 
   /** Always of the state as it is now: there is no snapshot file. */
-  override snapshot(): Snapshot {
+  override snapshot(): Snapshot | 'pending' {
     const term = this.term(this.applied);
     assert(typeof term === 'number', `the applied entry ${this.applied} has no term`);
     return { index: this.applied, term, confState: this.confState, data: NO_BYTES };

@@ -74,6 +74,7 @@ function areContiguous(m: Message): boolean {
   let { index, logTerm: term } = m;
   for (const e of m.entries) {
     if (e.index !== index + 1 || e.term < term || e.term > m.term) return false;
+    if (!isCount(e.type) || e.type > EntryType.ConfChangeV2) return false;
     index = e.index;
     term = e.term;
   }

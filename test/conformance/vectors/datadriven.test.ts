@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { parseLine, parseScript } from './datadriven.ts';
+import { normalisationReasons, normalise } from './normalise.ts';
+import { quote } from './output.ts';
+import { runScript, runScripts } from './run.ts';
+
+test('a command line has words, values and lists of values', () => {
+  assert.deepEqual(parseLine('add 3 voters=(1, 2) index=10 none=()'), {
+    command: 'add',
+    args: [
+      { key: '3', values: [] },
+      { key: 'voters', values: ['1', '2'] },
+      { key: 'index', values: ['10'] },
+      { key: 'none', values: [] },
+    ],
+  });
+});
+
+test('a script is commands with input and output, comments apart', () => {
+  const text = '# why\n\nfirst a \\\n  b\nin 1\nin 2\n----\nout 1\nout 2\n\n# next\nsecond\n----\n';
+  const script = parseScript(text);
+  assert.deepEqual(
+    script.map((d) => [d.line, d.command, d.args.map((a) => a.key), d.input, d.expected]),
+    [
+      [3, 'first', ['a', 'b'], 'in 1\nin 2', 'out 1\nout 2\n'],
+      [12, 'second', [], '', ''],
+    ],
+  );
+});
+
+test('output may have empty lines between doubled separators', () => {
+  const [d] = parseScript('cmd\n----\n----\na\n\nb\n----\n----\n');
+  assert.equal(d?.expected, 'a\n\nb\n');
+});
+
+test('a command without its separator is an error', () => {
+  assert.throws(() => parseScript('cmd\n'), /line 1: no ----/);
+});
+
+test('bytes are quoted as Go quotes them', () => {
+  assert.equal(quote(new TextEncoder().encode('a"\\\n\u0001é')), '"a\\"\\\\\\n\\x01é"');
+});
+
+test('only lines that depend on Go struct printing are normalised', () => {
+  const canonical =
+    'INFO 1 ignoring conf change transition:ConfChangeTransitionAuto ' +
+    'changes:{type:ConfChangeAddNode node_id:3} at config voters=(1): x';
+  const spaced = canonical.replace('Auto changes', 'Auto  changes');
+  const old = canonical.replace(
+    /transition:.* at config/,
+    '{ConfChangeTransitionAuto [{ConfChangeAddNode 3}] []} at config',
+  );
+  assert.equal(normalise(spaced), canonical);
+  assert.equal(normalise(old), canonical);
+  assert.equal(normalise('INFO  two  blanks'), 'INFO  two  blanks');
+  assert.equal(normalisationReasons().length, 1);
+});
+
+test('a script that differs is shown with its first difference', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'swarm-vectors-'));
+  try {
+    const path = join(directory, 'a.txt');
+    writeFileSync(path, 'add-nodes 1 voters=(1) index=2\n----\nwrong\n');
+    assert.match(runScript(path), /^line 1: add-nodes, output line 1\n.*expected: wrong\n.*INFO 1/);
+    writeFileSync(
+      join(directory, 'b.txt'),
+      'log-level none\n----\nok\n\nnonsense\n----\nunknown command\n',
+    );
+    writeFileSync(join(directory, 'c.txt'), 'unfinished\n');
+    const results = runScripts(directory).map((r) => [r.name, r.difference === '']);
+    assert.deepEqual(results, [
+      ['a.txt', false],
+      ['b.txt', true],
+      ['c.txt', false],
+    ]);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
