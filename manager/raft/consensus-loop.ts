@@ -56,7 +56,8 @@ export class ConsensusLoop {
   constructor(deps: ConsensusLoopDeps) {
     this.#deps = deps;
     const { applied } = deps.store;
-    const random = deps.random.stream('raft');
+    // Members that draw the same numbers would stand for election together for ever.
+    const random = deps.random.stream(`raft ${deps.raftId}`);
     // Fixed, and no setting reaches them: pre-vote, quorum checks, and reads that trust no clock.
     const safety = {
       preVote: true,

@@ -271,6 +271,9 @@ export class RaftDriver implements Proposer {
     return raftStatus(this.#loop?.node, this.#store, this.directory, this.identity);
   }
 
+  traceLines() {
+    return this.#trace.lines();
+  }
   /** Who leads as far as is known here. */
   leader(): PeerRecord | undefined {
     const lead = this.#loop?.node.lead ?? NONE;

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { LIMITS } from '../../shared/limits.ts';
+import { peerOf, TestCluster } from './test-cluster.ts';
+
+describe('members and faults', () => {
+  let cluster: TestCluster;
+  beforeEach(() => {
+    cluster = new TestCluster();
+  });
+  afterEach(() => cluster.stop());
+
+  test('a member whose entries are compacted away gets the rows as a snapshot', async () => {
+    await cluster.start(3);
+    const lagging = cluster.members.find((m) => !m.driver.isLeader)!;
+    await cluster.kill(lagging);
+    const { driver } = cluster.leader();
+    const count = LIMITS.raftCompactEveryEntries + LIMITS.raftLogKeepEntries + 10;
+    const results = [];
+    for (let i = 0; i < count; i++) {
+      results.push(driver.propose(Buffer.from(`k${i % 100}=${i}`), driver.leaderTerm));
+      if (i % 1_000 === 0) await cluster.settle();
+    }
+    await cluster.done(Promise.all(results));
+    await cluster.pass(1_000);
+    await cluster.open(lagging);
+    const loads = lagging.machine.loads;
+    await cluster.until(() => lagging.machine.rows.get(`k${(count - 1) % 100}`) === `${count - 1}`);
+    assert.equal(lagging.machine.loads, loads + 1, 'the rows came as a snapshot');
+    assert.equal(lagging.machine.rows.get('first'), 'row');
+    await cluster.write('after', '1');
+    await cluster.until(() => lagging.machine.rows.get('after') === '1');
+  });
+
+  test('a member that received a snapshot has it after a restart', async () => {
+    await cluster.start(1);
+    await cluster.write('a', '1');
+    const member = await cluster.join(2);
+    assert.equal(member.machine.rows.get('a'), '1');
+    await cluster.kill(member);
+    await cluster.open(member);
+    assert.equal(member.machine.rows.get('a'), '1');
+    await cluster.write('b', '2');
+    await cluster.until(() => member.machine.rows.get('b') === '2');
+  });
+
+  test('a removed member is told so and the others go on', async () => {
+    await cluster.start(3);
+    const leader = cluster.leader();
+    const gone = cluster.members.find((m) => m !== leader)!;
+    await cluster.done(leader.driver.proposeConfChange({ kind: 'remove', peer: peerOf(gone) }));
+    assert.deepEqual(leader.driver.confState().voters.includes(gone.id), false);
+    await cluster.until(() => gone.wasRemoved);
+    await cluster.write('a', '1');
+  });
+
+  test('leadership is handed over in less than a tick and a half', async () => {
+    await cluster.start(3);
+    const old = cluster.leader();
+    const fromMs = cluster.clock.monotonicMs();
+    await cluster.done(old.driver.transferLeadership());
+    assert.ok(cluster.clock.monotonicMs() - fromMs < 75);
+    await cluster.until(() => cluster.members.some((m) => m.driver.isLeader));
+    assert.notEqual(cluster.leader(), old);
+  });
+
+  test('a leader that stops hands over first', async () => {
+    await cluster.start(3);
+    const old = cluster.leader();
+    await cluster.done(old.opened.close());
+    await cluster.until(() => cluster.members.some((m) => m !== old && m.driver.isLeader), 100);
+  });
+
+  test('a leader that is cut off steps down and its write is not acknowledged', async () => {
+    await cluster.start(3);
+    const old = cluster.leader();
+    let lost = 0;
+    old.driver.onLeadership({ gained: () => undefined, lost: () => lost++ });
+    cluster.network.cut(old.address);
+    const result = await cluster.done(
+      old.driver.propose(Buffer.from('x=1'), old.driver.leaderTerm),
+    );
+    assert.deepEqual(result, { kind: 'unknown' });
+    assert.equal(lost, 1);
+    await cluster.until(() => cluster.members.some((m) => m !== old && m.driver.isLeader));
+    await cluster.write('y', '2');
+    cluster.network.heal(old.address);
+    await cluster.until(() => old.machine.rows.get('y') === '2');
+    assert.equal(old.machine.rows.has('x'), false, 'what was not committed is gone');
+  });
+
+  test('a leader whose disk hangs makes room for another', async () => {
+    await cluster.start(3);
+    const old = cluster.leader();
+    let release = () => {};
+    cluster.holdWrites.set(old.id, new Promise((resolve) => (release = resolve)));
+    const pending = old.driver.propose(Buffer.from('x=1'), old.driver.leaderTerm);
+    await cluster.until(() => cluster.members.some((m) => m !== old && m.driver.isLeader), 5_000);
+    assert.equal((await cluster.done(pending)).kind !== 'dropped', true);
+    release();
+    cluster.holdWrites.delete(old.id);
+    await cluster.write('y', '2');
+    await cluster.until(() => old.machine.rows.get('y') === '2');
+  });
+
+  test('a read waits for a quorum and sees every acknowledged write, on any member', async () => {
+    await cluster.start(3);
+    const index = await cluster.write('a', '1');
+    for (const member of cluster.members) {
+      assert.ok((await cluster.done(member.driver.readIndex())) >= index);
+      assert.equal(member.machine.rows.get('a'), '1');
+    }
+  });
+
+  test('a read without a quorum is refused', async () => {
+    await cluster.start(3);
+    const leader = cluster.leader();
+    for (const member of cluster.members) if (member !== leader) await cluster.kill(member);
+    await assert.rejects(cluster.done(leader.driver.readIndex()), { code: 'NO_QUORUM' });
+  });
+
+  test('all members stopped and started are the same cluster', async () => {
+    await cluster.start(3);
+    await cluster.write('a', '1');
+    for (const member of cluster.members) await cluster.kill(member);
+    for (const member of cluster.members) await cluster.open(member);
+    await cluster.until(() => cluster.members.some((m) => m.driver.isLeader));
+    await cluster.write('b', '2');
+    await cluster.until(() => cluster.members.every((m) => m.machine.rows.get('b') === '2'));
+    assert.ok(cluster.members.every((m) => m.machine.rows.get('a') === '1'));
+  });
+
+  test('an entry of another term is refused', async () => {
+    await cluster.start(1);
+    const { driver } = cluster.leader();
+    const result = await driver.propose(Buffer.from('a=1'), driver.leaderTerm + 1);
+    assert.deepEqual(result, { kind: 'dropped', reason: 'wrong-term' });
+  });
+});
