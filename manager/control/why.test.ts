@@ -1,0 +1,253 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  Availability,
+  type Init,
+  Liveness,
+  NodeState,
+  Ref,
+  RolloutState,
+  type ServiceSpec,
+  type TaskSpec,
+  TaskState,
+  WhyRequest,
+  type WhyResponse,
+} from '../../proto/index.ts';
+import { context, Fixture } from './fixture.ts';
+
+function ask(at: Fixture, ref: string, kind = ''): Promise<WhyResponse> {
+  return at.control.why(WhyRequest.create({ ref, kind }), context());
+}
+async function codes(at: Fixture, ref: string, kind = ''): Promise<string[]> {
+  return (await ask(at, ref, kind)).reasons.map((reason) => reason.code);
+}
+/** A service of one task that has no node. */
+async function pending(at: Fixture, spec: Init<ServiceSpec> = {}): Promise<string> {
+  const id = await at.create(spec);
+  await at.state({ id, seenRevision: 1, runningRevision: 1 });
+  await at.task({ id: 'task1', serviceId: id });
+  return id;
+}
+const placed = (constraint: string): Init<TaskSpec> => ({
+  process: { command: ['a'] },
+  placement: { constraints: [constraint] },
+});
+
+test('no node fits: the verdict on each node is given', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  await at.node('n2');
+  at.verdicts = [
+    { nodeId: 'n1', fits: false, code: 'other', text: 'is full of moss' },
+    { nodeId: 'n2', fits: false, code: 'other', text: 'is on the moon' },
+  ];
+  await pending(at);
+  const { reasons, summary } = await ask(at, 'web');
+  assert.equal(reasons[0]!.code, 'no-suitable-node');
+  assert.deepEqual(reasons[0]!.details, ['n1: is full of moss', 'n2: is on the moon']);
+  assert.equal(summary, 'web: 0 of 1 task run; web: no node fits');
+});
+
+test('a typo in the value of a constraint: the near one is named, with the command', async () => {
+  const at = new Fixture();
+  await at.node('n1', { labels: { zone: 'east' } });
+  await pending(at, { task: placed('node.labels.zone==esat') });
+  const [reason] = (await ask(at, 'web')).reasons;
+  assert.equal(reason!.code, 'constraint-typo');
+  assert.match(reason!.text, /did you mean east\?$/);
+  assert.equal(
+    reason!.command,
+    "swarm service update --constraint-rm 'node.labels.zone==esat' --constraint-add 'node.labels.zone==east' web",
+  );
+});
+
+test('an unknown label in a constraint is a typo as well', async () => {
+  const at = new Fixture();
+  await at.node('n1', { labels: { zone: 'east' } });
+  await pending(at, { task: placed('node.labels.zoen==east') });
+  const [reason] = (await ask(at, 'web')).reasons;
+  assert.equal(reason!.code, 'constraint-typo');
+  assert.match(reason!.text, /no node has the label zoen; did you mean node.labels.zone\?$/);
+});
+
+test('an image and no runtime for it', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  await pending(at, { task: { container: { image: 'nginx' } } });
+  const [reason] = (await ask(at, 'web')).reasons;
+  assert.equal(reason!.code, 'no-runtime');
+  assert.equal(reason!.text, 'web: no node has a runtime for images');
+});
+
+test('a missing command: node and path are named, before that it waits for its restart', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  const id = await at.create({ task: { process: { command: ['nopr'] } } });
+  const err = 'nopr is in none of /usr/bin on this node: install it there';
+  await at.task(
+    { id: 'old', serviceId: id, nodeId: 'n1', desiredState: TaskState.SHUTDOWN },
+    { state: TaskState.REJECTED, err },
+  );
+  await at.task({
+    id: 'new',
+    serviceId: id,
+    replaces: 'old',
+    desiredState: TaskState.READY,
+    startAfterMs: 5_000,
+  });
+  const { reasons } = await ask(at, 'web');
+  assert.deepEqual(
+    reasons.map((reason) => reason.code),
+    ['missing-command', 'restart-delay'],
+  );
+  assert.equal(reasons[0]!.text, `node n1 refused web.1, it cannot run nopr: ${err}`);
+});
+
+test('a port that something else has on a node', async () => {
+  const at = new Fixture();
+  await at.node('n1', {}, { listenFailures: [{ port: 80, reason: 'taken by nginx (pid 7)' }] });
+  const ports = [{ target: 8080, published: 80 }];
+  const id = await at.create({ endpoint: { ports } });
+  await at.state({ id, ports, seenRevision: 1, runningRevision: 1 });
+  await at.running(id, 't1', 1);
+  const [reason] = (await ask(at, 'web')).reasons;
+  assert.equal(reason!.code, 'port-taken');
+  assert.equal(reason!.text, 'web cannot listen on 80/tcp on any node: n1: taken by nginx (pid 7)');
+});
+
+test('restarts used up', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  const id = await at.create({});
+  await at.task(
+    {
+      id: 't1',
+      serviceId: id,
+      nodeId: 'n1',
+      desiredState: TaskState.SHUTDOWN,
+      endReason: 'exited with code 3; its 2 restarts are used up',
+    },
+    { state: TaskState.FAILED, exitCode: 3, lastOutput: ['boom'] },
+  );
+  const [reason, ...rest] = (await ask(at, 'web')).reasons;
+  assert.equal(reason!.code, 'restarts-used-up');
+  assert.match(reason!.text, /exited with code 3; its 2 restarts are used up/);
+  assert.deepEqual(reason!.details, ['boom']);
+  assert.equal(rest.length, 0);
+});
+
+test('an update that is paused, and what failed', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  const id = await at.create({});
+  const rollout = {
+    state: RolloutState.PAUSED,
+    message: 'web.1 exited with code 1',
+    toRevision: 1,
+  };
+  await at.state({ id, seenRevision: 1, runningRevision: 1, rollout });
+  await at.task(
+    { id: 't1', serviceId: id, nodeId: 'n1' },
+    { state: TaskState.FAILED, exitCode: 1 },
+  );
+  assert.deepEqual(await codes(at, 'web'), ['update-paused', 'task-failing']);
+});
+
+test('the only node that fits is drained', async () => {
+  const at = new Fixture();
+  await at.node('n1', { availability: Availability.DRAIN, labels: { disk: 'ssd' } });
+  await at.node('n2');
+  await pending(at, { task: placed('node.labels.disk==ssd') });
+  const [reason] = (await ask(at, 'web')).reasons;
+  assert.equal(reason!.code, 'node-drained');
+  assert.equal(reason!.command, 'swarm node update --availability active n1');
+});
+
+test('all nodes are drained', async () => {
+  const at = new Fixture();
+  await at.node('n1', { availability: Availability.DRAIN });
+  await at.node('n2', { availability: Availability.DRAIN });
+  await pending(at);
+  assert.deepEqual(await codes(at, 'web'), ['node-drained']);
+});
+
+test('too few free resources', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  at.verdicts = [{ nodeId: 'n1', fits: false, code: 'resources', text: '1 GiB memory is free' }];
+  await pending(at);
+  assert.deepEqual(await codes(at, 'web'), ['not-enough-resources']);
+});
+
+test('a service that the loop leaves alone', async () => {
+  const at = new Fixture();
+  const id = await at.create({});
+  await at.state({ id, seenRevision: 1, quarantine: 'a stage threw' });
+  assert.equal((await codes(at, 'web'))[0], 'quarantine');
+});
+
+test('a brake is named with the time it lasts', async () => {
+  const at = new Fixture();
+  await at.node('n1', {}, { liveness: Liveness.DOWN });
+  const brake = { id: 'n1', brake: '3 of 5 nodes fell silent at once', brakeUntilMs: 60_000 };
+  await at.store.put('nodeState', 'loop', NodeState.create(brake));
+  const id = await at.create({});
+  await at.running(id, 't1', 1);
+  await at.state({ id, seenRevision: 1, runningRevision: 1 });
+  const { reasons } = await ask(at, 'web');
+  assert.equal(reasons[0]!.code, 'brake');
+  assert.match(reasons[0]!.text, /not moved for 60 s: 3 of 5 nodes/);
+});
+
+test('when all is well it says so', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  const id = await at.create({});
+  await at.state({ id, seenRevision: 1, runningRevision: 1 });
+  await at.running(id, 't1', 1);
+  const { reasons, summary } = await ask(at, 'web');
+  assert.equal(reasons[0]!.code, 'fine');
+  assert.equal(summary, 'web: 1 of 1 task run');
+  assert.deepEqual(await codes(at, 't1'), ['fine']);
+  assert.deepEqual(await codes(at, 'n1'), ['fine']);
+});
+
+test('a task that was replaced points to the one that came after it', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  const id = await at.create({});
+  await at.task(
+    {
+      id: 'old',
+      serviceId: id,
+      nodeId: 'n1',
+      desiredState: TaskState.SHUTDOWN,
+      endReason: 'updated to revision 2',
+    },
+    { state: TaskState.SHUTDOWN },
+  );
+  await at.task({ id: 'new', serviceId: id, replaces: 'old', nodeId: 'n1' });
+  const [reason] = (await ask(at, 'old')).reasons;
+  assert.equal(reason!.text, 'web.1 is over: updated to revision 2; new came after it');
+});
+
+test('a drained node says how many tasks are still to stop', async () => {
+  const at = new Fixture();
+  await at.node('n1', { availability: Availability.DRAIN });
+  const id = await at.create({});
+  await at.running(id, 't1', 1);
+  const { reasons } = await ask(at, 'n1', 'node');
+  assert.match(reasons[0]!.text, /1 task on it is still to stop$/);
+});
+
+test('a service that is being removed', async () => {
+  const at = new Fixture();
+  await at.create({});
+  await at.control.removeService(Ref.create({ ref: 'web' }), context());
+  assert.equal((await codes(at, 'web'))[0], 'removing');
+});
+
+test('a name that is nothing is refused', async () => {
+  const at = new Fixture();
+  await assert.rejects(ask(at, 'nothing'), { code: 'NOT_FOUND' });
+});
