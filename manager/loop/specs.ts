@@ -113,7 +113,7 @@ function workOf(task: TaskSpec, endpoint: EndpointSpec | null): string {
   const placed = TaskSpec.with(task, { placement: null });
   return sortedJson([
     TaskSpec.toJson(placed),
-    endpoint === null ? null : EndpointSpec.toJson(endpoint),
+    EndpointSpec.toJson(endpoint ?? EndpointSpec.create()),
   ]);
 }
 

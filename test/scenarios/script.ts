@@ -1,4 +1,4 @@
-import { explain } from '../../manager/loop/scheduler/explain.ts';
+import { explain } from '../../manager/loop/explain.ts';
 import {
   Availability,
   type Init,
@@ -183,9 +183,9 @@ class Script {
         return events.map((e) => `${e.kind} ${e.action} ${e.name}: ${e.message}`);
       }
       case 'why': {
-        const told = explain(this.world.view, this.#wanted(words[0]!).id);
-        const nodes = told.nodes.map((n) => `  ${n.name}: ${n.verdict || 'fits'}`);
-        return [`${told.reason.code}: ${told.reason.text}`, ...nodes];
+        const task = this.#wanted(words[0]!);
+        const verdicts = explain(this.world.view, task.id);
+        return [task.pendingReason, ...verdicts.map((v) => `  ${v.nodeId}: ${v.text || 'fits'}`)];
       }
       case 'ack':
         this.world.acknowledgeDrains();

@@ -4,41 +4,64 @@ import type { NodeIndex, NodeRecord } from '../node-index.ts';
 import { ingressOwner } from '../published.ts';
 import type { RevisionFacts } from '../specs.ts';
 
-/**
- * The filters, in Docker's order. A verdict is a few words that read well after "2 nodes: "; empty
- * means that the node fits.
- */
-export function unfitBecause(record: NodeRecord, facts: RevisionFacts): string {
-  if (record.node === undefined) return 'gone';
-  if (record.blocked !== '') return record.blocked;
+export type FilterCode =
+  | 'availability'
+  | 'runtime'
+  | 'constraint'
+  | 'resources'
+  | 'host-port'
+  | 'max-replicas';
+
+/** Why a node does not take a task: a few words that read well after "2 nodes: ". */
+export interface Verdict {
+  readonly code: FilterCode;
+  readonly text: string;
+}
+
+/** The filters, in Docker's order: first what a node is. Undefined: it fits. */
+export function unfitBecause(record: NodeRecord, facts: RevisionFacts): Verdict | undefined {
+  if (record.blocked !== '') return { code: 'availability', text: record.blocked };
   const runtimes = record.status?.description?.runtimes ?? [];
   if (!runtimes.includes(facts.runtime))
     return facts.runtime === 'process' ? NO_PROCESS_RUNTIME : NO_IMAGE_RUNTIME;
   for (const constraint of facts.constraints)
-    if (!meets(constraint, record.node, record.status))
-      return `constraint ${constraint.text} not met`;
-  return '';
+    if (record.node === undefined || !meets(constraint, record.node, record.status))
+      return { code: 'constraint', text: `constraint ${constraint.text} not met` };
+  return undefined;
 }
 
-export const NO_IMAGE_RUNTIME = 'no runtime for images';
-export const NO_PROCESS_RUNTIME = 'no runtime for processes (--allow-process)';
+export const NO_IMAGE_RUNTIME: Verdict = { code: 'runtime', text: 'no runtime for images' };
+const NO_PROCESS_RUNTIME: Verdict = {
+  code: 'runtime',
+  text: 'no runtime for processes (--allow-process)',
+};
 
-/** What the load of a node says; `ownTasks`: of this service, there. */
-export function busyBecause(record: NodeRecord, facts: RevisionFacts, ownTasks: number): string {
+/** Then what runs there already. `ownTasks`: how many of this service. */
+export function busyBecause(
+  record: NodeRecord,
+  facts: RevisionFacts,
+  ownTasks: number,
+): Verdict | undefined {
   const { nanoCpus, memoryBytes, generic, hostPorts, maxPerNode } = facts;
   const has = record.status?.description?.resources;
-  if (nanoCpus > 0 && record.nanoCpus + nanoCpus > (has?.nanoCpus ?? 0))
-    return 'too little CPU free';
+  if (nanoCpus > 0 && record.nanoCpus + nanoCpus > (has?.nanoCpus ?? 0)) return tooLittle('CPU');
   if (memoryBytes > 0 && record.memoryBytes + memoryBytes > (has?.memoryBytes ?? 0))
-    return 'too little memory free';
+    return tooLittle('memory');
   for (const [kind, count] of generic)
-    if ((record.generic.get(kind) ?? 0) + count > (has?.generic[kind] ?? 0))
-      return `too little ${kind} free`;
+    if ((record.generic.get(kind) ?? 0) + count > (has?.generic[kind] ?? 0)) return tooLittle(kind);
   for (const port of hostPorts)
-    if (record.hostPorts.has(port)) return `host port ${portName(port)} in use`;
+    if (record.hostPorts.has(port))
+      return { code: 'host-port', text: `host port ${portName(port)} in use` };
   if (maxPerNode > 0 && ownTasks >= maxPerNode)
-    return `has its ${maxPerNode} of this service (--replicas-max-per-node)`;
-  return '';
+    return {
+      code: 'max-replicas',
+      text: `has its ${maxPerNode} of this service (--replicas-max-per-node)`,
+    };
+  return undefined;
+}
+
+function tooLittle(what: string): Verdict {
+  return { code: 'resources', text: `too little ${what} free` };
 }
 
 /** A host port that a service publishes on every node can be had on none. */
@@ -68,7 +91,7 @@ export class FittingNodes {
     }
     let list = this.#lists.get(facts.nodeKey);
     if (list === undefined) {
-      list = this.#index.records.filter((record) => unfitBecause(record, facts) === '');
+      list = this.#index.records.filter((record) => unfitBecause(record, facts) === undefined);
       this.#lists.set(facts.nodeKey, list);
     }
     return list;

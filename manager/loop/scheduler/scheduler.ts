@@ -7,7 +7,14 @@ import type { RevisionFacts } from '../specs.ts';
 import { type Entry, isAssigned, isWanted } from '../task-facts.ts';
 import { PoisonedService, type Turn } from '../turn.ts';
 import { bestOf, NodeHeap, scoreOf } from './choose.ts';
-import { busyBecause, clashingPort, type FittingNodes, portName, unfitBecause } from './filters.ts';
+import {
+  busyBecause,
+  clashingPort,
+  type FittingNodes,
+  portName,
+  unfitBecause,
+  type Verdict,
+} from './filters.ts';
 import { SpreadTree } from './spread.ts';
 import { summarize } from './verdicts.ts';
 
@@ -90,7 +97,7 @@ function placeFree(
   const bad = index.badNodes(groupKey(entries[0]!.task), turn.now);
   const score = (node: NodeRecord) => scoreOf(node.tasks, own(node), bad.has(node.id));
   const isFree = (node: NodeRecord) =>
-    busyBecause(node, facts, index.spreadOf(facts.serviceId).get(node.at) ?? 0) === '';
+    busyBecause(node, facts, index.spreadOf(facts.serviceId).get(node.at) ?? 0) === undefined;
   const source =
     facts.spread.length > 0
       ? new SpreadTree(nodes, facts.spread, own, score)
@@ -126,12 +133,12 @@ function tellPending(turn: Turn, facts: RevisionFacts, why: Reason): void {
 
 function whyNone(turn: Turn, facts: RevisionFacts): Reason {
   const spread = turn.index.spreadOf(facts.serviceId);
-  const verdicts: string[] = [];
+  const verdicts: Verdict[] = [];
   for (const record of turn.index.records) {
     if (record.node === undefined) continue;
     const verdict =
-      unfitBecause(record, facts) || busyBecause(record, facts, spread.get(record.at) ?? 0);
-    if (verdict !== '') verdicts.push(verdict);
+      unfitBecause(record, facts) ?? busyBecause(record, facts, spread.get(record.at) ?? 0);
+    if (verdict !== undefined) verdicts.push(verdict);
   }
   return summarize(verdicts);
 }
@@ -143,8 +150,8 @@ function placePinned(turn: Turn, facts: RevisionFacts, entry: Entry): void {
     setPending(turn, entry, reason('no-node', 'its node is not there'));
     return;
   }
-  const verdict = unfitBecause(record, facts) || busyBecause(record, facts, 0);
-  if (verdict === '') assign(turn, entry, record.id);
+  const verdict = unfitBecause(record, facts) ?? busyBecause(record, facts, 0);
+  if (verdict === undefined) assign(turn, entry, record.id);
   else setPending(turn, entry, summarize([verdict]));
 }
 

@@ -1,0 +1,45 @@
+import type { View } from '../store/view.ts';
+import { NodeIndex } from './node-index.ts';
+import { busyBecause, clashingPort, type FilterCode, unfitBecause } from './scheduler/filters.ts';
+import { Specs } from './specs.ts';
+import { isAssigned, isWanted } from './task-facts.ts';
+
+/** One filter's word about one node. */
+export interface NodeVerdict {
+  readonly nodeId: string;
+  readonly fits: boolean;
+  /** Empty: it fits. */
+  readonly code: FilterCode | '';
+  readonly text: string;
+}
+
+/**
+ * Runs the scheduler's filters again for one task, node by node, in order of node names. Works on
+ * any manager, from its rows alone. It looks at every task: for people who ask, not for loops.
+ */
+export function explain(view: View, taskId: string): NodeVerdict[] {
+  const task = view.table('task').get(taskId);
+  if (task === undefined) return [];
+  const specs = new Specs();
+  const facts = specs.find(view, task.serviceId, task.revision);
+  if (facts === undefined) return [];
+  const index = NodeIndex.of(view, specs);
+  const spread = index.spreadOf(task.serviceId);
+  const clash = clashingPort(view, facts);
+  const pinnedTo = task.slot === 0 ? task.nodeId : '';
+  const self = isAssigned(task) && isWanted(task) ? task.nodeId : '';
+  const records = index.records.filter(
+    (record) => record.node !== undefined && (pinnedTo === '' || pinnedTo === record.id),
+  );
+  records.sort((a, b) => (a.node!.name < b.node!.name ? -1 : 1));
+  return records.map((record) => {
+    const own = (spread.get(record.at) ?? 0) - Number(self === record.id);
+    const verdict =
+      unfitBecause(record, facts) ??
+      (clash === undefined
+        ? busyBecause(record, facts, own)
+        : { code: 'host-port' as const, text: `port ${clash} is published on every node` });
+    const { code, text } = verdict ?? { code: '' as const, text: '' };
+    return { nodeId: record.id, fits: verdict === undefined, code, text };
+  });
+}
