@@ -15,9 +15,9 @@ import { unpackReason } from '../loop/reason.ts';
 import { revisionKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
 import type { ControlDeps } from './deps.ts';
-import { isAlive, type SlotState, slotsOf } from './slots.ts';
+import { isAlive, isServing, type SlotState, slotsOf } from './slots.ts';
 import { sameTask } from './specs.ts';
-import { fullView, isServing, newestStatus, stateOf } from './views.ts';
+import { fullView, newestStatus, stateOf } from './views.ts';
 
 type Transient = Pick<ControlDeps['dispatcher'], 'transientStatus'>;
 

@@ -2,7 +2,7 @@ import { type Service, type Task, TaskState, type TaskStatus } from '../../proto
 import { byAge, type Entry, isWanted } from '../loop/task-facts.ts';
 import { slotKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
-import { isServing } from './views.ts';
+import { isFinal } from './specs.ts';
 
 /** The tasks of one slot (replicated) or of one node (global), as people ask about it. */
 export interface SlotState {
@@ -61,4 +61,9 @@ function compareNodes(a: SlotState, b: SlotState): number {
 export function isAlive(task: Task, status: TaskStatus | undefined): boolean {
   const state = Math.max(status?.state ?? 0, task.state);
   return state >= TaskState.ASSIGNED && state <= TaskState.RUNNING;
+}
+
+/** Runs, and load balancing may use it. */
+export function isServing(task: Task, status: TaskStatus | undefined): boolean {
+  return status?.state === TaskState.RUNNING && status.ready && !isFinal(task.desiredState);
 }

@@ -11,10 +11,10 @@ import {
   type TaskStatus,
   TaskView,
 } from '../../proto/index.ts';
-import { slotKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
 import type { ControlDeps } from './deps.ts';
-import { describeTask, isFinal, serviceName, specOfTask } from './specs.ts';
+import { slotsOf } from './slots.ts';
+import { describeTask, serviceName, specOfTask } from './specs.ts';
 import { serviceWarnings } from './warnings.ts';
 
 type Transient = Pick<ControlDeps['dispatcher'], 'transientStatus'>;
@@ -26,19 +26,18 @@ export function serviceView(
   warnings: readonly string[] = [],
 ): ServiceView {
   const tasks = [...view.table('task').by('service', service.id)];
-  const wanted = new Set<string>();
   let running = 0;
   let completed = 0;
   for (const task of tasks) {
     const state = view.table('taskStatus').get(task.id)?.state ?? task.state;
     if (task.desiredState <= TaskState.RUNNING && !task.draining) {
       if (state === TaskState.RUNNING) running++;
-      wanted.add(slotKey(task));
     }
     if (state === TaskState.COMPLETE) completed++;
   }
   const replicated = service.spec?.mode === ServiceMode.REPLICATED;
-  const desired = service.removing ? 0 : replicated ? service.spec.replicas : wanted.size;
+  const wanted = replicated ? service.spec.replicas : slotsOf(view, service).length;
+  const desired = service.removing ? 0 : wanted;
   const state = view.table('serviceState').get(service.id) ?? null;
   return ServiceView.with(ServiceView.create({ desired, running, completed, warnings }), {
     service,
@@ -115,9 +114,4 @@ export function compareTasks(a: TaskView, b: TaskView): number {
   if (a.task!.slot !== b.task!.slot) return a.task!.slot - b.task!.slot;
   if (a.task!.slot === 0 && a.nodeName !== b.nodeName) return a.nodeName < b.nodeName ? -1 : 1;
   return b.task!.createdMs - a.task!.createdMs || (a.task!.id < b.task!.id ? -1 : 1);
-}
-
-/** Runs, and load balancing may use it. */
-export function isServing(task: Task, status: TaskStatus | undefined): boolean {
-  return status?.state === TaskState.RUNNING && status.ready && !isFinal(task.desiredState);
 }

@@ -7,6 +7,7 @@ import {
   NodeState,
   Ref,
   RolloutState,
+  ServiceMode,
   type ServiceSpec,
   type TaskSpec,
   TaskState,
@@ -210,6 +211,15 @@ test('when all is well it says so', async () => {
   assert.equal(summary, 'web: 1 of 1 task run');
   assert.deepEqual(await codes(at, 't1'), ['fine']);
   assert.deepEqual(await codes(at, 'n1'), ['fine']);
+});
+
+test('a global service that no node meets the constraints of', async () => {
+  const at = new Fixture();
+  await at.node('n1', { labels: { zone: 'east' } });
+  const task = placed('node.labels.zone==eest');
+  const id = await at.create({ mode: ServiceMode.GLOBAL, replicas: 0, task });
+  await at.state({ id, seenRevision: 1 });
+  assert.deepEqual(await codes(at, 'web'), ['constraint-typo']);
 });
 
 test('a task that was replaced points to the one that came after it', async () => {

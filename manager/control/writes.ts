@@ -1,5 +1,6 @@
 import type { RaftMemberStatus, RaftStatus } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
+import { LIMITS } from '../../shared/limits.ts';
 import type { CallContext } from '../../shared/rpc/rpc.ts';
 import type { Draft } from '../store/view.ts';
 import type { ControlDeps } from './deps.ts';
@@ -18,7 +19,8 @@ export async function write<R extends Written>(
 ): Promise<R> {
   const requestId = context.requestId === '' ? {} : { requestId: context.requestId };
   try {
-    const options = { writer: 'users' as const, timeoutMs: context.timeoutMs, ...requestId };
+    const timeoutMs = Math.min(context.timeoutMs, LIMITS.writeDeadlineMs);
+    const options = { writer: 'users' as const, timeoutMs, ...requestId };
     return await deps.store.update(fn, options);
   } catch (error) {
     const lost = SwarmError.is(error) && (error.code === 'NOT_LEADER' || error.code === 'DROPPED');

@@ -1,4 +1,4 @@
-import type { Reason, ServiceSpec, Task, TaskSpec } from '../../../proto/index.ts';
+import type { Reason, ServiceSpec, TaskSpec } from '../../../proto/index.ts';
 import { type Constraint, meets, parseConstraint } from '../../loop/constraint.ts';
 import type { View } from '../../store/view.ts';
 import type { NodeVerdict } from '../deps.ts';
@@ -9,7 +9,6 @@ import { why } from './reason.ts';
 export interface Placing {
   readonly view: View;
   readonly spec: ServiceSpec;
-  readonly task: Task;
   /** The scheduler's filters on each node, for the details. */
   readonly verdicts: readonly NodeVerdict[];
 }

@@ -37,6 +37,7 @@ export function whyService(around: Around, service: Service): Reason[] {
     ...quarantined(service, state),
     ...removing(view, service),
     ...unplaced(around, open),
+    ...nowhere(view, service, state, slots),
     ...refused(view, service, slots, state),
     ...whyPorts(view, service, state),
     ...open.flatMap((slot) => (slot.held === undefined ? [] : [whyHeld(view, slot.held)])),
@@ -87,6 +88,19 @@ function unplaced(around: Around, open: readonly SlotState[]): Reason[] {
   return reasons;
 }
 
+/** A global service without a single task: what keeps it off every node. */
+function nowhere(
+  view: View,
+  service: Service,
+  state: ServiceState | undefined,
+  slots: readonly SlotState[],
+): Reason[] {
+  const { spec } = service;
+  if (spec?.mode !== ServiceMode.GLOBAL || slots.length > 0 || service.removing) return [];
+  if ((state?.seenRevision ?? 0) < service.revision) return [];
+  return [whyNotPlaced({ view, spec, verdicts: [] })];
+}
+
 const OWN_CODES: { readonly [code: string]: WhyCode } = {
   'port-taken': 'port-taken',
   'waits-for-stop': 'waits',
@@ -110,7 +124,7 @@ export function whyUnplaced(around: Around, { task }: Entry): Reason {
     });
   if (spec === undefined)
     return why('waits', `${taskName(view, task)} waits: ${pending?.text ?? 'its spec is gone'}`);
-  return whyNotPlaced({ view, spec, task, verdicts: around.explain(view, task.id) });
+  return whyNotPlaced({ view, spec, verdicts: around.explain(view, task.id) });
 }
 
 /** Tasks that nodes refused, where that still matters. */

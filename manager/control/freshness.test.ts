@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Freshness, ListRequest } from '../../proto/index.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import { context, Fixture } from './fixture.ts';
+
+const list = (at: Fixture, consistency: 'linearizable' | 'stale' = 'linearizable') =>
+  at.control.listServices(ListRequest.create(), context({ consistency }));
+
+test('a read waits for its read index', async () => {
+  const at = new Fixture();
+  let release: (value: Freshness) => void = () => undefined;
+  at.linearize = () => new Promise((resolve) => (release = resolve));
+  const answer = list(at);
+  await at.create({});
+  release(Freshness.create());
+  const { services, freshness } = await answer;
+  assert.deepEqual([services.length, freshness!.stale], [1, false]);
+});
+
+test('a read that may be stale asks nobody', async () => {
+  const at = new Fixture();
+  at.linearize = () => Promise.reject(new Error('not asked'));
+  const { freshness } = await list(at, 'stale');
+  assert.deepEqual([freshness!.stale, freshness!.reason], [true, 'asked for']);
+});
+
+test('without a leader for 2 s a read is answered as of when the state was current', async () => {
+  const at = new Fixture();
+  await list(at);
+  const lastMs = at.clock.wallMs();
+  at.clock.advance(10_000);
+  await at.create({});
+  at.clock.advance(1_000);
+  at.linearize = () => new Promise(() => undefined);
+  const answer = list(at);
+  at.clock.advance(LIMITS.readWithoutLeaderMs);
+  await new Promise(setImmediate);
+  at.clock.advance(LIMITS.readWithoutLeaderMs);
+  const { freshness, services } = await answer;
+  assert.equal(freshness!.stale, true);
+  assert.equal(services.length, 1);
+  assert.equal(freshness!.asOfWallMs, lastMs + 10_000);
+});
+
+test('a read that fails is tried again until there is a leader', async () => {
+  const at = new Fixture();
+  let left = 2;
+  at.linearize = async () => {
+    if (left-- > 0) throw new Error('no leader');
+    return Freshness.create();
+  };
+  const answer = list(at);
+  for (let i = 0; i < 5; i++) {
+    await new Promise(setImmediate);
+    at.clock.advance(100);
+  }
+  assert.equal((await answer).freshness!.stale, false);
+});
