@@ -52,7 +52,10 @@ export interface DispatcherInfo {
   reachable(nodeId: string): boolean;
 }
 
-/** One filter's word about one node. `code` is the filter's; empty for a node that fits. */
+/**
+ * One filter's word about one node. `code` is the filter's (resources, host-port, max-replicas, ...);
+ * empty for a node that fits.
+ */
 export interface NodeVerdict {
   readonly nodeId: string;
   readonly fits: boolean;

@@ -180,6 +180,18 @@ test('too few free resources', async () => {
   assert.deepEqual(await codes(at, 'web'), ['not-enough-resources']);
 });
 
+for (const [code, wanted] of [
+  ['host-port', 'port-taken'],
+  ['max-replicas', 'max-replicas-per-node'],
+] as const)
+  test(`a node that is full by the filter ${code}`, async () => {
+    const at = new Fixture();
+    await at.node('n1');
+    at.verdicts = [{ nodeId: 'n1', fits: false, code, text: 'full' }];
+    await pending(at);
+    assert.deepEqual(await codes(at, 'web'), [wanted]);
+  });
+
 test('a service that the loop leaves alone', async () => {
   const at = new Fixture();
   const id = await at.create({});

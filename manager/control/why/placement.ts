@@ -115,19 +115,14 @@ function allClosed(placing: Placing, closed: readonly Reason[]): Reason {
   );
 }
 
-const RESOURCE_WORDS = /resource|memory|cpu|generic/i;
-const PORT_WORDS = /port/i;
-const SPREAD_WORDS = /max|replicas/i;
-
 /** Nodes that fit and take tasks, but have no room for this one. */
 function fullNodes(placing: Placing, fitting: readonly KnownNode[]): Reason {
   const { name } = placing.spec;
   const ids = new Set(fitting.map(({ node }) => node.id));
   const details = detailsOf(placing);
-  const words = placing.verdicts
-    .filter((verdict) => !verdict.fits && ids.has(verdict.nodeId))
-    .map((verdict) => `${verdict.code} ${verdict.text}`);
-  if (words.some((text) => RESOURCE_WORDS.test(text)))
+  const refused = placing.verdicts.filter((verdict) => !verdict.fits && ids.has(verdict.nodeId));
+  const codes = new Set(refused.map((verdict) => verdict.code));
+  if (codes.has('resources'))
     return why(
       'not-enough-resources',
       `${name}: no node has enough free resources for one more task`,
@@ -137,13 +132,13 @@ function fullNodes(placing: Placing, fitting: readonly KnownNode[]): Reason {
         details,
       },
     );
-  if (words.some((text) => PORT_WORDS.test(text)))
+  if (codes.has('host-port'))
     return why('port-taken', `${name}: its host-mode port is in use on every node that fits`, {
       advice: 'Choose another port, or publish it in ingress mode.',
       command: 'swarm service ls',
       details,
     });
-  if (words.some((text) => SPREAD_WORDS.test(text)))
+  if (codes.has('max-replicas'))
     return why('max-replicas-per-node', `${name}: every node that fits has its most replicas`, {
       advice: 'Allow more on each node, ask for fewer, or add a node.',
       command: `swarm service update --replicas-max-per-node NUMBER ${name}`,
