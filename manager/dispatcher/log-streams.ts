@@ -51,13 +51,14 @@ export class LogStreams {
     let stream: LogStream | undefined;
     duplex.onMessage((message) => {
       if (stream === undefined) {
-        stream = this.#open.get(message.id);
+        const asked = this.#open.get(message.id);
         const { peer } = context;
-        if (stream === undefined || peer.kind !== 'node' || peer.nodeId !== stream.nodeId) {
+        if (asked === undefined || peer.kind !== 'node' || peer.nodeId !== asked.nodeId) {
           duplex.destroy(new SwarmError('NOT_FOUND', 'Nobody asked for this stream.'));
           return;
         }
-        stream.attach(duplex);
+        asked.attach(duplex);
+        stream = asked;
       }
       stream.receive(message);
     });
