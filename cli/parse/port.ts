@@ -11,7 +11,7 @@ type Port = Init<PortConfig>;
 const PROTOCOLS = { tcp: Protocol.TCP, udp: Protocol.UDP };
 const MODES = { ingress: PublishMode.INGRESS, host: PublishMode.HOST };
 const SHORT =
-  /^(?:(\[[0-9a-fA-F:.]+\]|[\d.]+):)?(?:(\d+)(?:-(\d+))?:)?(\d+)(?:-(\d+))?(?:\/(\w+))?$/;
+  /^(?:(\[[0-9a-fA-F:.]+\]|\d+(?:\.\d+)+):)?(?:(\d+)(?:-(\d+))?:)?(\d+)(?:-(\d+))?(?:\/(\w+))?$/;
 const EXPECTED = '8080:80, 8080:80/udp, 8000-8003:80-83 or published=8080,target=80';
 
 /** One `--publish`, short (8080:80/tcp, ranges, address) or long (published=8080,target=80,…). */

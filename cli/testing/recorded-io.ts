@@ -1,0 +1,45 @@
+import { ManualClock } from '../../shared/clock.ts';
+import type { Io } from '../io.ts';
+import type { Environment } from '../parse/env.ts';
+
+/** An Io that keeps what is printed. Time stands still unless the test moves it. */
+export class RecordedIo implements Io {
+  readonly clock = new ManualClock(Date.UTC(2026, 0, 31, 12));
+  readonly uid = 1000;
+  readonly isTerminal = false;
+  readonly columns = 100;
+  readonly env: Environment;
+  readonly files: { readonly [path: string]: string };
+  stdin = '';
+  readonly interrupt = new AbortController();
+  #out = '';
+  #err = '';
+
+  constructor(env: Environment = {}, files: { readonly [path: string]: string } = {}) {
+    this.env = env;
+    this.files = files;
+  }
+  readonly out = (text: string): void => {
+    this.#out += text;
+  };
+  readonly err = (text: string): void => {
+    this.#err += text;
+  };
+  get printed(): string {
+    return this.#out;
+  }
+  get errors(): string {
+    return this.#err;
+  }
+  async readStdin(): Promise<string> {
+    return this.stdin;
+  }
+  async readFile(path: string): Promise<string> {
+    const text = this.files[path];
+    if (text === undefined) throw Object.assign(new Error(`no ${path}`), { code: 'ENOENT' });
+    return text;
+  }
+  onInterrupt(): AbortSignal {
+    return this.interrupt.signal;
+  }
+}
