@@ -44,8 +44,12 @@ export interface RaftInfo {
 
 /** What only the leader's memory has. On other managers: nothing is known. */
 export interface DispatcherInfo {
-  /** Records of one task in order of time; throws SwarmError when its node cannot be asked. */
-  openLogs(nodeId: string, request: LogRequest): AsyncIterable<LogRecord>;
+  /**
+   * Records of one task in order of time; throws UNREACHABLE or DEADLINE when its node cannot be
+   * asked. An abort of `signal` ends it at once, also while nothing comes: a generator that waits
+   * cannot be ended from outside.
+   */
+  openLogs(nodeId: string, request: LogRequest, signal: AbortSignal): AsyncIterable<LogRecord>;
   /** What the agent told for people only (PREPARING and the like); never committed. */
   transientStatus(taskId: string): TaskStatus | undefined;
   /** True while the node has a session. */

@@ -40,6 +40,7 @@ export class Fixture {
   readonly transient = new Map<string, TaskStatus>();
   readonly logs = new Map<string, () => AsyncIterable<LogRecord>>();
   readonly opened: LogRequest[] = [];
+  readonly signals: AbortSignal[] = [];
   readonly unreachable = new Set<string>();
   readonly control = makeControl(this.deps());
 
@@ -49,7 +50,8 @@ export class Fixture {
       reads: { linearize: () => this.linearize() },
       raft: { status: () => this.raft, leader: () => this.leader },
       dispatcher: {
-        openLogs: (_nodeId, request) => {
+        openLogs: (_nodeId, request, signal) => {
+          this.signals.push(signal);
           this.opened.push(request);
           const open = this.logs.get(request.taskId);
           if (open === undefined) throw new SwarmError('NOT_FOUND', 'it knows no such task');

@@ -1,10 +1,10 @@
 import type { LogRecord, LogRequest, Task } from '../../proto/index.ts';
 import type { Clock } from '../../shared/clock.ts';
-import { messageOf } from '../../shared/errors.ts';
+import { messageOf, SwarmError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { ControlDeps } from './deps.ts';
 
-/** Nodes that cannot give logs: each is named once, however many of its tasks are asked for. */
+/** What is missing: a node that cannot be asked is named once, however many of its tasks count. */
 export class SilentNodes {
   readonly #nameOf: (nodeId: string) => string;
   readonly #known = new Set<string>();
@@ -18,6 +18,12 @@ export class SilentNodes {
     if (this.#known.has(nodeId)) return;
     this.#known.add(nodeId);
     this.#notes.push(`the logs on node ${this.#nameOf(nodeId)} are missing: ${why}`);
+  }
+  /** The log of one task alone is missing. */
+  addTask(task: Task, why: string): void {
+    this.#notes.push(
+      `the log of task ${task.id} on node ${this.#nameOf(task.nodeId)} is missing: ${why}`,
+    );
   }
   has(nodeId: string): boolean {
     return this.#known.has(nodeId);
@@ -39,21 +45,24 @@ export interface LogSourceDeps {
 /** The log of one task, read record by record; `head` is the next one. */
 export class LogSource {
   readonly #deps: LogSourceDeps;
-  readonly #nodeId: string;
+  readonly #task: Task;
+  readonly #abort = new AbortController();
   #iterator: AsyncIterator<LogRecord> | undefined;
   head: LogRecord | undefined;
 
   constructor(deps: LogSourceDeps, task: Task, request: LogRequest) {
     this.#deps = deps;
-    this.#nodeId = task.nodeId;
-    if (!deps.dispatcher.reachable(task.nodeId)) {
-      deps.silent.add(task.nodeId, 'it does not answer');
+    this.#task = task;
+    const { dispatcher, silent } = deps;
+    if (!dispatcher.reachable(task.nodeId)) {
+      silent.add(task.nodeId, 'it does not answer');
       return;
     }
     try {
-      this.#iterator = deps.dispatcher.openLogs(task.nodeId, request)[Symbol.asyncIterator]();
+      const records = dispatcher.openLogs(task.nodeId, request, this.#abort.signal);
+      this.#iterator = records[Symbol.asyncIterator]();
     } catch (error) {
-      deps.silent.add(task.nodeId, messageOf(error));
+      this.#failed(error);
     }
   }
 
@@ -64,7 +73,7 @@ export class LogSource {
       const { done, value } = await this.#iterator.next();
       if (done !== true) return value;
     } catch (error) {
-      this.#deps.silent.add(this.#nodeId, messageOf(error));
+      this.#failed(error);
     }
     this.#iterator = undefined;
     return undefined;
@@ -73,11 +82,12 @@ export class LogSource {
   /** Moves `head` on; a node that is silent for 3 s counts as lost. */
   async advance(): Promise<void> {
     this.head = undefined;
-    if (this.#deps.silent.has(this.#nodeId)) this.close();
+    if (this.#deps.silent.has(this.#task.nodeId)) this.close();
     if (this.#iterator === undefined) return;
     this.head = await new Promise<LogRecord | undefined>((resolve) => {
       const timer = this.#deps.clock.setTimer(LIMITS.logSilentMs, () => {
-        this.#deps.silent.add(this.#nodeId, `it was silent for ${LIMITS.logSilentMs / 1_000} s`);
+        const quietS = LIMITS.logSilentMs / 1_000;
+        this.#deps.silent.add(this.#task.nodeId, `it was silent for ${quietS} s`);
         this.close();
         resolve(undefined);
       });
@@ -91,10 +101,21 @@ export class LogSource {
   close(): void {
     const iterator = this.#iterator;
     this.#iterator = undefined;
+    this.#abort.abort();
     // A stream that is ended while it is read may reject; whoever reads it has gone.
     iterator?.return?.().catch(() => undefined);
   }
+
+  /** The error of a stream that was closed here says nothing about its node. */
+  #failed(error: unknown): void {
+    if (this.#abort.signal.aborted) return;
+    const lost = SwarmError.is(error) && LOST.includes(error.code);
+    if (lost) this.#deps.silent.add(this.#task.nodeId, messageOf(error));
+    else this.#deps.silent.addTask(this.#task, messageOf(error));
+  }
 }
+
+const LOST: readonly string[] = ['UNREACHABLE', 'DEADLINE', 'NOT_LEADER'];
 
 /** By time; records of one moment keep the order of their tasks. */
 export function compareRecords(a: LogRecord, b: LogRecord): number {

@@ -144,6 +144,36 @@ test('a node without a session costs one note and no time', async () => {
   ]);
 });
 
+test('a task without a log costs one note, the others of its node are shown', async () => {
+  const at = await talking();
+  const service = [...at.store.view.table('service').all()][0]!;
+  await at.running(service.id, 'gone', 3, 'n1');
+  assert.deepEqual(texts(await collect(logs(at, 'web'))), [
+    '# the log of task gone on node n1 is missing: it knows no such task',
+    'a@1',
+    'b@2',
+    'b@3',
+    'a@4',
+    'b@5',
+  ]);
+});
+
+test('a caller who goes away ends the streams that say nothing', async () => {
+  const at = await talking();
+  at.logs.set('a', silent);
+  at.logs.set('b', silent);
+  const abort = new AbortController();
+  const request = LogsRequest.create({ ref: 'web', options: { follow: true } });
+  const all = collect(at.control.logs(request, context({ signal: abort.signal })));
+  while (at.opened.length < 2) await new Promise(setImmediate);
+  abort.abort();
+  assert.deepEqual(texts(await all), []);
+  assert.deepEqual(
+    at.signals.map((signal) => signal.aborted),
+    [true, true],
+  );
+});
+
 test('following a service shows the tasks that begin later as well', async () => {
   const at = await talking();
   at.logs.set('c', () => given(line('c', 9)));
