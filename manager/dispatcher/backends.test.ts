@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  Liveness,
+  NodeStatus,
+  Service,
+  ServiceRevision,
+  ServiceState,
+  Task,
+  TaskState,
+  TaskStatus,
+} from '../../proto/index.ts';
+import { SystemClock } from '../../shared/clock.ts';
+import { SystemIds } from '../../shared/ids.ts';
+import { LocalStore } from '../store/local-store.ts';
+import { revisionKey } from '../store/schema.ts';
+import { assignedTasks } from './assigned.ts';
+import { loadBalanced } from './backends.ts';
+
+const SPEC = {
+  name: 'web',
+  task: { process: { command: ['true'] } },
+  endpoint: { ports: [{ target: 80 }] },
+};
+
+async function world(): Promise<LocalStore> {
+  const store = new LocalStore({ clock: new SystemClock(), ids: new SystemIds() });
+  await store.put('service', 'users', Service.create({ id: 's', revision: 1, spec: SPEC }));
+  const revision = { id: revisionKey('s', 1), serviceId: 's', revision: 1, spec: SPEC };
+  await store.put('serviceRevision', 'users', ServiceRevision.create(revision));
+  const ports = [{ target: 80, published: 30000 }];
+  await store.put('serviceState', 'loop', ServiceState.create({ id: 's', ports }));
+  return store;
+}
+
+async function addNode(store: LocalStore, id: string, liveness: Liveness): Promise<void> {
+  const row = NodeStatus.create({ id, liveness, publishAddress: `${id}.example` });
+  await store.put('nodeStatus', 'status', row);
+}
+
+async function addTask(
+  store: LocalStore,
+  slot: number,
+  nodeId: string,
+  task: Partial<Task> = {},
+  status: Partial<TaskStatus> = {},
+): Promise<void> {
+  const id = `t${slot}`;
+  const row = Task.create({ id, serviceId: 's', slot, nodeId, revision: 1, desiredState: 512 });
+  await store.put('task', 'loop', Task.with(row, task));
+  const told = TaskStatus.create({
+    id,
+    state: TaskState.RUNNING,
+    ready: true,
+    ports: [{ target: 80, host: '0.0.0.0', port: 20000 + slot }],
+  });
+  await store.put('taskStatus', 'status', TaskStatus.with(told, status));
+}
+
+function shown(store: LocalStore): string[] {
+  const backends = loadBalanced(store.view, 's')?.backends ?? [];
+  return backends.map(({ taskId, draining, ports }) => {
+    const [port] = ports;
+    return `${taskId} ${port?.host}:${port?.port}${draining ? ' draining' : ''}`;
+  });
+}
+
+test('running tasks that are ready are behind the ports, by slot', async () => {
+  const store = await world();
+  await addNode(store, 'a', Liveness.READY);
+  await addNode(store, 'b', Liveness.RESTARTING);
+  await addTask(store, 2, 'b');
+  await addTask(store, 1, 'a');
+  assert.deepEqual(shown(store), ['t1 a.example:20001', 't2 b.example:20002']);
+});
+
+test('a service without published ports has no row', async () => {
+  const store = await world();
+  await store.put('serviceState', 'loop', ServiceState.create({ id: 's' }));
+  assert.equal(loadBalanced(store.view, 's'), undefined);
+});
+
+test('tasks that do not run, are not ready or are on a node that is down are left out', async () => {
+  const store = await world();
+  await addNode(store, 'a', Liveness.READY);
+  await addNode(store, 'b', Liveness.DOWN);
+  await addTask(store, 1, 'a', {}, { state: TaskState.STARTING });
+  await addTask(store, 2, 'a', {}, { ready: false });
+  await addTask(store, 3, 'a', {}, { state: TaskState.FAILED });
+  await addTask(store, 4, 'b');
+  await addTask(store, 5, 'unknown');
+  assert.deepEqual(shown(store), []);
+});
+
+test('a task that is drained or ordered to stop keeps only what it has', async () => {
+  const store = await world();
+  await addNode(store, 'a', Liveness.READY);
+  await addTask(store, 1, 'a', { draining: true });
+  await addTask(store, 2, 'a', { desiredState: TaskState.SHUTDOWN });
+  await addTask(store, 3, 'a');
+  assert.deepEqual(shown(store), [
+    't1 a.example:20001 draining',
+    't2 a.example:20002 draining',
+    't3 a.example:20003',
+  ]);
+});
+
+test('a suspected node gets nothing new while another endpoint is left', async () => {
+  const store = await world();
+  await addNode(store, 'a', Liveness.SUSPECT);
+  await addNode(store, 'b', Liveness.READY);
+  await addTask(store, 1, 'a');
+  await addTask(store, 2, 'b');
+  assert.deepEqual(shown(store), ['t1 a.example:20001 draining', 't2 b.example:20002']);
+});
+
+test('the last endpoints stay although their nodes are suspected', async () => {
+  const store = await world();
+  await addNode(store, 'a', Liveness.SUSPECT);
+  await addNode(store, 'b', Liveness.LEAVING);
+  await addTask(store, 1, 'a');
+  await addTask(store, 2, 'b');
+  assert.deepEqual(shown(store), ['t1 a.example:20001', 't2 b.example:20002 draining']);
+});
+
+test('an assigned task carries its spec and the allocated port', async () => {
+  const store = await world();
+  await addTask(store, 1, 'a');
+  const [task] = assignedTasks(store.view, 'a');
+  assert.equal(task?.serviceName, 'web');
+  assert.deepEqual(task?.spec?.process?.command, ['true']);
+  assert.equal(task?.ports[0]?.published, 30000);
+  assert.equal(task?.index, store.view.table('task').get('t1')?.version);
+  assert.deepEqual(assignedTasks(store.view, 'b'), []);
+});

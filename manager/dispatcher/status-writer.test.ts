@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Task, TaskReport, TaskState, TaskStatus } from '../../proto/index.ts';
+import { SystemClock } from '../../shared/clock.ts';
+import { SystemIds } from '../../shared/ids.ts';
+import { silentLog } from '../../shared/log.ts';
+import { LocalStore } from '../store/local-store.ts';
+import { StatusWriter } from './status-writer.ts';
+import { isCommitted, mergeStatus } from './task-status.ts';
+
+const status = (init: Parameters<typeof TaskStatus.create>[0]): TaskStatus =>
+  TaskStatus.create(init);
+
+test('states only rise', () => {
+  const running = status({ id: 't', state: TaskState.RUNNING });
+  assert.equal(mergeStatus(running, status({ state: TaskState.STARTING }), 5), undefined);
+  assert.equal(mergeStatus(running, status({ state: TaskState.FAILED }), 5)?.endedMs, 5);
+});
+
+test('what has ended stays as it ended', () => {
+  const complete = status({ state: TaskState.COMPLETE, endedMs: 3 });
+  assert.equal(mergeStatus(complete, status({ state: TaskState.FAILED }), 5), undefined);
+});
+
+test('running since is the cluster time of its first commit', () => {
+  const first = mergeStatus(undefined, status({ state: TaskState.RUNNING }), 7);
+  assert.equal(first?.runningSinceMs, 7);
+  const ready = status({ state: TaskState.RUNNING, ready: true });
+  assert.equal(mergeStatus(first, ready, 9)?.runningSinceMs, 7);
+  assert.equal(mergeStatus(mergeStatus(first, ready, 9), ready, 11), undefined);
+});
+
+test('READY is committed only where the task is to wait there', () => {
+  const ready = status({ state: TaskState.READY });
+  assert.equal(isCommitted(Task.create({ desiredState: TaskState.READY }), ready), true);
+  assert.equal(isCommitted(Task.create({ desiredState: TaskState.RUNNING }), ready), false);
+});
+
+test('under load many reports ride in one entry, in their order', async () => {
+  const store = new LocalStore({ clock: new SystemClock(), ids: new SystemIds() });
+  const tasks = Array.from({ length: 100 }, (_, i) => Task.create({ id: `t${i}`, nodeId: 'n' }));
+  await store.put('task', 'loop', ...tasks);
+  const writer = new StatusWriter({ store, clock: new SystemClock(), log: silentLog });
+  writer.start();
+  let entries = 0;
+  store.onApplied(() => entries++);
+  const done: number[] = [];
+  await new Promise<void>((resolve, reject) => {
+    for (let i = 0; i < 100; i++) {
+      const running = { taskId: `t${i}`, status: { state: TaskState.RUNNING } };
+      writer.report({
+        nodeId: 'n',
+        tasks: [TaskReport.create(running)],
+        listenFailures: undefined,
+        description: undefined,
+        done: () => {
+          done.push(i);
+          if (done.length === 100) resolve();
+        },
+        failed: reject,
+      });
+    }
+  });
+  assert.deepEqual(
+    done,
+    [...done].sort((a, b) => a - b),
+  );
+  assert.ok(entries <= 3, `${entries} entries`);
+  assert.equal(store.view.table('taskStatus').size, 100);
+  writer.stop();
+});
