@@ -9,7 +9,8 @@ import type { Flags } from '../spec/flags.ts';
 /** Columns of every list of tasks, Docker's. */
 export const TASK_COLUMNS = [
   column('ID', 'ID'),
-  column('NAME', 'Shown'),
+  // Older tasks of a slot are set in under its newest one.
+  { heading: 'NAME', cell: (row: Row) => `${row['Older'] ? ' \\_ ' : ''}${row['Name']}` },
   column('IMAGE OR COMMAND', 'Image'),
   column('NODE', 'Node'),
   column('DESIRED STATE', 'DesiredState'),
@@ -56,12 +57,11 @@ function taskRow(view: TaskView, isOlder: boolean, flags: Flags, nowMs: number):
   const id = view.task?.id ?? '';
   const name = printable(taskName(view));
   const atMs = view.status?.atWallMs || view.task?.createdWallMs || 0;
-  const shown = isOlder ? ` \\_ ${name}` : name;
   const node = flags.is('no-resolve') ? (view.task?.nodeId ?? '') : view.nodeName;
   return {
     ID: whole ? id : id.slice(0, 12),
     Name: name,
-    Shown: shown,
+    Older: isOlder,
     Image: whole ? printable(view.image) : truncate(printable(view.image), 30),
     Node: printable(node),
     DesiredState: stateWord(view.task?.desiredState ?? 0),

@@ -25,7 +25,10 @@ export const history: Verb = {
       revisionRow(revision, state?.runningRevision ?? 0, now, flags.is('no-trunc')),
     );
     const columns = [
-      column('REVISION', 'Shown'),
+      {
+        heading: 'REVISION',
+        cell: (row: Row) => `${row['Revision']}${row['Running'] ? ' *' : ''}`,
+      },
       column('CREATED', 'Created'),
       column('REPLICAS', 'Replicas'),
       column('IMAGE OR COMMAND', 'Image'),
@@ -39,7 +42,6 @@ export const history: Verb = {
 function revisionRow(row: ServiceRevision, running: number, now: number, whole: boolean): Row {
   return {
     Revision: row.revision,
-    Shown: `${row.revision}${row.revision === running ? ' *' : ''}`,
     Running: row.revision === running,
     Created: relativeTime(row.createdWallMs, now),
     Replicas: row.spec?.replicas ?? 0,
