@@ -31,7 +31,7 @@ class World {
 
   /** Usual weights; each schedule has its own, some far off, so that rare things get together. */
   private readonly actions: readonly [weight: number, (m: Member) => void][] = [
-    [200, (m) => m.raw.tick()],
+    [50, (m) => m.raw.tick()],
     [250, (m) => this.collect(m)],
     [150, (m) => m.writeOne()],
     [100, (m) => m.applyOne()],
@@ -43,28 +43,23 @@ class World {
     [15, (m) => m.compact(m.storage.applied - this.random(4))],
     [3, (m) => m.raw.reportUnreachable(1 + this.random(this.members.length))],
     [3, (m) => this.reportSnapshots(m)],
-    [3, (m) => this.crash(m)],
+    [1, (m) => this.crash(m)],
     [3, (m) => this.toggle(m.id)],
     [3, (m) => m.raw.forgetLeader()],
     [3, (m) => m.raw.campaign()],
   ];
-  private readonly weights: readonly number[];
-  private readonly weightSum: number;
-  private readonly lossPercent: number;
-  private readonly doublePercent: number;
+  private weights: readonly number[] = [];
+  private weightSum = 0;
+  private lossPercent = 0;
+  private doublePercent = 0;
   /** One in so many deliveries takes any message instead of the oldest. */
-  private readonly reorder: number;
+  private reorder = 1;
+  /** The others stand still: nothing of theirs is written, applied or answered. */
+  private awake: Member[] = [];
+  private phaseEnd = 0;
 
   constructor(seed: number) {
     this.random = seeded(seed);
-    const factors = [0, 1, 2, 2, 4, 4, 4, 4, 8, 16];
-    this.weights = this.actions.map(([weight], i) =>
-      Math.max(i < 5 ? 1 : 0, (weight * factors[this.random(factors.length)]!) >> 2),
-    );
-    this.weightSum = this.weights.reduce((a, b) => a + b);
-    this.lossPercent = [0, 2, 5, 20][this.random(4)]!;
-    this.doublePercent = [0, 5, 20][this.random(3)]!;
-    this.reorder = [1, 2, 4, 20][this.random(4)]!;
     const options: Options = {
       random: this.random,
       electionTicks: 10,
@@ -83,14 +78,32 @@ class World {
 
   run(steps: number): void {
     for (let i = 0; i < steps; i++) {
+      if (i === this.phaseEnd) this.newPhase(i);
       this.act();
       for (const m of this.members) this.observe(m);
     }
     this.checkLogs();
   }
 
+  /** For a while the world has its own habits: who is cut off, who sleeps, what is frequent. */
+  private newPhase(now: number): void {
+    this.phaseEnd = now + [20, 50, 100, 200, 400, 800][this.random(6)]!;
+    const factors = [1, 2, 4, 4, 4, 8, 16];
+    this.weights = this.actions.map(([weight], i) =>
+      i > 4 && this.random(4) === 0 ? 0 : weight * factors[this.random(factors.length)]!,
+    );
+    this.weightSum = this.weights.reduce((a, b) => a + b);
+    this.lossPercent = [0, 0, 2, 20][this.random(4)]!;
+    this.doublePercent = [0, 0, 10][this.random(3)]!;
+    this.reorder = [2, 4, 20, 100][this.random(4)]!;
+    this.cut.clear();
+    for (const m of this.members) if (this.random(6) === 0) this.cut.add(m.id);
+    this.awake = this.members.filter(() => this.random(8) > 0);
+    if (this.awake.length === 0) this.awake = this.members;
+  }
+
   private pick(): Member {
-    return this.members[this.random(this.members.length)]!;
+    return this.awake[this.random(this.awake.length)]!;
   }
 
   private act(): void {
@@ -107,7 +120,7 @@ class World {
   private collect(m: Member): void {
     m.takeReady();
     this.wire.push(...m.outbox.splice(0));
-    if (this.wire.length > 500) this.wire.splice(0, 250);
+    if (this.wire.length > 100) this.wire.splice(0, 50);
     for (const r of m.reads.splice(0))
       this.checkRead(m, String.fromCharCode(...r.context), r.index);
   }
@@ -124,7 +137,9 @@ class World {
     }
     if (this.random(100) < this.lossPercent) return;
     if (m.snapshot !== null) this.counts.snapshots++;
-    this.members[m.to - 1]?.raw.step(m);
+    const to = this.members[m.to - 1]!;
+    if (this.awake.includes(to)) to.raw.step(m);
+    else if (this.wire.length < 80) this.wire.push(m);
   }
 
   private propose(m: Member): void {
