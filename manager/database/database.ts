@@ -7,7 +7,8 @@ import { readDataKeys } from './data-key.ts';
 import type { Disk } from './disk.ts';
 import type { Engine, EngineSnapshot, KeyRange, OpenEngine } from './engine.ts';
 import { FreeSpaceGuard } from './free-space.ts';
-import { OpenMarker, refuseDroppedBytes } from './open-check.ts';
+import { OpenMarker, refuseDroppedBytes, refuseHiddenRecords } from './open-check.ts';
+import { type Examination, examineInChild } from './open-probe.ts';
 import { Sealer } from './seal.ts';
 
 /** Names inside the folder of a manager's state. */
@@ -42,6 +43,8 @@ export interface DatabaseDeps {
   /** The first failed write; nothing is written after it, the process must end. */
   readonly onPoison: (error: SwarmError) => void;
   readonly onReadOnly?: (readOnly: boolean) => void;
+  /** Asked after an opening that did not end; `examineInChild` when absent. */
+  readonly examine?: (path: string) => Promise<Examination>;
 }
 
 /**
@@ -87,9 +90,10 @@ export class Database {
     const path = join(directory, DATABASE_FILES.database);
     const keys = await readDataKeys(join(directory, DATABASE_FILES.dataKey), deps.disk);
     await refuseDroppedBytes(path, deps.disk);
+    await refuseHiddenRecords(path, deps.disk);
     const marker = new OpenMarker(join(directory, DATABASE_FILES.marker), deps.disk);
     const unfinished = await marker.raise();
-    if (unfinished > 0) deps.log.warn({ unfinished }, 'the last opening of the state did not end');
+    if (unfinished > 0) await examineAfterCrash(path, deps, unfinished);
     const engine = await deps.openEngine(path);
     try {
       await refuseDroppedBytes(path, deps.disk);
@@ -230,4 +234,19 @@ export class Database {
     this.#deps.log.warn({ freeBytes }, text);
     this.#deps.onReadOnly?.(readOnly);
   }
+}
+
+/** The last opening did not end: the daemon was killed, or LevelDB itself took it down. */
+async function examineAfterCrash(
+  path: string,
+  deps: DatabaseDeps,
+  unfinished: number,
+): Promise<void> {
+  const found = await (deps.examine ?? examineInChild)(path);
+  deps.log.warn({ unfinished, found }, 'the last opening of the state did not end');
+  if (found !== 'crashes') return;
+  throw new SwarmError(
+    'DAMAGED',
+    'the state database is damaged: LevelDB crashes when it reads it',
+  );
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { SwarmError } from '../../shared/errors.ts';
 import type { Disk } from './disk.ts';
+import { hidesRecords } from './wal-check.ts';
 
 /**
  * LevelDB opens a damaged log without an error: what it cannot read it skips, and says so only in
@@ -16,6 +17,16 @@ export async function refuseDroppedBytes(databaseDirectory: string, disk: Disk):
     const line = DROPPED.exec(Buffer.from(bytes).toString('latin1'));
     if (line === null) continue;
     throw new SwarmError('DAMAGED', `the state database lost data: LevelDB was ${line[0]}`);
+  }
+}
+
+/** Rejects with DAMAGED when one of LevelDB's logs ends as no crash can have left it. */
+export async function refuseHiddenRecords(databaseDirectory: string, disk: Disk): Promise<void> {
+  for (const name of await disk.list(databaseDirectory)) {
+    if (!/^\d+\.log$|^MANIFEST-/.test(name)) continue;
+    const bytes = await disk.readFile(join(databaseDirectory, name));
+    if (bytes === undefined || !hidesRecords(Buffer.from(bytes))) continue;
+    throw new SwarmError('DAMAGED', `the state database lost data: ${name} hides written records`);
   }
 }
 

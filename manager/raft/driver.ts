@@ -158,6 +158,8 @@ export class RaftDriver implements Proposer {
     const { index, term, generation } = this.#store.applied;
     this.#stateMachine = stateMachine;
     await stateMachine.load(index, term, this.#notingRows(generation));
+    // Every row has been read: the check of the opened database is complete.
+    await this.#db.passed();
     if (this.#stopped) return;
     const { raftId } = this.identity;
     const loop = new ConsensusLoop({
@@ -522,7 +524,7 @@ export class RaftDriver implements Proposer {
   }
 
   async #dropOlder(generation: number): Promise<void> {
-    await this.#db.clear(stateRange(0, generation), { sync: false }).catch(() => undefined);
+    await this.#db.clear(stateRange(0, generation), { sync: true }).catch(() => undefined);
   }
 
   async *#notingRows(generation: number) {

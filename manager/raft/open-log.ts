@@ -56,10 +56,10 @@ export async function openLog(directory: string, db: Database, disk: Disk): Prom
 /** Removes what a crash left behind: covered log entries and rows of other generations. */
 export async function clearLeftovers(db: Database, content: LogContent): Promise<void> {
   const { boundary, applied } = content;
-  await db.clear(logRange(0, boundary.index + 1), { sync: false });
-  await db.clear(markerRange(0, boundary.index + 1), { sync: false });
-  await db.clear(stateRange(0, applied.generation), { sync: false });
-  await db.clear(stateRange(applied.generation + 1, 2 ** 32 - 1), { sync: false });
+  await db.clear(logRange(0, boundary.index + 1), { sync: true });
+  await db.clear(markerRange(0, boundary.index + 1), { sync: true });
+  await db.clear(stateRange(0, applied.generation), { sync: true });
+  await db.clear(stateRange(applied.generation + 1, 2 ** 32 - 1), { sync: true });
 }
 
 async function readEntries(

@@ -42,7 +42,6 @@ export async function openRaft(
   try {
     const opened = await openLog(directory, database, deps.disk);
     await clearLeftovers(database, opened);
-    await database.passed();
     driver = new RaftDriver(options, deps, database, opened);
   } catch (error) {
     deps.log.error({ reason: messageOf(error) }, 'the state of this manager cannot be used');

@@ -55,7 +55,7 @@ export class SnapshotReceiver {
     for await (const chunk of chunks) {
       if (header === undefined) {
         header = this.#checkHeader(chunk, context);
-        await db.clear(stateRange(generation), { sync: false });
+        await db.clear(stateRange(generation), { sync: true });
         continue;
       }
       const ops = reader.read(chunk);
@@ -66,7 +66,7 @@ export class SnapshotReceiver {
     const message = header?.message;
     if (!message || !reader.isComplete) return refusal('the snapshot ended before its end');
     const installed = await this.#deps.install(fromWire(message), generation);
-    if (!installed) await db.clear(stateRange(generation), { sync: false });
+    if (!installed) await db.clear(stateRange(generation), { sync: true });
     return installed
       ? { installed: true, resumeAfter: 0, reason: '' }
       : refusal('it is older than what is here');
