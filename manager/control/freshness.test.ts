@@ -43,6 +43,17 @@ test('without a leader for 2 s a read is answered as of when the state was curre
   assert.equal(freshness!.asOfWallMs, lastMs + 10_000);
 });
 
+test('an idle cluster was current when it was last read, not when it was last written', async () => {
+  const at = new Fixture();
+  await at.create({});
+  at.clock.advance(60_000);
+  await list(at);
+  const lastMs = at.clock.wallMs();
+  at.clock.advance(5_000);
+  const { freshness } = await list(at, 'stale');
+  assert.equal(freshness!.asOfWallMs, lastMs);
+});
+
 test('a read that fails is tried again until there is a leader', async () => {
   const at = new Fixture();
   let left = 2;

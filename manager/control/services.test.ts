@@ -77,6 +77,16 @@ test('a published port that another service was given is refused with the owner'
   await assert.rejects(at.create({ name: 'b', ...port(30_000) }), { code: 'PORT_TAKEN' });
 });
 
+test('a service keeps its own port when it is updated', async () => {
+  const at = new Fixture();
+  const id = await at.create(port(8080));
+  await at.state({ id, ports: [{ target: 80, published: 8080 }] });
+  const { spec } = at.store.view.table('service').get(id)!;
+  const changed = ServiceSpec.with(spec!, { replicas: 4 });
+  const { service } = await at.control.updateService(update(id, 0, changed), context());
+  assert.equal(service!.revision, 2);
+});
+
 test('two services may have the same port in host mode, but not one of them in ingress mode', async () => {
   const at = new Fixture();
   await at.create(port(8080, PublishMode.HOST));

@@ -165,6 +165,29 @@ test('a watch is pushed at changes, several at once as one, and ends with the se
   assert.equal((await items.next()).done, true);
 });
 
+test('a change that shows nothing new is not pushed', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  const id = await at.create({});
+  const watch = at.control.watchService(WatchServiceRequest.create({ id }), context());
+  const items = watch[Symbol.asyncIterator]();
+  await items.next();
+  let pushed = false;
+  const next = items.next().then((item) => {
+    pushed = true;
+    return item;
+  });
+  await at.node('n1');
+  await new Promise(setImmediate);
+  at.clock.advance(50);
+  await new Promise(setImmediate);
+  assert.equal(pushed, false);
+  await at.running(id, 't1', 1);
+  await new Promise(setImmediate);
+  at.clock.advance(50);
+  assert.equal((await next).value.tasks.length, 1);
+});
+
 test('a watch ends when its caller goes away', async () => {
   const at = new Fixture();
   const id = await at.create({});
