@@ -40,7 +40,7 @@ export async function findPidNamespace(
     uid === 0
       ? [tools.unshare, ...flags, '--']
       : [tools.unshare, '--user', '--map-current-user', ...flags, '--'];
-  const script = 'read -r stat < /proc/self/stat; echo "$$ ${stat%% *}"';
+  const script = 'read -r pid rest < /proc/self/stat; echo "$$ $pid"';
   const [program = '', ...args] = [...command, tools.shell, '-c', script];
   const result = await io.run({ command: program, args, timeoutMs: 5_000, outputBytesMax: 200 });
   // Process 1 inside, and /proc shows the number that we know it by.
