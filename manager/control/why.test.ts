@@ -104,6 +104,21 @@ test('a missing command: node and path are named, before that it waits for its r
   assert.equal(reasons[0]!.text, `node n1 refused web.1, it cannot run nopr: ${err}`);
 });
 
+test('a missing command is known also when the refused task is no longer kept', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  const id = await at.create({ task: { process: { command: ['nopr'] } } });
+  await at.task({
+    id: 'new',
+    serviceId: id,
+    desiredState: TaskState.READY,
+    startAfterMs: 5_000,
+    pendingReason:
+      'restart-delay|the task before it was refused: nopr is in none of /bin on this node: its restart delay runs',
+  });
+  assert.deepEqual(await codes(at, 'web'), ['missing-command', 'restart-delay']);
+});
+
 test('a port that something else has on a node', async () => {
   const at = new Fixture();
   await at.node('n1', {}, { listenFailures: [{ port: 80, reason: 'taken by nginx (pid 7)' }] });

@@ -1,4 +1,11 @@
-import { type Reason, type ServiceSpec, TaskState, type TaskStatus } from '../../../proto/index.ts';
+import {
+  type Reason,
+  type ServiceSpec,
+  type Task,
+  TaskState,
+  type TaskStatus,
+} from '../../../proto/index.ts';
+import { unpackReason } from '../../loop/reason.ts';
 import type { Entry } from '../../loop/task-facts.ts';
 import type { View } from '../../store/view.ts';
 import { taskName } from '../resolve.ts';
@@ -45,24 +52,36 @@ const REFUSALS: readonly Kind[] = [
 export function whyRejected(
   view: View,
   spec: ServiceSpec | undefined,
-  entry: Entry,
+  { task, status }: Entry,
 ): Reason | undefined {
-  const { status, task } = entry;
   if (status?.state !== TaskState.REJECTED) return undefined;
-  const said = status.err || status.message || 'no reason was given';
-  const kind = REFUSALS.find(({ words }) => words.test(said));
   const node = view.table('node').get(task.nodeId)?.name ?? task.nodeId;
+  const said = status.err || status.message || 'no reason was given';
+  return refusal(`node ${node} refused ${taskName(view, task)}`, said, spec, task);
+}
+
+/** The same from what the next task of the slot remembers, when the refused one is history. */
+export function whyRefusedBefore(
+  view: View,
+  spec: ServiceSpec | undefined,
+  { task }: Entry,
+): Reason | undefined {
+  const pending = unpackReason(task.pendingReason);
+  const said = /was refused: (.+?)(: its restart delay runs)?$/.exec(pending?.text ?? '')?.[1];
+  if (said === undefined) return undefined;
+  return refusal(`the last node refused ${taskName(view, task)}`, said, spec, task);
+}
+
+function refusal(who: string, said: string, spec: ServiceSpec | undefined, task: Task): Reason {
+  const kind = REFUSALS.find(({ words }) => words.test(said));
   const command = describeTask(spec?.task);
-  const what = kind?.code === 'missing-command' && command !== '' ? ` cannot run ${command}` : '';
-  return why(
-    kind?.code ?? 'task-rejected',
-    `node ${node} refused ${taskName(view, task)}${what === '' ? '' : `, it${what}`}: ${said}`,
-    {
-      object: task.id,
-      advice: kind?.advice ?? 'Change what it names, then update the service.',
-      command: `swarm service update ${spec?.name ?? task.serviceId}`,
-    },
-  );
+  const missing = kind?.code === 'missing-command' && command !== '';
+  const what = missing ? `, it cannot run ${command}` : '';
+  return why(kind?.code ?? 'task-rejected', `${who}${what}: ${said}`, {
+    object: task.id,
+    advice: kind?.advice ?? 'Change what it names, then update the service.',
+    command: `swarm service update ${spec?.name ?? task.serviceId}`,
+  });
 }
 
 /** A task that began and ended badly; undefined when it did not. */

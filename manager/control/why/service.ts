@@ -13,11 +13,11 @@ import type { Explain } from '../deps.ts';
 import { taskName } from '../resolve.ts';
 import { type SlotState, slotsOf } from '../slots.ts';
 import { serviceName, specOfTask } from '../specs.ts';
-import { whyFailed, whyHeld, whyRejected } from './failures.ts';
+import { whyFailed, whyHeld, whyRefusedBefore, whyRejected } from './failures.ts';
 import { whyTasksStay } from './node.ts';
 import { whyNotPlaced } from './placement.ts';
 import { whyPorts } from './ports.ts';
-import { type WhyCode, why } from './reason.ts';
+import { count, type WhyCode, why } from './reason.ts';
 import { whyRollout } from './rollout.ts';
 import { whyWaiting } from './waiting.ts';
 
@@ -30,12 +30,12 @@ export interface Around {
 /** Causes in the order in which they hide each other; at least one reason, `fine` when all is well. */
 export function whyService(around: Around, service: Service): Reason[] {
   const { view } = around;
+  if (service.removing) return [removing(view, service)];
   const state = view.table('serviceState').get(service.id);
   const slots = slotsOf(view, service);
   const open = slots.filter((slot) => !slot.serving);
   const reasons = [
     ...quarantined(service, state),
-    ...removing(view, service),
     ...unplaced(around, open),
     ...nowhere(view, service, state, slots),
     ...refused(view, service, slots, state),
@@ -63,16 +63,14 @@ function quarantined(service: Service, state: ServiceState | undefined): Reason[
   ];
 }
 
-function removing(view: View, service: Service): Reason[] {
-  if (!service.removing) return [];
-  const left = view.table('task').countBy('service', service.id);
-  return [
-    why('removing', `${serviceName(service)} is being removed: ${left} tasks are left`, {
-      object: service.id,
-      advice: 'Wait until they have stopped.',
-      command: `swarm service ps ${serviceName(service)}`,
-    }),
-  ];
+function removing(view: View, service: Service): Reason {
+  const name = serviceName(service);
+  const left = count(view.table('task').countBy('service', service.id), 'task');
+  return why('removing', `${name} is being removed: ${left} to go`, {
+    object: service.id,
+    advice: 'Wait until they have stopped.',
+    command: `swarm service ps ${name}`,
+  });
 }
 
 /** One reason for all tasks of a revision that wait for a node. */
@@ -135,15 +133,14 @@ function refused(
   state: ServiceState | undefined,
 ): Reason[] {
   const rolling = state?.rollout;
-  return slots.flatMap(({ serving, failed }) => {
-    if (failed === undefined) return [];
-    const ofRollout = paused(state) && failed.task.revision === rolling?.toRevision;
+  return slots.flatMap(({ serving, failed, head }) => {
+    const ofRollout = paused(state) && failed?.task.revision === rolling?.toRevision;
     if (serving && !ofRollout) return [];
-    const reason = whyRejected(
-      view,
-      specOfTask(view, failed.task) ?? service.spec ?? undefined,
-      failed,
-    );
+    const entry = failed ?? head;
+    if (entry === undefined) return [];
+    const spec = specOfTask(view, entry.task) ?? service.spec ?? undefined;
+    const tell = failed === undefined ? whyRefusedBefore : whyRejected;
+    const reason = tell(view, spec, entry);
     return reason === undefined ? [] : [reason];
   });
 }
