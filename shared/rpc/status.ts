@@ -147,6 +147,7 @@ function whyUnreachable(failure: CallFailure, details: string): Unreachable {
   const { tlsFailure } = failure;
   if (tlsFailure !== undefined && details.includes(tlsFailure)) return tls(tlsFailure);
   if (details.includes('ENOENT')) return { reason: 'no-socket', text: 'there is no such socket' };
+  if (details.includes('Stream refused')) return { reason: 'refused', text: 'it is stopping' };
   if (details.includes('ECONNREFUSED')) {
     return { reason: 'refused', text: 'nothing listens there' };
   }
