@@ -21,7 +21,7 @@ let leader: FakeLeader;
 let machine: FakeMachine;
 let network: FakeNetwork;
 let behaviours: Map<string, FakeBehaviour>;
-let open: Agent[];
+let open: { stop(): void | Promise<void> }[];
 
 beforeEach(() => {
   stateDir = mkdtempSync(join(tmpdir(), 'swarm-agent-'));
@@ -32,7 +32,7 @@ beforeEach(() => {
   open = [];
 });
 afterEach(async () => {
-  for (const agent of open) await agent.stop();
+  for (const part of open) await part.stop();
   rmSync(stateDir, { recursive: true });
 });
 
@@ -58,7 +58,7 @@ async function startAgent(patch: Partial<AgentDeps> = {}): Promise<Agent> {
     bootId: 'boot1',
     ...patch,
   });
-  open.push(agent);
+  open.push(agent, logs);
   await agent.start();
   return agent;
 }
@@ -72,7 +72,7 @@ async function eventually(holds: () => boolean): Promise<void> {
 }
 async function connected(patch: Partial<AgentDeps> = {}): Promise<Agent> {
   const agent = await startAgent(patch);
-  await leader.until('a session', () => leader.connected && agent.connected);
+  await eventually(() => leader.connected && agent.connected);
   return agent;
 }
 
