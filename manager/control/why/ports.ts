@@ -58,13 +58,16 @@ function notListening(view: View, service: Service, port: PortConfig): Reason | 
   if (failed.length === 0) return undefined;
   const where = failed.length === ready ? 'on any node' : `on ${failed.length} of ${ready} nodes`;
   const first = failed.sort()[0]!;
+  const name = serviceName(service);
+  const { target } = port;
+  const move = `swarm service update --publish-rm ${target} --publish-add PORT:${target}`;
   return why(
     'port-taken',
     `${serviceName(service)} cannot listen on ${portText(port)} ${where}: ${first}`,
     {
       object: service.id,
       advice: 'End what has the port there, or choose another one. It is tried again all the time.',
-      command: `swarm service update --publish-rm ${port.target} --publish-add PORT:${port.target} ${serviceName(service)}`,
+      command: `${move} ${name}`,
       details: failed,
     },
   );
