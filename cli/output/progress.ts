@@ -12,7 +12,8 @@ const BAR = 20;
 function taskLine(task: TaskProgress, total: number): string {
   const name = task.slot > 0 ? `${task.slot}/${total}` : task.nodeName || task.id.slice(0, 12);
   const state = wordOf(TaskState, task.state);
-  const note = task.message === '' ? '' : `  ${printable(task.message)}`;
+  // What it says of a task that runs ("started") is no news.
+  const note = task.message === '' || isUp(task) ? '' : `  ${printable(task.message)}`;
   const place = task.nodeName === '' ? '' : ` on ${printable(task.nodeName)}`;
   return `${name}: ${state}${task.slot > 0 ? place : ''}${note}`;
 }
@@ -34,8 +35,13 @@ function isUp(task: TaskProgress): boolean {
   );
 }
 
+function isRemoval(progress: ServiceProgress): boolean {
+  return progress.removed || progress.service?.service?.removing === true;
+}
+
 function summary(progress: ServiceProgress): string {
   const wanted = progress.service?.desired ?? 0;
+  if (isRemoval(progress)) return `removing: ${progress.tasks.length} tasks left`;
   const up = current(progress).filter(isUp).length;
   return `overall progress: ${up} out of ${wanted} tasks`;
 }
@@ -45,7 +51,7 @@ export function progressLines(progress: ServiceProgress, columns: number): reado
   const lines = [summary(progress)];
   const tasks = current(progress);
   const total = progress.service?.desired ?? tasks.length;
-  if (tasks.length <= LINES_MAX) {
+  if (tasks.length <= LINES_MAX && !isRemoval(progress)) {
     for (const task of tasks) lines.push(`${taskLine(task, total).padEnd(28)} ${bar(task)}`);
   }
   for (const failure of progress.listenFailures)
@@ -65,7 +71,8 @@ const STEPS: readonly TaskState[] = [
 ];
 
 function bar(task: TaskProgress): string {
-  if (task.state > TaskState.RUNNING || !task.wishedRevision) return '';
+  if (!task.wishedRevision) return 'to be replaced';
+  if (task.state > TaskState.RUNNING) return '';
   const done = STEPS.filter((step) => task.state >= step).length;
   const filled = Math.round((done / STEPS.length) * BAR);
   return `[${'='.repeat(filled).padEnd(BAR)}]`;
@@ -98,8 +105,8 @@ export class ProgressView {
   #sayChanges(progress: ServiceProgress): void {
     const tasks = current(progress);
     const total = progress.service?.desired ?? tasks.length;
-    if (tasks.length <= LINES_MAX)
-      for (const task of tasks)
+    if (tasks.length <= LINES_MAX && !isRemoval(progress))
+      for (const task of tasks.filter((candidate) => candidate.wishedRevision))
         this.#say(task.slot > 0 ? `${task.slot}` : task.nodeId, taskLine(task, total));
     for (const failure of progress.listenFailures)
       this.#say(`port ${failure.reason}`, `port ${failure.port}: ${printable(failure.reason)}`);

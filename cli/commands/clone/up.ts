@@ -33,6 +33,7 @@ import type { Flags } from '../../spec/flags.ts';
 
 const PORT = 8080;
 const LEADER_MS = 15_000;
+const PORT_MS = 4_000;
 
 /** `npm run up`: every step is found done or done again, so it may be cut off anywhere. */
 export const up: Verb = {
@@ -79,7 +80,7 @@ async function newMarker(
   flags: Flags,
 ): Promise<UpMarker> {
   const address = flags.text('address') ?? '127.0.0.1';
-  await refuseTakenPort(address, port);
+  await refuseTakenPort(context, address, port);
   return {
     kind: 'swarm-up',
     stateDir: join(dir, 'state'),
@@ -93,12 +94,23 @@ async function newMarker(
   };
 }
 
-async function refuseTakenPort(address: string, port: number): Promise<void> {
-  if (await canListen(address, port)) return;
-  throw new SwarmError('PORT_TAKEN', `Port ${port} on ${address} is taken by another program.`, {
-    advice: "It may be another clone's cluster. Choose another port:",
-    command: `npm run up ${port + 1010}`,
-  });
+/** A port may be held for a moment by what an earlier `npm run down` has ended. */
+async function refuseTakenPort(context: Context, address: string, port: number): Promise<void> {
+  const { clock } = context.io;
+  const endMs = clock.monotonicMs() + PORT_MS;
+  while (!(await canListen(address, port))) {
+    if (clock.monotonicMs() > endMs) {
+      throw new SwarmError(
+        'PORT_TAKEN',
+        `Port ${port} on ${address} is taken by another program.`,
+        {
+          advice: "It may be another clone's cluster. Choose another port:",
+          command: `npm run up ${port < 64_000 ? port + 1_010 : port - 1_010}`,
+        },
+      );
+    }
+    await delay(clock, 100);
+  }
 }
 
 function refuseOtherAddress(marker: UpMarker, flags: Flags): void {
@@ -182,7 +194,7 @@ async function chooseHello(
   asked: number | undefined,
 ): Promise<number | undefined> {
   const wanted = asked ?? marker.port;
-  if (wanted !== marker.port) await refuseTakenPort(marker.address, wanted);
+  if (wanted !== marker.port) await refuseTakenPort(context, marker.address, wanted);
   const port = await ensureHello(context, session, wanted, asked !== undefined);
   if (port !== undefined && port !== marker.port) writeUpMarker(dir, { ...marker, port });
   if (port !== undefined) {

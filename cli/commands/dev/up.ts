@@ -26,9 +26,7 @@ export const up: Verb = {
         'You are root: these nodes run with --allow-process, for this cluster alone.\n',
       );
     }
-    // One after the other: each records its process in the same marker.
-    const nodes = [];
-    for (const node of marker.nodes) nodes.push(await startDevNode(context, dir, node));
+    const nodes = await Promise.all(marker.nodes.map((node) => startDevNode(context, dir, node)));
     await formCluster(context, nodes);
     await waitUntilReady(context, nodes);
     const via = flags.has('dir') ? `${dir}/m1` : 'm1';

@@ -43,7 +43,7 @@ function nodeRow(view: NodeView, flags: Flags): Row {
     Status: livenessWord(status?.liveness ?? 0),
     Availability: availabilityWord(node?.availability ?? 0),
     ManagerStatus: managerStatus(view),
-    Address: status?.address || (view.member?.address ?? ''),
+    Address: status?.publishAddress || status?.address || '',
     Tasks: view.running,
     EngineVersion: printable(status?.description?.versionText ?? ''),
     Role: node?.role === Role.MANAGER ? 'manager' : 'worker',
