@@ -374,6 +374,31 @@ test('what is not written is neither voted, acknowledged nor counted', () => {
   assert.equal(alone.raw.committed, 1);
 });
 
+test('a late write of an earlier term makes nothing durable, even if the entry looks the same', () => {
+  const m = aMember({ term: 1 });
+  const append = (term: number, from: number, entryTerm: number) => {
+    const entries = entriesOf([entryTerm]);
+    m.raw.step(message({ type: MessageType.App, from, to: 1, term, entries }));
+    m.takeReady();
+  };
+  append(1, 2, 1);
+  append(2, 3, 2);
+  append(3, 2, 1);
+  // Three writes are under way: 1/1, then 2/1 over it, then 1/1 again. Only the last one counts.
+  assert.equal(m.appends.length, 3);
+  m.writeOne();
+  assert.equal(m.raw.hasReady(), false);
+  const commit = { type: MessageType.Heartbeat, from: 2, to: 1, term: 3, commit: 1 };
+  m.raw.step(message(commit));
+  m.takeReady();
+  assert.equal(m.applies.length, 0, 'the disk will have 2/1 before it has 1/1 again');
+  m.drain();
+  assert.deepEqual(
+    [...m.state.values()].map((e) => e.term),
+    [1],
+  );
+});
+
 test('a broken or strange message is dropped, counted and never throws', () => {
   const m = aLeader();
   const { App, Hup, Snap, Prop, Heartbeat, Vote, AppResp, StorageAppend } = MessageType;

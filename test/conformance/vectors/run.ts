@@ -14,8 +14,9 @@ export interface ScriptResult {
   readonly difference: string;
 }
 
-/** All `.txt` files below a directory, sorted by path. */
+/** All `.txt` files below a directory, sorted by path; or the one file that is named. */
 export function findScripts(directory: string): string[] {
+  if (!statSync(directory).isDirectory()) return [directory];
   const found: string[] = [];
   for (const name of readdirSync(directory).sort()) {
     const path = join(directory, name);
@@ -27,7 +28,7 @@ export function findScripts(directory: string): string[] {
 
 export function runScripts(directory: string): ScriptResult[] {
   return findScripts(directory).map((path) => ({
-    name: relative(directory, path),
+    name: relative(directory, path) || basename(path),
     difference: runScript(path),
   }));
 }
