@@ -122,12 +122,17 @@ function configure(command: Command, io: Io): Command {
     .helpCommand(false)
     .configureHelp({ showGlobalOptions: false, sortSubcommands: false })
     .configureOutput({
-      writeOut: (text) => io.out(text),
-      writeErr: (text) => io.err(text),
+      writeOut: (text) => io.out(asTyped(text)),
+      writeErr: (text) => io.err(asTyped(text)),
       getOutHelpWidth: () => Math.min(io.columns, 100),
       getErrHelpWidth: () => Math.min(io.columns, 100),
       outputError: (text, write) => write(usageError(text, command)),
     });
+}
+
+/** `npm run up` and `npm run down` are verbs of their own that nobody types. */
+function asTyped(text: string): string {
+  return text.replaceAll(/swarm __(up|down)/g, 'npm run $1 --');
 }
 
 /** "error: unknown option '--replica'\n(Did you mean --replicas?)" in the voice of this program. */

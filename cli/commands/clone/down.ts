@@ -14,7 +14,7 @@ import type { Session } from '../../session.ts';
 /** `npm run down`: ends the cluster of `npm run up` with its tasks, and deletes it. */
 export const down: Verb = {
   declare(command) {
-    command.name('down').option('--force', 'Also when other nodes are members');
+    command.option('--force', 'Also when other nodes are members');
   },
   async run(context, _words, flags) {
     const { installation } = surroundingsOf(context);

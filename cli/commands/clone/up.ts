@@ -39,7 +39,6 @@ const PORT_MS = 4_000;
 export const up: Verb = {
   declare(command) {
     command
-      .name('up')
       .argument('[PORT]')
       .option('--port <N>', `Port on which hello answers (default ${PORT}, or SWARM_PORT)`)
       .option('--address <IP>', 'Address of this node (default 127.0.0.1: this machine alone)');
