@@ -90,6 +90,7 @@ export class AssignmentRows {
     switch (change.table) {
       case 'task': {
         const { before, after } = change as Change<'task'>;
+        if (after === undefined) this.#tasks.delete(change.id);
         this.#noteTask(before?.nodeId, change.id);
         this.#noteTask(after?.nodeId, change.id);
         this.#dirtyServices.add((after ?? before)?.serviceId ?? '');

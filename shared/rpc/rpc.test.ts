@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { chmod, mkdtemp, rm, stat } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
@@ -168,6 +168,25 @@ test('a refused connection is noticed at once and told as such', async () => {
   assert.equal(error?.details['reason'], 'refused');
   assert.equal(error?.details['reset'], 'true');
   assert.ok(error?.message.includes(`127.0.0.1:${port}`));
+});
+
+test('an address that takes the connection and says nothing could not be reached in time', async () => {
+  const sockets = new Set<Socket>();
+  const mute = createServer((socket) => sockets.add(socket));
+  cleanups.push(() => {
+    for (const socket of sockets) socket.destroy();
+    mute.close();
+  });
+  await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
+  const { port } = mute.address() as { port: number };
+  const client = dial(`127.0.0.1:${port}`, { tls: anonymousSecurity('') });
+  cleanups.push(() => client.close());
+  const call = client.unary(LocalService.info, {}, { timeoutMs: 200 });
+  await assert.rejects(call, (error: SwarmError) => {
+    assert.equal(error.code, 'UNREACHABLE');
+    assert.equal(error.details['reason'], 'timeout');
+    return true;
+  });
 });
 
 test('a call that gets no answer ends at its deadline, on both sides', async () => {

@@ -120,7 +120,7 @@ export class Renewal implements Component {
   }
 
   #attempt(): void {
-    if (this.#running !== undefined) return;
+    if (this.#running !== undefined || this.#stopped) return;
     this.#running = this.#renew().then((waitMs) => {
       this.#running = undefined;
       if (this.#again) {
