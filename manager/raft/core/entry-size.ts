@@ -1,4 +1,4 @@
-/** Sizes in bytes, as the entry would have in etcd's protobuf encoding: limits then mean the same. */
+/** Sizes in bytes, as in etcd's protobuf encoding, so that limits mean the same. */
 import type { Entry } from './types.ts';
 
 function varintLength(n: number): number {

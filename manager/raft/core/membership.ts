@@ -18,12 +18,9 @@ export function applyConfChange(r: Raft, change: ConfChange): ConfState {
   const { membership, progress } = r.tracker;
   const lastIndex = r.log.lastIndex();
   const result = changeMembership({ membership, progress, factory: r.tracker, lastIndex }, change);
-  assert(result.ok, `a committed configuration change cannot be applied: ${reasonOf(result)}`);
+  const reason = result.ok ? '' : result.reason;
+  assert(result.ok, `a committed configuration change cannot be applied: ${reason}`);
   return install(r, result.membership, result.progress);
-}
-
-function reasonOf(result: { ok: boolean; reason?: string }): string {
-  return result.reason ?? '';
 }
 
 /** Takes over the membership of storage or of a snapshot. */

@@ -4,7 +4,7 @@
  */
 import { decodeConfChange } from './confchange-codec.ts';
 import type { Raft } from './raft.ts';
-import type { Entry, Message, NodeId, StepResult } from './types.ts';
+import type { Entry, Message, NodeId, Snapshot, StepResult } from './types.ts';
 import { EntryType, LOCAL_APPEND, LOCAL_APPLY, MessageType, NONE } from './types.ts';
 
 /** Bits: which kinds never come over the wire, and which are answers. */
@@ -53,7 +53,7 @@ function isWellFormed(m: Message, id: NodeId): boolean {
     case MessageType.App:
       return m.from !== NONE && m.term > 0 && areContiguous(m);
     case MessageType.Snap:
-      return m.from !== NONE && m.term > 0 && m.snapshot !== null && m.snapshot.index > 0;
+      return m.from !== NONE && m.term > 0 && m.snapshot !== null && isSnapshot(m.snapshot);
     case MessageType.Heartbeat:
     case MessageType.Vote:
     case MessageType.PreVote:
@@ -79,6 +79,17 @@ function areContiguous(m: Message): boolean {
     term = e.term;
   }
   return true;
+}
+
+function isSnapshot(s: Snapshot): boolean {
+  if (!isCount(s.index) || s.index === 0 || !isCount(s.term)) return false;
+  const { voters, votersOutgoing, learners, learnersNext } = s.confState;
+  const all = [voters, votersOutgoing, learners, learnersNext].flat();
+  if (voters.length === 0 || !all.every((id) => isCount(id) && id !== NONE)) return false;
+  // What `checkMembership` asserts of one that was built here.
+  const isVoter = (id: NodeId) => voters.includes(id) || votersOutgoing.includes(id);
+  if (learners.some(isVoter)) return false;
+  return learnersNext.every((id) => votersOutgoing.includes(id) && !voters.includes(id));
 }
 
 function isProposable(e: Entry): boolean {

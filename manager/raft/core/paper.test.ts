@@ -312,7 +312,7 @@ for (const [log, index, logTerm, granted] of [
   [[1, 2], 1, 1, false],
 ] as const) {
   const what = granted ? 'granted to' : 'refused to';
-  test(`behind log [${log}] a vote is ${what} a log that ends at ${index} of term ${logTerm}`, () => {
+  test(`behind log [${log}] a vote is ${what} a log up to ${index} of term ${logTerm}`, () => {
     const m = aMember({ log });
     const [answer] = m.receive({ type: Vote, from: 2, term: 3, index, logTerm });
     assert.equal(answer?.reject, !granted);

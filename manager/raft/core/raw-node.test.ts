@@ -374,7 +374,7 @@ test('what is not written is neither voted, acknowledged nor counted', () => {
   assert.equal(alone.raw.committed, 1);
 });
 
-test('a late write of an earlier term makes nothing durable, even if the entry looks the same', () => {
+test('a late write of an earlier term makes nothing durable, even of an equal entry', () => {
   const m = aMember({ term: 1 });
   const append = (term: number, from: number, entryTerm: number) => {
     const entries = entriesOf([entryTerm]);
@@ -403,6 +403,8 @@ test('a broken or strange message is dropped, counted and never throws', () => {
   const m = aLeader();
   const { App, Hup, Snap, Prop, Heartbeat, Vote, AppResp, StorageAppend } = MessageType;
   const gap = entriesOf([1, 1], 5);
+  const whole = { index: 9, term: 1, confState: voters(1, 2), data: NO_BYTES };
+  const twice = { ...voters(1, 2), learners: [2] };
   const strange: [MessageFields, string][] = [
     [{ type: 99 as MessageType, from: 2 }, 'malformed'],
     [{ type: -1 as MessageType, from: 2 }, 'malformed'],
@@ -414,6 +416,9 @@ test('a broken or strange message is dropped, counted and never throws', () => {
     [{ type: App, from: 2, term: 2, entries: entriesOf([3]) }, 'malformed'],
     [{ type: App, from: 2, term: 2, to: 3 }, 'malformed'],
     [{ type: Snap, from: 2, term: 2 }, 'malformed'],
+    [{ type: Snap, from: 2, term: 2, snapshot: { ...whole, index: 0 } }, 'malformed'],
+    [{ type: Snap, from: 2, term: 2, snapshot: { ...whole, confState: voters() } }, 'malformed'],
+    [{ type: Snap, from: 2, term: 2, snapshot: { ...whole, confState: twice } }, 'malformed'],
     [{ type: Prop, from: 2 }, 'malformed'],
     [{ type: Heartbeat, from: 2, term: 1, commit: 1.5 }, 'malformed'],
     [{ type: Vote, from: 2, term: 2 ** 60 }, 'malformed'],

@@ -16,7 +16,7 @@ function aReadyLeader(options = {}) {
   return m;
 }
 
-test('a read is answered after a quorum has confirmed the leader, with the index it came at', () => {
+test('a read is answered when a quorum has confirmed the leader, with the index it came at', () => {
   const m = aReadyLeader();
   assert(m.raw.readIndex(KEY));
   const [beat] = m.drain();

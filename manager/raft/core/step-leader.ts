@@ -32,14 +32,11 @@ export function stepLeader(r: Raft, m: Message): StepResult {
     case MessageType.App:
     case MessageType.Heartbeat:
       // Election safety (dissertation figure 3.2) is broken: some member voted twice in a term.
-      return assertNever(`members ${r.id} and ${m.from} both lead term ${r.term}`);
+      assert(false, `members ${r.id} and ${m.from} both lead term ${r.term}`);
+      break;
     default:
       return stepFromPeer(r, m);
   }
-}
-
-function assertNever(what: string): never {
-  assert(false, what);
 }
 
 /** Without a quorum it may be the last to know that another leads (dissertation section 6.2). */

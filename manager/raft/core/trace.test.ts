@@ -109,7 +109,8 @@ const FOLLOWING: readonly [MemberState, (m: Member) => void, string][] = [
   [
     { log: [1, 1, 1] },
     receive({ type: Snap, from: 2, snapshot: aSnapshot(2, 1, 1, 2, 3) }),
-    '1 [commit: 0, lastindex: 3, lastterm: 1] fast-forwarded commit to snapshot [index: 2, term: 1]',
+    '1 [commit: 0, lastindex: 3, lastterm: 1] ' +
+      'fast-forwarded commit to snapshot [index: 2, term: 1]',
   ],
   [
     { log: [1] },

@@ -13,9 +13,9 @@ export type NodeId = number;
 
 /** "Nobody": no leader, no vote, no transferee. */
 export const NONE: NodeId = 0;
-/** The target of {@link MessageType.StorageAppend}: whoever makes the log and hard state durable. */
+/** The target of StorageAppend: whoever makes the log and the hard state durable. */
 export const LOCAL_APPEND: NodeId = -1;
-/** The target of {@link MessageType.StorageApply}: whoever applies committed entries. */
+/** The target of StorageApply: whoever applies committed entries. */
 export const LOCAL_APPLY: NodeId = -2;
 /** "Without limit" for sizes in bytes and for counts. */
 export const NO_LIMIT = Number.MAX_SAFE_INTEGER;
@@ -141,8 +141,8 @@ export type MessageType = (typeof MessageType)[keyof typeof MessageType];
 /**
  * One message, between members or to a local thread. Every field is always there (made by
  * `message()`), so all messages share one shape. What a field means depends on the type:
- * - App: entries follow (`index`, `logTerm`); AppResp: `index` is the last one that matches, or when
- *   `reject` the refused one, with `rejectHint` and `logTerm` as the place to try next.
+ * - App: entries follow (`index`, `logTerm`); AppResp: `index` is the last one that matches, or
+ *   when `reject` the refused one, with `rejectHint` and `logTerm` as the place to try next.
  * - StorageAppend: `term`, `vote`, `commit` are the hard state to write (term 0: unchanged);
  *   `entries` and `snapshot` go with it in one atomic write; `responses` are delivered after it.
  * - StorageApply: `entries` are committed; `responses` are delivered when they are applied.
