@@ -1,0 +1,151 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { AssignedTask, type Init } from '../../../proto/index.ts';
+import { SystemClock } from '../../../shared/clock.ts';
+import { SystemRandom } from '../../../shared/random.ts';
+import { CutIo } from '../cut-io.ts';
+import type { Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';
+import { SystemIo } from '../system-io.ts';
+import { ProcessRuntime, type ProcessRuntimeDeps } from './process-runtime.ts';
+
+/** For tests: a process runtime on this machine, in a directory of its own. */
+export class ProcessWorld implements RuntimeWorld {
+  readonly stateDir = mkdtempSync(join(tmpdir(), 'swarm-process-'));
+  readonly uid = process.getuid?.() ?? -1;
+  readonly #patch: Partial<ProcessRuntimeDeps>;
+  readonly #clock = new SystemClock();
+  #tasks = 0;
+
+  constructor(patch: Partial<ProcessRuntimeDeps> = {}) {
+    this.#patch = patch;
+  }
+  deps(io: ProcessRuntimeDeps['io'] = new SystemIo(this.#clock)): ProcessRuntimeDeps {
+    return {
+      io,
+      clock: this.#clock,
+      random: new SystemRandom(),
+      stateDir: this.stateDir,
+      nodeId: 'node1',
+      publishHost: '127.0.0.1',
+      pathDirs: [],
+      portsDirectory: join(this.stateDir, 'ports'),
+      tmpdir: tmpdir(),
+      uid: this.uid,
+      gid: process.getgid?.() ?? -1,
+      allowProcess: true,
+      logDirectory: (taskId) => join(this.stateDir, 'logs', taskId),
+      ...this.#patch,
+    };
+  }
+  async open(cutAt = Number.POSITIVE_INFINITY): Promise<Life> {
+    const io = new CutIo(new SystemIo(this.#clock), cutAt);
+    const runtime = new ProcessRuntime(this.deps(io));
+    const life = {
+      runtime,
+      dead: () => io.dead,
+      trace: () => io.trace.at(-1) ?? '',
+      async kill() {
+        io.die();
+        await runtime.close();
+      },
+    };
+    try {
+      await runtime.open();
+    } catch (error) {
+      await life.kill();
+      throw error;
+    }
+    return life;
+  }
+  /** Every start of a task leaves a line in a file of its own. */
+  command(text: string, init: Init<AssignedTask> = {}, spec: object = {}): AssignedTask {
+    this.#tasks++;
+    const id = `${basename(this.stateDir)}-${this.#tasks}`;
+    const script = `echo started >> ${this.#file('starts', id)}; ${text}`;
+    const ready = `: > ${this.#file('ready', id)}`;
+    const command = ['/bin/sh', '-c', script.replace('READY', ready)];
+    const process = { command, user: this.uid === 0 ? '0' : '', stopGraceMs: 10_000, ...spec };
+    return AssignedTask.create({
+      id,
+      serviceName: 'web',
+      slot: 2,
+      revision: 3,
+      spec: { process },
+      ports: [{ target: 80 }],
+      ...init,
+    });
+  }
+  task(kind: TaskKind): AssignedTask {
+    return this.command(TEXTS[kind], {}, kind === 'stubborn' ? { stopGraceMs: 50 } : {});
+  }
+  async ready(task: AssignedTask): Promise<void> {
+    await this.until(() => existsSync(this.#file('ready', task.id)));
+  }
+  async until(holds: () => boolean): Promise<void> {
+    const endMs = this.#clock.monotonicMs() + 20_000;
+    while (!holds()) {
+      if (this.#clock.monotonicMs() > endMs) throw new Error('never came');
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+  isEndless(task: AssignedTask): boolean {
+    return task.spec?.process?.command.at(-1)?.includes('exit 3') === false;
+  }
+  starts(task: AssignedTask): number {
+    const file = this.#file('starts', task.id);
+    return existsSync(file) ? readFileSync(file, 'utf8').split('\n').length - 1 : 0;
+  }
+  processes(task: AssignedTask): number {
+    return this.pids(task).length;
+  }
+  /** By the environment that they were started with; supervisors are not counted. */
+  pids(task: AssignedTask): readonly number[] {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map(Number)
+      .filter((pid) => {
+        try {
+          const environ = readFileSync(`/proc/${pid}/environ`, 'utf8');
+          const cmdline = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+          const supervisor = cmdline.includes(this.stateDir) && cmdline.includes('supervise-');
+          return environ.includes(`SWARM_TASK_ID=${task.id}\0`) && !supervisor;
+        } catch {
+          return false;
+        }
+      });
+  }
+  taskPid(task: AssignedTask): number {
+    return Number(
+      readFileSync(join(this.stateDir, 'run', `${task.id}.task`), 'utf8').split(' ')[0],
+    );
+  }
+  supervisorPid(task: AssignedTask): number {
+    return Number(readFileSync(join(this.stateDir, 'run', `${task.id}.pid`), 'utf8').split(' ')[0]);
+  }
+  async killTask(task: AssignedTask): Promise<void> {
+    process.kill(this.taskPid(task), 'SIGKILL');
+    await this.until(() => existsSync(join(this.stateDir, 'run', `${task.id}.exit-137`)));
+  }
+  leftovers(): readonly string[] {
+    const names = ['run', 'ports', 'work'].flatMap((name) => {
+      const directory = join(this.stateDir, name);
+      return existsSync(directory) ? readdirSync(directory) : [];
+    });
+    return names.filter((name) => !name.startsWith('supervise-'));
+  }
+  async close(): Promise<void> {
+    rmSync(this.stateDir, { recursive: true, force: true });
+  }
+  #file(what: string, id: string): string {
+    return join(this.stateDir, `${what}-${id}`);
+  }
+}
+
+/** `READY` stands for the command that tells that the script has come so far. */
+const TEXTS: { readonly [kind in TaskKind]: string } = {
+  run: 'READY; exec sleep 1000',
+  exit3: 'READY; exit 3',
+  stubborn: 'trap "" TERM; READY; while :; do sleep 0.05; done',
+  escaping: 'setsid sleep 1000 & READY; exec sleep 1000',
+};

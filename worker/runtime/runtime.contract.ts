@@ -1,0 +1,231 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { AssignedTask } from '../../proto/index.ts';
+import type { Exit, Runtime, TaskController } from './runtime.ts';
+
+/** A daemon's hold on the machine. `cutAt`: it is killed at that change of the machine. */
+export interface Life {
+  readonly runtime: Runtime;
+  /** It was killed. */
+  readonly dead: () => boolean;
+  /** Where, for the message of a failing test. */
+  readonly trace: () => string;
+  /** As kill -9: what it started goes on. */
+  kill(): Promise<void>;
+}
+
+/** One machine with a runtime under test. */
+export interface RuntimeWorld {
+  open(cutAt?: number): Promise<Life>;
+  task(kind: TaskKind): AssignedTask;
+  /** Resolves when the task has come to the point that its kind is about. */
+  ready(task: AssignedTask): Promise<void>;
+  /** Goes on until it is stopped. */
+  isEndless(task: AssignedTask): boolean;
+  /** How often the task's process was started. */
+  starts(task: AssignedTask): number;
+  /** Processes that belong to the task, its supervisor not counted. */
+  processes(task: AssignedTask): number;
+  /** As `kill -9 PID` by somebody else. */
+  killTask(task: AssignedTask): Promise<void>;
+  /** What is left of removed tasks: nothing. */
+  leftovers(): readonly string[];
+  close(): Promise<void>;
+}
+
+/**
+ * run: goes on until it is stopped; without a handler. exit3: ends at once with 3. stubborn: ignores
+ * the stop signal, grace 50 ms. escaping: has a child in a session of its own.
+ */
+export type TaskKind = 'run' | 'exit3' | 'stubborn' | 'escaping';
+
+const never = new AbortController().signal;
+
+/** What holds for every runtime, the one in memory included. */
+export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>): void {
+  describe(`contract of a runtime: ${name}`, () => {
+    let world: RuntimeWorld;
+    let life: Life;
+    before(async () => {
+      world = await make();
+      life = await world.open();
+    });
+    after(async () => {
+      await life.kill();
+      await world.close();
+    });
+
+    async function started(kind: TaskKind): Promise<[AssignedTask, TaskController]> {
+      const task = world.task(kind);
+      const controller = life.runtime.controller(task);
+      await controller.prepare(never);
+      await controller.start(never);
+      await world.ready(task);
+      return [task, controller];
+    }
+    async function restart(): Promise<void> {
+      await life.kill();
+      life = await world.open();
+    }
+
+    it('tells how a task ended', async () => {
+      const [, controller] = await started('exit3');
+      const exit = await controller.wait(never);
+      assert.deepEqual([exit.code, exit.signal, exit.oom, exit.lost], [3, '', false, false]);
+      await controller.remove();
+    });
+    it('starts one process however often it is told to', async () => {
+      const task = world.task('run');
+      const controller = life.runtime.controller(task);
+      await controller.prepare(never);
+      await controller.prepare(never);
+      await controller.start(never);
+      await controller.start(never);
+      await life.runtime.controller(task).start(never);
+      await world.ready(task);
+      assert.equal(world.starts(task), 1);
+      assert.equal(world.processes(task), 1);
+      await controller.shutdown(never);
+      await controller.shutdown(never);
+      await controller.terminate();
+      assert.deepEqual(await controller.wait(never), await controller.wait(never));
+      await controller.remove();
+      await controller.remove();
+      assert.equal(world.processes(task), 0);
+    });
+    it('ends a task without a handler by its stop signal, within the grace', async () => {
+      const [, controller] = await started('run');
+      await controller.shutdown(never);
+      assert.equal((await controller.wait(never)).signal, 'SIGTERM');
+      await controller.remove();
+    });
+    it('kills a task that goes on after its grace', async () => {
+      const [, controller] = await started('stubborn');
+      await controller.shutdown(never);
+      assert.equal((await controller.wait(never)).signal, 'SIGKILL');
+      await controller.remove();
+    });
+    it('tells that somebody killed a task', async () => {
+      const [task, controller] = await started('run');
+      const exit = controller.wait(never);
+      await world.killTask(task);
+      assert.deepEqual([(await exit).signal, (await exit).lost], ['SIGKILL', false]);
+      await controller.remove();
+    });
+    it('leaves no child behind that went into a session of its own', async () => {
+      const [task, controller] = await started('escaping');
+      assert.equal(world.processes(task), 2);
+      await controller.shutdown(never);
+      assert.equal(world.processes(task), 0);
+      await controller.remove();
+    });
+    it('never starts a task that was stopped before', async () => {
+      const task = world.task('run');
+      const controller = life.runtime.controller(task);
+      await controller.prepare(never);
+      await controller.shutdown(never);
+      await assert.rejects(controller.start(never), { code: 'LOST' });
+      assert.equal(world.starts(task), 0);
+      await controller.remove();
+    });
+    it('does not remove a task that runs', async () => {
+      const [, controller] = await started('run');
+      await assert.rejects(controller.remove(), { code: 'NOT_ALLOWED' });
+      await controller.terminate();
+      await controller.remove();
+    });
+    it('ends a wait that its caller gave up', async () => {
+      const [, controller] = await started('run');
+      const abort = new AbortController();
+      const waiting = controller.wait(abort.signal);
+      abort.abort();
+      await assert.rejects(waiting, { name: 'AbortError' });
+      await controller.terminate();
+      await controller.remove();
+    });
+    it('finds a running task again after the daemon was killed, with its exit code', async () => {
+      const [task] = await started('run');
+      await restart();
+      const adopted = (await life.runtime.list()).find(({ taskId }) => taskId === task.id);
+      assert.equal(adopted?.running, true);
+      const controller = life.runtime.controller(task);
+      const exit = controller.wait(never);
+      await controller.shutdown(never);
+      assert.equal((await exit).signal, 'SIGTERM');
+      assert.equal(world.starts(task), 1);
+      await controller.remove();
+    });
+    it('knows how a task ended while no daemon was there', async () => {
+      const [task] = await started('run');
+      await life.kill();
+      await world.killTask(task);
+      life = await world.open();
+      const adopted = (await life.runtime.list()).find(({ taskId }) => taskId === task.id);
+      assert.deepEqual([adopted?.running, adopted?.exit?.signal], [false, 'SIGKILL']);
+      await life.runtime.controller(task).remove();
+      assert.deepEqual(await life.runtime.list(), []);
+    });
+    it('leaves nothing behind of removed tasks', () => {
+      assert.deepEqual(world.leftovers(), []);
+    });
+    for (const kind of ['exit3', 'run'] as const) {
+      it(`is repaired wherever the daemon is killed in the life of a task: ${kind}`, async () => {
+        for (let cutAt = 1; ; cutAt++) {
+          const uncut = await cutLife(world, kind, cutAt);
+          if (uncut) break;
+          assert.ok(cutAt < 500, 'no life passes uncut');
+        }
+        assert.deepEqual(world.leftovers(), []);
+      });
+    }
+  });
+}
+
+/** One life with a cut, then a second daemon that repeats what was not written down as done. */
+async function cutLife(world: RuntimeWorld, kind: TaskKind, cutAt: number): Promise<boolean> {
+  const task = world.task(kind);
+  const progress: Progress = { exit: undefined };
+  const first = await world.open(cutAt).catch(() => undefined);
+  if (first) {
+    await live(world, first.runtime, task, progress).catch((error) => {
+      assert.equal(first.dead(), true, `${first.trace()}: ${error?.stack}`);
+    });
+  }
+  const uncut = first !== undefined && !first.dead();
+  await first?.kill();
+  const second = await world.open();
+  try {
+    if (!uncut) await live(world, second.runtime, task, progress);
+    const where = first?.trace() ?? `step ${cutAt} of open`;
+    assert.equal(world.starts(task), 1, `one process, cut at ${where}`);
+    assert.equal(world.processes(task), 0, `none left, cut at ${where}`);
+    const { code, lost } = progress.exit!;
+    assert.deepEqual([code, lost], [kind === 'exit3' ? 3 : 143, false], `exit, cut at ${where}`);
+    assert.deepEqual(await second.runtime.list(), [], `no record, cut at ${where}`);
+  } finally {
+    await second.kill();
+  }
+  return uncut;
+}
+
+/** What an agent writes down. */
+interface Progress {
+  exit: Exit | undefined;
+}
+
+async function live(
+  world: RuntimeWorld,
+  runtime: Runtime,
+  task: AssignedTask,
+  progress: Progress,
+): Promise<void> {
+  const controller = runtime.controller(task);
+  if (!progress.exit) {
+    await controller.prepare(never);
+    await controller.start(never);
+    await world.ready(task);
+    if (world.isEndless(task)) await controller.shutdown(never);
+    progress.exit = await controller.wait(never);
+  }
+  await controller.remove();
+}
