@@ -1,13 +1,17 @@
 import type { RaftStatus } from '../../proto/index.ts';
-import { assert } from '../../shared/assert.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Random } from '../../shared/random.ts';
 import type { Client } from '../../shared/rpc/rpc.ts';
 import type { Database } from '../database/index.ts';
-import type { LeadershipListener, ProposeResult, Proposer, StateMachine } from '../replication.ts';
-import { compactionTarget } from './compaction.ts';
+import type {
+  LeadershipListener,
+  ProposeResult,
+  Proposer,
+  RowChange,
+  StateMachine,
+} from '../replication.ts';
 import { bestSuccessor, ConsensusLoop, isLeaderTraffic } from './consensus-loop.ts';
 import {
   type ConfState,
@@ -15,14 +19,16 @@ import {
   type Message,
   MessageType,
   NONE,
-  ProgressState,
   type Snapshot,
 } from './core/index.ts';
-import { stateRange } from './keys.ts';
+import { DiskWatch } from './disk-watch.ts';
+import { LeaderWatch } from './leader-watch.ts';
 import { Leadership } from './leadership.ts';
+import { LogRetention } from './log-retention.ts';
 import { LogStore } from './log-store.ts';
 import { LogWriter } from './log-writer.ts';
-import { type MemberChange, toConfChange } from './member-change.ts';
+import type { MemberChange } from './member-change.ts';
+import { changeMembers, type MemberProgress, memberProgress } from './membership.ts';
 import type { Identity, PeerRecord } from './meta.ts';
 import type { OpenedLog } from './open-log.ts';
 import { PeerDirectory } from './peers.ts';
@@ -30,6 +36,7 @@ import type { Probe } from './probe.ts';
 import { Proposals } from './proposals.ts';
 import { Reads } from './reads.ts';
 import { rowsOf } from './row-record.ts';
+import { SnapshotInstaller } from './snapshot-installer.ts';
 import { SnapshotReceiver } from './snapshot-receiver.ts';
 import { SnapshotSender } from './snapshot-sender.ts';
 import { SnapshotSource } from './snapshot-source.ts';
@@ -41,9 +48,6 @@ import { Transport } from './transport.ts';
 
 /** A linearizable read that finds no quorum this long gives up; then stale answers are in order. */
 const READ_TIMEOUT_MS = 2_000;
-/** A write that hangs this long will not come back: the process ends and checks its state. */
-const HUNG_WRITE_MS = 30_000;
-
 export interface RaftOptions {
   /** host:port where the other managers reach this one. */
   readonly address: string;
@@ -61,14 +65,6 @@ export interface RaftDeps {
   readonly onFatal: (error: SwarmError) => void;
   /** This raft id was removed from the cluster for ever. */
   readonly onRemoved: () => void;
-}
-
-/** A snapshot that was received and waits for the core to take it. */
-interface Installing {
-  readonly index: number;
-  readonly generation: number;
-  taken: boolean;
-  readonly resolve: (installed: boolean) => void;
 }
 
 /**
@@ -92,17 +88,15 @@ export class RaftDriver implements Proposer {
   readonly #proposals = new Proposals();
   readonly #leadership = new Leadership();
   readonly #trace = new TraceRing();
-  /** Receivers of snapshots that do not replicate yet, and the index they were sent. */
-  readonly #retained = new Map<number, number>();
-  readonly #leaderListeners = new Set<() => void>();
+  readonly #retention = new LogRetention();
+  readonly #disk = new DiskWatch();
+  readonly #installer: SnapshotInstaller;
+  readonly #leaders: LeaderWatch;
   #timing: Timing;
   #loop: ConsensusLoop | undefined;
   #stateMachine: StateMachine | undefined;
-  #installing: Installing | undefined;
   #proof: Promise<void> | undefined;
-  #lastLead = NONE;
-  #lastTerm = 0;
-  #isStalled = false;
+  #isRemoved = false;
   #stopped = false;
 
   constructor(options: RaftOptions, deps: RaftDeps, db: Database, opened: OpenedLog) {
@@ -111,7 +105,13 @@ export class RaftDriver implements Proposer {
     this.#db = db;
     this.identity = opened.identity;
     this.#timing = timing(options.electionTimeoutMs);
+    this.#leaders = new LeaderWatch(deps.clock);
     this.#store = new LogStore(opened, () => this.#takeSnapshot());
+    this.#installer = new SnapshotInstaller({
+      db,
+      step: (message) => this.#loop?.run((node) => void node.step(message)),
+      load: (snapshot, rows) => this.#loadSnapshot(snapshot, rows),
+    });
     this.#writer = this.#makeWriter(opened);
     this.directory = new PeerDirectory(opened.peers, () => {
       this.#writer.stagePeers(this.directory.records());
@@ -142,7 +142,7 @@ export class RaftDriver implements Proposer {
       db,
       log,
       generation: () => this.#store.applied.generation,
-      install: (message, generation) => this.#installSnapshot(message, generation),
+      install: (message, generation) => this.#installer.install(message, generation),
     });
     this.#reads = new Reads({
       clock: deps.clock,
@@ -157,7 +157,7 @@ export class RaftDriver implements Proposer {
   async start(stateMachine: StateMachine): Promise<void> {
     const { index, term, generation } = this.#store.applied;
     this.#stateMachine = stateMachine;
-    await stateMachine.load(index, term, this.#notingRows(generation));
+    await stateMachine.load(index, term, this.#noting(rowsOf(this.#db, generation)));
     // Every row has been read: the check of the opened database is complete.
     await this.#db.passed();
     if (this.#stopped) return;
@@ -221,7 +221,8 @@ export class RaftDriver implements Proposer {
     if (!node.isLeader) throw this.#notLeaderError();
     const target = to ?? bestSuccessor(node);
     if (target === NONE) throw new SwarmError('PRECONDITION', 'no other manager is up to date');
-    const done = this.#waitForLeader((lead) => lead !== NONE && lead !== this.identity.raftId);
+    const { electionTimeoutMs } = this.#timing;
+    const done = this.#leaders.another(this.identity.raftId, electionTimeoutMs);
     this.#loop?.run(() => node.transferLeader(target));
     if (!(await done))
       throw new SwarmError('NO_QUORUM', 'the other manager did not take over in time');
@@ -235,18 +236,7 @@ export class RaftDriver implements Proposer {
     const { node } = this.#running();
     const term = this.#leadership.term;
     if (term === 0) throw this.#notLeaderError();
-    if (expected && JSON.stringify(expected) !== JSON.stringify(node.confState())) {
-      throw new SwarmError('VERSION_CONFLICT', 'the managers of this cluster changed meanwhile');
-    }
-    const taken = node.proposeConfChange(toConfChange(change), term);
-    this.#loop?.soon();
-    if (!taken.ok) {
-      const reason = taken.error === 'refused' ? taken.reason : taken.error;
-      throw new SwarmError('DROPPED', `the change of managers was not taken: ${reason}`);
-    }
-    const result = await this.#proposals.add(taken.index, term);
-    if (result.kind === 'applied') return;
-    throw new SwarmError('MAYBE_DONE', 'leadership was lost while the managers changed');
+    await changeMembers(node, this.#proposals, term, change, expected, () => this.#loop?.soon());
   }
 
   /** The members as applied here. */
@@ -254,28 +244,15 @@ export class RaftDriver implements Proposer {
     return this.#loop?.node.confState() ?? this.#store.applied.confState;
   }
 
-  /** How far a member's log is, on the leader. */
-  progress(
-    raftId: number,
-  ): { match: number; lastIndex: number; isActive: boolean; replicates: boolean } | undefined {
-    const node = this.#loop?.node;
-    const found = node?.isLeader ? node.progress(raftId) : undefined;
-    if (!node || !found) return undefined;
-    return {
-      match: found.match,
-      lastIndex: node.lastIndex,
-      isActive: found.recentActive || raftId === node.id,
-      replicates: found.state === ProgressState.Replicate,
-    };
+  /** How far a member's log is; undefined where it is not known: this member does not lead. */
+  progress(raftId: number): MemberProgress | undefined {
+    return this.#loop && memberProgress(this.#loop.node, raftId);
   }
 
   status(): RaftStatus {
     return raftStatus(this.#loop?.node, this.#store, this.directory, this.identity);
   }
 
-  traceLines() {
-    return this.#trace.lines();
-  }
   /** Who leads as far as is known here. */
   leader(): PeerRecord | undefined {
     const lead = this.#loop?.node.lead ?? NONE;
@@ -306,8 +283,7 @@ export class RaftDriver implements Proposer {
   }
   /** Called when another leads, or nobody. */
   onLeaderChange(fn: () => void): () => void {
-    this.#leaderListeners.add(fn);
-    return () => this.#leaderListeners.delete(fn);
+    return this.#leaders.onChange(fn);
   }
   setElectionTimeout(electionTimeoutMs: number): void {
     this.#timing = timing(electionTimeoutMs);
@@ -339,7 +315,7 @@ export class RaftDriver implements Proposer {
     if (this.#stopped) return;
     this.#watchDisk();
     const loop = this.#running();
-    const isHung = this.#isStalled && !loop.node.isLeader;
+    const isHung = this.#disk.isStalled && !loop.node.isLeader;
     // A member that cannot write must not stand for election.
     if (!isHung) loop.run((node) => node.tick());
     this.#reads.tick(this.#timing.electionTimeoutMs / 2);
@@ -362,23 +338,15 @@ export class RaftDriver implements Proposer {
   }
 
   #watchDisk(): void {
-    const outstandingMs = this.#writer.outstandingMs();
-    if (outstandingMs > HUNG_WRITE_MS) {
-      this.#fatal(new SwarmError('STATE_DIR', 'a write to the state directory does not come back'));
-      return;
-    }
-    const isStalled = outstandingMs > this.#timing.electionTimeoutMs;
     const { node } = this.#running();
-    const others = node.confState().voters.length > 1;
-    if (isStalled && !this.#isStalled) {
-      this.#deps.log.warn({ outstandingMs: Math.round(outstandingMs) }, 'the disk does not answer');
-      this.#isStalled = others;
-      if (others && node.isLeader) this.#makeRoom();
-    } else if (!isStalled) {
-      this.#isStalled = false;
-    } else if (this.#isStalled && node.isLeader) {
-      this.#loop?.run(() => node.stepDown());
-    }
+    const hasOthers = node.confState().voters.length > 1;
+    const outstandingMs = this.#writer.outstandingMs();
+    const verdict = this.#disk.judge(outstandingMs, this.#timing, hasOthers, node.isLeader);
+    if (verdict === 'fine') return;
+    this.#deps.log.warn({ outstandingMs: Math.round(outstandingMs) }, 'the disk does not answer');
+    if (verdict === 'make-room') this.#makeRoom();
+    else if (verdict === 'step-down') this.#loop?.run(() => node.stepDown());
+    else this.#fatal(new SwarmError('STATE_DIR', 'a write to the state directory does not end'));
   }
 
   /** First the quick way; at the next tick the leader steps down whatever became of it. */
@@ -390,18 +358,18 @@ export class RaftDriver implements Proposer {
   }
 
   #send(message: Message): void {
-    if (this.#isStalled && isLeaderTraffic(message)) return;
+    if (this.#disk.isStalled && isLeaderTraffic(message)) return;
     if (message.type !== MessageType.Snap) {
       this.transport.send(message);
       return;
     }
-    if (message.snapshot) this.#retained.set(message.to, message.snapshot.index);
+    if (message.snapshot) this.#retention.snapshotSent(message.to, message.snapshot.index);
     this.#sender.send(message);
   }
 
   #applied(entry: Entry): void {
     const { node } = this.#running();
-    if (node.isLeader && entry.term === node.term && !this.#isStalled) {
+    if (node.isLeader && entry.term === node.term && !this.#disk.isStalled) {
       if (this.#leadership.term !== node.term) this.#gainLeadership(node.term);
     }
     this.#proposals.applied(entry.index, entry.term);
@@ -413,13 +381,11 @@ export class RaftDriver implements Proposer {
     if (this.#leadership.term !== 0 && (!node.isLeader || node.term !== this.#leadership.term)) {
       this.#loseLeadership();
     }
-    if (node.lead === this.#lastLead && node.term === this.#lastTerm) return;
-    this.#lastLead = node.lead;
-    this.#lastTerm = node.term;
+    if (!this.#leaders.look(node)) return;
     this.transport.leaderAddress = node.isLeader ? this.#options.address : '';
-    if (!node.isLeader) this.#retained.clear();
+    if (!node.isLeader) this.#retention.clear();
     this.#deps.log.info({ term: node.term, leader: node.lead }, 'leader');
-    for (const fn of [...this.#leaderListeners]) fn();
+    this.#leaders.announce();
     if (node.lead !== NONE) queueMicrotask(() => this.#stopped || this.#reads.askAgain());
   }
 
@@ -435,9 +401,15 @@ export class RaftDriver implements Proposer {
 
   #noteRemoved(raftId: number): void {
     this.directory.remove(raftId);
-    this.#retained.delete(raftId);
+    this.#retention.forget(raftId);
     this.transport.forget(raftId);
-    if (raftId === this.identity.raftId) queueMicrotask(() => this.#deps.onRemoved());
+    if (raftId === this.identity.raftId) this.#wasRemoved();
+  }
+
+  #wasRemoved(): void {
+    if (this.#isRemoved) return;
+    this.#isRemoved = true;
+    queueMicrotask(() => this.#deps.onRemoved());
   }
 
   #transportOwner() {
@@ -450,7 +422,7 @@ export class RaftDriver implements Proposer {
         queueMicrotask(() => this.#loop?.run((node) => node.reportUnreachable(raftId)));
       },
       refused: (raftId: number) => this.#leaderGone(raftId),
-      removed: () => this.#deps.onRemoved(),
+      removed: () => this.#wasRemoved(),
     };
   }
 
@@ -461,7 +433,7 @@ export class RaftDriver implements Proposer {
     loop.run((node) => node.forgetLeader());
     const waitMs = this.#deps.random.below(Math.ceil(this.#timing.refusedCampaignMs) + 1);
     this.#deps.clock.setTimer(waitMs, () => {
-      if (this.#stopped || this.#isStalled) return;
+      if (this.#stopped || this.#disk.isStalled) return;
       loop.run((node) => {
         if (node.lead === NONE) node.campaign();
       });
@@ -475,21 +447,6 @@ export class RaftDriver implements Proposer {
     return this.#source.take(Math.max(configIndex, this.#store.boundary.index));
   }
 
-  #installSnapshot(message: Message, generation: number): Promise<boolean> {
-    const loop = this.#loop;
-    const { snapshot } = message;
-    if (!loop || !snapshot || this.#installing || this.#stopped) return Promise.resolve(false);
-    return new Promise((resolve) => {
-      const installing = { index: snapshot.index, generation, taken: false, resolve };
-      this.#installing = installing;
-      loop.run((node) => void node.step(message));
-      // The core hands a snapshot it takes to the writer at once.
-      if (installing.taken) return;
-      this.#installing = undefined;
-      resolve(false);
-    });
-  }
-
   #makeWriter(opened: OpenedLog): LogWriter {
     return new LogWriter({
       clock: this.#deps.clock,
@@ -498,37 +455,24 @@ export class RaftDriver implements Proposer {
       store: this.#store,
       hardState: opened.hardState,
       deliver: (responses) => this.#loop?.deliver(responses),
-      snapshotTaken: () => {
-        if (this.#installing) this.#installing.taken = true;
-      },
-      generationOf: (snapshot) => {
-        assert(this.#installing?.index === snapshot.index, 'a snapshot that was not received');
-        return this.#installing.generation;
-      },
-      installed: (snapshot) => this.#snapshotInstalled(snapshot),
+      snapshotTaken: () => this.#installer.taken(),
+      generationOf: (snapshot) => this.#installer.generationOf(snapshot),
+      installed: (snapshot) => this.#installer.written(snapshot),
       failed: (error) => this.#fatal(error),
     });
   }
 
-  async #snapshotInstalled(snapshot: Snapshot): Promise<void> {
+  async #loadSnapshot(snapshot: Snapshot, rows: AsyncIterable<RowChange>): Promise<void> {
     const { index, term, confState } = snapshot;
-    const installing = this.#installing;
-    assert(installing?.index === index, 'a snapshot that was not received');
     this.#deps.log.info({ index }, 'a snapshot of the state was received');
-    await this.#stateMachine?.load(index, term, this.#notingRows(installing.generation));
+    await this.#stateMachine?.load(index, term, this.#noting(rows));
     this.#loop?.applier.reset(index, confState);
     this.#reads.applied();
-    this.#installing = undefined;
-    installing.resolve(true);
-    void this.#dropOlder(installing.generation);
   }
 
-  async #dropOlder(generation: number): Promise<void> {
-    await this.#db.clear(stateRange(0, generation), { sync: true }).catch(() => undefined);
-  }
-
-  async *#notingRows(generation: number) {
-    for await (const row of rowsOf(this.#db, generation)) {
+  /** Members are known before the tables are complete. */
+  async *#noting(rows: AsyncIterable<RowChange>): AsyncGenerator<RowChange, void> {
+    for await (const row of rows) {
       if (row.table === 'member' || row.table === 'removedMember') this.directory.noteRow(row);
       yield row;
     }
@@ -536,19 +480,7 @@ export class RaftDriver implements Proposer {
 
   #compact(loop: ConsensusLoop): void {
     if (this.#writer.isCompacting) return;
-    const { node } = loop;
-    const progress = node.isLeader ? node.status().progress : [];
-    for (const { id, state } of progress) {
-      if (state === ProgressState.Replicate) this.#retained.delete(id);
-    }
-    const target = compactionTarget({
-      firstIndex: this.#store.firstIndex(),
-      lastIndex: this.#store.lastIndex(),
-      bytes: this.#store.bytes,
-      appliedOnDisk: this.#store.applied.index,
-      peerMatches: progress.filter((p) => p.recentActive && p.id !== node.id).map((p) => p.match),
-      snapshotIndexes: [...this.#retained.values()],
-    });
+    const target = this.#retention.target(loop.node, this.#store);
     if (target !== undefined) this.#writer.compact(target);
   }
 
@@ -560,19 +492,6 @@ export class RaftDriver implements Proposer {
     const isAsked = loop.node.readIndex(context);
     loop.soon();
     return isAsked;
-  }
-
-  #waitForLeader(isWanted: (lead: number) => boolean): Promise<boolean> {
-    const { clock } = this.#deps;
-    return new Promise((resolve) => {
-      const finish = (found: boolean): void => {
-        timer.cancel();
-        off();
-        resolve(found);
-      };
-      const off = this.onLeaderChange(() => isWanted(this.#lastLead) && finish(true));
-      const timer = clock.setTimer(this.#timing.electionTimeoutMs, () => finish(false));
-    });
   }
 
   #self(): PeerRecord {
@@ -616,6 +535,6 @@ export class RaftDriver implements Proposer {
     this.#sender.stop();
     this.#loseLeadership();
     this.#reads.close(error);
-    this.#installing?.resolve(false);
+    this.#installer.stop();
   }
 }

@@ -8,6 +8,7 @@ import { stateRange } from './keys.ts';
 import type { Identity } from './meta.ts';
 import type { PeerDirectory } from './peers.ts';
 import { ChunkReader } from './snapshot-chunks.ts';
+import type { InstallResult } from './snapshot-installer.ts';
 import { senderProblem } from './transport.ts';
 import { fromWire } from './wire.ts';
 
@@ -19,10 +20,10 @@ export interface SnapshotReceiverDeps {
   /** Generation of the rows in force. */
   readonly generation: () => number;
   /**
-   * The rows of `generation` are whole: gives the message to the core. Resolves with whether the
-   * core took it, when the rows are in force and loaded.
+   * The rows of `generation` are whole: gives the message to the core. Resolves when they are in
+   * force and loaded, or when the core did not take it.
    */
-  readonly install: (message: Message, generation: number) => Promise<boolean>;
+  readonly install: (message: Message, generation: number) => Promise<InstallResult>;
 }
 
 /** Writes a snapshot's rows beside those in force; one batch of the log writer switches. */
@@ -65,11 +66,11 @@ export class SnapshotReceiver {
     }
     const message = header?.message;
     if (!message || !reader.isComplete) return refusal('the snapshot ended before its end');
-    const installed = await this.#deps.install(fromWire(message), generation);
-    if (!installed) await db.clear(stateRange(generation), { sync: true });
-    return installed
-      ? { installed: true, resumeAfter: 0, reason: '' }
-      : refusal('it is older than what is here');
+    const result = await this.#deps.install(fromWire(message), generation);
+    if (result === 'installed') return { installed: true, resumeAfter: 0, reason: '' };
+    if (result === 'stopped') return refusal('this manager is stopping');
+    await db.clear(stateRange(generation), { sync: true });
+    return refusal('it is older than what is here');
   }
 
   #checkHeader(chunk: SnapshotChunk, context: CallContext): SnapshotHeader {

@@ -1,6 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import * as path from 'node:path';
 import { ManualClock } from '../../shared/clock.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import { silentLog } from '../../shared/log.ts';
@@ -10,7 +10,7 @@ import type { RowChange, StateMachine } from '../replication.ts';
 import { createFirstMember, createJoiningMember, FIRST_INDEX } from './bootstrap.ts';
 import type { RaftDriver } from './driver.ts';
 import { type OpenedRaft, openRaft } from './open-raft.ts';
-import { raftHandlers } from './service.ts';
+import { type JoinRaft, raftHandlers } from './service.ts';
 import { TestNetwork } from './test-network.ts';
 
 /** A state machine of the tests: an entry is `key=value`, a row the value. */
@@ -55,24 +55,22 @@ export class TestCluster {
   readonly #random = new SeededRandom(7);
   #root = '';
   #busy = 0;
+  /** What stands on a member's driver instead of a TestMachine. */
+  parts: ((member: TestMember) => { machine: StateMachine; join: JoinRaft }) | undefined;
+  /** Rows of the first member instead of a test row. */
+  firstRows: readonly RowChange[] = [
+    { table: 'test', id: 'first', version: FIRST_INDEX, bytes: Buffer.from('row'), secret: true },
+  ];
   /** Set by a test: writes of this member wait for it. */
   readonly holdWrites = new Map<number, Promise<void>>();
 
   async start(count: number): Promise<void> {
-    this.#root = await mkdtemp(join(tmpdir(), 'swarm-raft-'));
+    this.#root = await mkdtemp(path.join(tmpdir(), 'swarm-raft-'));
     const first = this.#plan(1);
     await createFirstMember(
       first.directory,
       { clusterId: 'cluster', epoch: 0, nodeId: first.nodeId, raftId: 1, address: first.address },
-      [
-        {
-          table: 'test',
-          id: 'first',
-          version: FIRST_INDEX,
-          bytes: Buffer.from('row'),
-          secret: true,
-        },
-      ],
+      this.firstRows,
       this.#bootstrapDeps(),
     );
     await this.open(first);
@@ -87,6 +85,20 @@ export class TestCluster {
     const last = leader.driver.appliedIndex;
     await this.until(() => (leader.driver.progress(id)?.match ?? 0) >= last);
     await this.done(leader.driver.proposeConfChange({ kind: 'add-voter', peer: peerOf(member) }));
+    return member;
+  }
+
+  /** A new manager's empty state, opened, as its node makes it when it is promoted. */
+  async prepare(id: number): Promise<TestMember> {
+    const member = this.#plan(id);
+    const { nodeId, directory } = member;
+    await createJoiningMember(
+      directory,
+      { clusterId: 'cluster', epoch: 0, nodeId, raftId: id },
+      [],
+      this.#bootstrapDeps(),
+    );
+    await this.open(member);
     return member;
   }
 
@@ -123,15 +135,13 @@ export class TestCluster {
           member.wasRemoved = true;
         },
         disk: this.#countingDisk(),
-        openEngine: async (path) => this.#counting(id, await openLevel(path)),
+        openEngine: async (folder) => this.#counting(id, await openLevel(folder)),
       },
     );
     member.driver = member.opened.driver;
-    this.network.listen(
-      address,
-      raftHandlers(member.driver, () => Promise.reject(new SwarmError('UNSUPPORTED', 'no'))),
-    );
-    await member.driver.start(member.machine);
+    const { machine, join } = this.parts?.(member) ?? { machine: member.machine, join: refuseJoin };
+    this.network.listen(address, raftHandlers(member.driver, join));
+    await member.driver.start(machine);
   }
 
   /** As SIGKILL, as far as one process can: nothing is handed over. */
@@ -193,7 +203,7 @@ export class TestCluster {
   }
 
   #plan(id: number): TestMember {
-    const directory = join(this.#root, `raft-${id}`);
+    const directory = path.join(this.#root, `raft-${id}`);
     const names = { id, address: `member-${id}:1`, nodeId: `node-${id}`, directory };
     const member = { ...names, log: [], fatal: [], wasRemoved: false } as unknown as TestMember;
     this.members.push(member);
@@ -213,8 +223,8 @@ export class TestCluster {
     }
   }
   #countingDisk(): Disk {
-    const overwrite: Disk['overwrite'] = (path, bytes) =>
-      this.#counted(() => systemDisk.overwrite(path, bytes));
+    const overwrite: Disk['overwrite'] = (file, bytes) =>
+      this.#counted(() => systemDisk.overwrite(file, bytes));
     return { ...systemDisk, overwrite };
   }
   #counting(id: number, engine: Engine): Engine {
@@ -235,6 +245,8 @@ export class TestCluster {
     };
   }
 }
+
+const refuseJoin: JoinRaft = () => Promise.reject(new SwarmError('UNSUPPORTED', 'no roles here'));
 
 export function peerOf(member: TestMember) {
   return { raftId: member.id, nodeId: member.nodeId, address: member.address };

@@ -1,0 +1,48 @@
+import { SwarmError } from '../../shared/errors.ts';
+import { type ConfState, ProgressState, type RawNode } from './core/index.ts';
+import { type MemberChange, toConfChange } from './member-change.ts';
+import type { Proposals } from './proposals.ts';
+
+/** How far a member's log is, as its leader knows. */
+export interface MemberProgress {
+  readonly match: number;
+  readonly lastIndex: number;
+  readonly isActive: boolean;
+  /** Entries are streamed to it: it needs no snapshot and no search for where logs agree. */
+  readonly replicates: boolean;
+}
+
+/** Undefined on who does not lead, and for who is no member. */
+export function memberProgress(node: RawNode, raftId: number): MemberProgress | undefined {
+  const found = node.isLeader ? node.progress(raftId) : undefined;
+  if (!found) return undefined;
+  return {
+    match: found.match,
+    lastIndex: node.lastIndex,
+    isActive: found.recentActive || raftId === node.id,
+    replicates: found.state === ProgressState.Replicate,
+  };
+}
+
+/** Proposes one change in `term`; resolves when it is applied here. `sent`: after it was taken. */
+export async function changeMembers(
+  node: RawNode,
+  proposals: Proposals,
+  term: number,
+  change: MemberChange,
+  expected: ConfState | undefined,
+  sent: () => void,
+): Promise<void> {
+  if (expected && JSON.stringify(expected) !== JSON.stringify(node.confState())) {
+    throw new SwarmError('VERSION_CONFLICT', 'the managers of this cluster changed meanwhile');
+  }
+  const taken = node.proposeConfChange(toConfChange(change), term);
+  sent();
+  if (!taken.ok) {
+    const reason = taken.error === 'refused' ? taken.reason : taken.error;
+    throw new SwarmError('DROPPED', `the change of managers was not taken: ${reason}`);
+  }
+  const result = await proposals.add(taken.index, term);
+  if (result.kind === 'applied') return;
+  throw new SwarmError('MAYBE_DONE', 'leadership was lost while the managers changed');
+}

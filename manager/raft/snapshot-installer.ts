@@ -1,0 +1,82 @@
+import { assert } from '../../shared/assert.ts';
+import type { Database } from '../database/index.ts';
+import type { RowChange } from '../replication.ts';
+import type { Message, Snapshot } from './core/index.ts';
+import { stateRange } from './keys.ts';
+import { rowsOf } from './row-record.ts';
+
+/**
+ * `refused`: the core has no use for it, its rows may go. `stopped`: this member ends; whether its
+ * rows are in force shows at the next start.
+ */
+export type InstallResult = 'installed' | 'refused' | 'stopped';
+
+export interface SnapshotInstallerDeps {
+  readonly db: Database;
+  /** Gives the message to the core, which hands a snapshot it takes to the writer at once. */
+  readonly step: (message: Message) => void;
+  /** Replaces the tables in memory. */
+  readonly load: (snapshot: Snapshot, rows: AsyncIterable<RowChange>) => Promise<void>;
+}
+
+interface Installing {
+  readonly index: number;
+  readonly generation: number;
+  isTaken: boolean;
+  readonly resolve: (result: InstallResult) => void;
+}
+
+/** Follows one received snapshot through core, writer and tables. */
+export class SnapshotInstaller {
+  readonly #deps: SnapshotInstallerDeps;
+  #current: Installing | undefined;
+  #stopped = false;
+
+  constructor(deps: SnapshotInstallerDeps) {
+    this.#deps = deps;
+  }
+
+  install(message: Message, generation: number): Promise<InstallResult> {
+    const index = message.snapshot?.index;
+    if (this.#stopped) return Promise.resolve('stopped');
+    if (index === undefined || this.#current) return Promise.resolve('refused');
+    return new Promise((resolve) => {
+      const current = { index, generation, isTaken: false, resolve };
+      this.#current = current;
+      this.#deps.step(message);
+      if (current.isTaken) return;
+      this.#current = undefined;
+      resolve(this.#stopped ? 'stopped' : 'refused');
+    });
+  }
+
+  /** The writer was given a snapshot. */
+  taken(): void {
+    if (this.#current) this.#current.isTaken = true;
+  }
+
+  generationOf(snapshot: Snapshot): number {
+    return this.#of(snapshot).generation;
+  }
+
+  /** The batch that puts the snapshot's rows in force is written. */
+  async written(snapshot: Snapshot): Promise<void> {
+    const current = this.#of(snapshot);
+    const { db, load } = this.#deps;
+    await load(snapshot, rowsOf(db, current.generation));
+    this.#current = undefined;
+    current.resolve('installed');
+    // In slices, beside everything else; what a crash leaves of it goes at the next start.
+    void db.clear(stateRange(0, current.generation), { sync: true }).catch(() => undefined);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#current?.resolve('stopped');
+  }
+
+  #of(snapshot: Snapshot): Installing {
+    assert(this.#current?.index === snapshot.index, 'a snapshot that was not received');
+    return this.#current;
+  }
+}
