@@ -48,8 +48,9 @@ export async function countEstablished(
   return texts.reduce((sum, text) => sum + countIn(text, ports), 0);
 }
 
-// ESTABLISHED, or CLOSE_WAIT: the client has said all it will, and waits for the answer.
-const OPEN_STATES = new Set(['01', '08']);
+// ESTABLISHED, one that the task has not accepted yet included; SYN_RECV, which is about to be; and
+// CLOSE_WAIT: the client has said all it will, and waits for the answer.
+const OPEN_STATES = new Set(['01', '03', '08']);
 
 function countIn(text: string, ports: ReadonlySet<number>): number {
   let count = 0;

@@ -15,13 +15,25 @@ const log: Log = {
   child: () => log,
 };
 
-// The arguments of netd follow this netd's version, so that a test can bump it.
-const [versionText, ...rest] = process.argv.slice(2);
+// The arguments of netd follow this netd's version, so that a test can bump it, and the test's pid.
+const [versionText, testPid, ...rest] = process.argv.slice(2);
+const clock = new SystemClock();
+
+/** A crashed test leaves nothing behind. */
+function endWithTest(): void {
+  try {
+    process.kill(Number(testPid), 0);
+  } catch {
+    process.exit(1);
+  }
+  clock.setTimer(1_000, endWithTest);
+}
+endWithTest();
 await runNetd({
   ...parseNetdArguments(rest),
   versionText: versionText ?? '',
   pid: process.pid,
-  clock: new SystemClock(),
+  clock,
   random: new SystemRandom(),
   log,
   channel: process,

@@ -11,10 +11,13 @@ import { type Init, LoadBalanced, NetdRows, Protocol, PublishMode } from '../../
 
 export const NODE_ID = 'node-one';
 
-/** A directory that is removed after the test. */
-export function temporaryDirectory(t: TestContext): string {
+/** A directory that is removed after the test, when `before` is done. */
+export function temporaryDirectory(t: TestContext, before?: () => Promise<void>): string {
   const directory = mkdtempSync(join(tmpdir(), 'netd-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(async () => {
+    await before?.();
+    rmSync(directory, { recursive: true, force: true });
+  });
   return directory;
 }
 

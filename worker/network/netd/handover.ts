@@ -6,9 +6,11 @@ import type { FlowAffinity } from './udp-listener.ts';
  * How an older netd gives its work to a newer one, over Node's IPC channel: each listening socket as
  * a handle, so that no moment is without a listener, then `apply`; the newer one takes the control
  * socket's name and answers `ready`; the older one closes its copies and ends with its last
- * connection.
+ * connection. Nothing is sent before the newer one says `waiting`: a socket that came to a process
+ * still loading its code would accept connections that nobody there sees.
  */
 export type HandoverMessage =
+  | { readonly kind: 'waiting' }
   | { readonly kind: 'listener'; readonly key: string; readonly affinity: readonly FlowAffinity[] }
   | { readonly kind: 'apply'; readonly versionText: string }
   | { readonly kind: 'ready' };
@@ -58,7 +60,9 @@ export function startSuccessor(successor: Successor): Promise<void> {
     child.on('error', (error) => fail(error.message));
     child.on('exit', (code, signal) => fail(`it ended with ${signal ?? `exit code ${code}`}`));
     child.on('message', (message) => {
-      if ((message as HandoverMessage).kind !== 'ready') return;
+      const { kind } = message as HandoverMessage;
+      if (kind === 'waiting') sendAll(child, successor);
+      if (kind !== 'ready') return;
       timer.cancel();
       child.removeAllListeners();
       child.on('error', () => undefined);
@@ -66,7 +70,6 @@ export function startSuccessor(successor: Successor): Promise<void> {
       child.unref();
       resolve();
     });
-    sendAll(child, successor);
   });
 }
 
@@ -98,5 +101,6 @@ export function receiveListeners(
       else if (message.kind === 'apply') resolve(message.versionText);
     });
     channel.on('disconnect', () => resolve(''));
+    channel.send?.({ kind: 'waiting' });
   });
 }

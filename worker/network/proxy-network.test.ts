@@ -1,0 +1,369 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { ListenFailure } from '../../proto/index.ts';
+import { SystemClock } from '../../shared/clock.ts';
+import { type Log, silentLog } from '../../shared/log.ts';
+import { SystemRandom } from '../../shared/random.ts';
+import {
+  endOf,
+  freePort,
+  NODE_ID,
+  netdScript,
+  onceOf,
+  type RowsOptions,
+  service,
+  startBackend,
+  TestClient,
+  temporaryDirectory,
+} from './netd/fixture.ts';
+import { ProxyNetwork } from './proxy-network.ts';
+
+interface Applied {
+  readonly index: number;
+  readonly failures: readonly ListenFailure[];
+}
+
+/** A swarmd's network with a real netd process, and what was seen of both. */
+class Node {
+  readonly stateDir: string;
+  readonly pids: number[] = [];
+  readonly events: { fields: Record<string, unknown>; message: string }[] = [];
+  network!: ProxyNetwork;
+  #applied: Applied[] = [];
+  #wake: () => void = () => undefined;
+
+  constructor(stateDir: string) {
+    this.stateDir = stateDir;
+  }
+  /** A new swarmd of this version on the same state directory. */
+  async daemon(versionText = '1.0.0'): Promise<ProxyNetwork> {
+    const script = await netdScript();
+    this.network = new ProxyNetwork({
+      stateDir: this.stateDir,
+      nodeId: NODE_ID,
+      publishAddress: '127.0.0.1',
+      versionText,
+      netd: { execPath: process.execPath, args: [script, versionText, `${process.pid}`] },
+      clock: new SystemClock(),
+      random: new SystemRandom(),
+      log: this.#log(),
+    });
+    this.network.onApplied((index, failures) => {
+      this.#applied.push({ index, failures });
+      this.#wake();
+    });
+    await this.network.start();
+    return this.network;
+  }
+  async publish(index: number, options: RowsOptions): Promise<readonly ListenFailure[]> {
+    this.network.apply({ index, services: [service(options)] });
+    return this.until(() => this.#applied.find((each) => each.index === index)?.failures);
+  }
+  /** The pid of the netd that this daemon talks to, once it does. */
+  connected(version = '1.0.0'): Promise<number> {
+    return this.until(() => {
+      const said = this.events.findLast((event) => event.message === 'connected to netd');
+      return said?.fields['version'] === version ? (said.fields['pid'] as number) : undefined;
+    });
+  }
+  forget(): void {
+    this.events.length = 0;
+    this.#applied = [];
+  }
+  async until<T>(look: () => T | undefined): Promise<T> {
+    for (;;) {
+      const found = look();
+      if (found !== undefined) return found;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+  #log(): Log {
+    const note = (fields: object, message: string): void => {
+      this.events.push({ fields: fields as Record<string, unknown>, message });
+      const pid = (fields as { pid?: number }).pid;
+      if (pid !== undefined && !this.pids.includes(pid)) this.pids.push(pid);
+      this.#wake();
+    };
+    const log: Log = { debug: note, info: note, warn: note, error: note, child: () => log };
+    return log;
+  }
+}
+
+async function startNode(t: TestContext): Promise<Node> {
+  const node: Node = new Node(
+    temporaryDirectory(t, async () => {
+      await node.network.destroy();
+      for (const pid of node.pids) {
+        kill(pid);
+        await gone(pid);
+      }
+    }),
+  );
+  await node.daemon();
+  return node;
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended, as it should.
+  }
+}
+
+/** Resolves when the process is gone. */
+async function gone(pid: number): Promise<void> {
+  while (existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(statusOf(pid)))
+    await new Promise((resolve) => setTimeout(resolve, 20));
+}
+function statusOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+async function rowsAreSaved(node: Node): Promise<void> {
+  while (!existsSync(join(node.stateDir, 'netd.rows'))) await new Promise(setImmediate);
+}
+
+/** Asks until the published port answers. */
+async function answers(port: number): Promise<string> {
+  for (;;) {
+    const client = new TestClient(port);
+    const text = await client.until('\n').then(
+      () => client.text,
+      () => '',
+    );
+    client.socket.destroy();
+    if (text !== '') return text;
+  }
+}
+
+test('no netd runs until something is published', async (t) => {
+  const node = await startNode(t);
+  const applied = new Promise<number>((resolve) => {
+    node.network.onApplied(resolve);
+  });
+  node.network.apply({ index: 7, services: [] });
+  assert.equal(await applied, 7);
+  assert.deepEqual(node.pids, []);
+  assert.equal(existsSync(join(node.stateDir, 'netd.sock')), false);
+});
+
+test('a published port answers on the node, and its files are its owner’s alone', async (t) => {
+  const node = await startNode(t);
+  const published = await freePort();
+  const backend = await startBackend(t, 'a');
+  assert.deepEqual(await node.publish(1, { published, backends: [backend] }), []);
+  const client = new TestClient(published);
+  await client.until('a\n');
+  assert.equal(await node.network.openConnections('a'), 1);
+  client.socket.destroy();
+  await rowsAreSaved(node);
+  for (const name of ['netd.sock', 'netd.log', 'netd.rows'])
+    assert.equal(statSync(join(node.stateDir, name)).mode & 0o777, 0o600, name);
+});
+
+test('a killed netd is started again and its ports answer within a second', async (t) => {
+  const node = await startNode(t);
+  const published = await freePort();
+  const backend = await startBackend(t, 'a');
+  await node.publish(1, { published, backends: [backend] });
+  const pid = await node.connected();
+  const before = performance.now();
+  node.forget();
+  kill(pid);
+  await gone(pid);
+  assert.equal(await answers(published), 'a\n');
+  t.diagnostic(`${Math.round(performance.now() - before)} ms`);
+  assert.notEqual(await node.connected(), pid);
+});
+
+test('the ports answer while swarmd is away, and the next swarmd finds the same netd', async (t) => {
+  const node = await startNode(t);
+  const published = await freePort();
+  await node.publish(1, { published, backends: [await startBackend(t, 'a')] });
+  const pid = await node.connected();
+  await node.network.stop();
+  assert.equal(await answers(published), 'a\n');
+  node.forget();
+  await node.daemon();
+  assert.equal(await node.connected(), pid);
+});
+
+test('a netd started before any manager is reached listens from the rows on disk', async (t) => {
+  const node = await startNode(t);
+  const published = await freePort();
+  await node.publish(1, { published, backends: [await startBackend(t, 'a')] });
+  const pid = await node.connected();
+  await rowsAreSaved(node);
+  await node.network.stop();
+  kill(pid);
+  await gone(pid);
+  node.forget();
+  await node.daemon();
+  assert.equal(await answers(published), 'a\n');
+});
+
+test('damaged rows on disk are ignored and replaced by the next ones', async (t) => {
+  const node = await startNode(t);
+  const published = await freePort();
+  const backends = [await startBackend(t, 'a')];
+  await node.publish(1, { published, backends });
+  const pid = await node.connected();
+  await rowsAreSaved(node);
+  await node.network.stop();
+  kill(pid);
+  await gone(pid);
+  writeFileSync(join(node.stateDir, 'netd.rows'), 'torn');
+  node.forget();
+  await node.daemon();
+  await node.connected();
+  assert.equal(await endOf(connect(published, '127.0.0.1')), 'ECONNREFUSED');
+  await node.publish(2, { published, backends });
+  assert.equal(await answers(published), 'a\n');
+});
+
+test('netd ends when its state directory is gone', async (t) => {
+  const node = await startNode(t);
+  const published = await freePort();
+  await node.publish(1, { published, backends: [] });
+  const pid = await node.connected();
+  await node.network.stop();
+  const aside = `${node.stateDir}-removed`;
+  renameSync(node.stateDir, aside);
+  t.after(() => rmSync(aside, { recursive: true }));
+  await gone(pid);
+  assert.equal(await endOf(connect(published, '127.0.0.1')), 'ECONNREFUSED');
+});
+
+test('leaving ends netd and forgets the rows', async (t) => {
+  const node = await startNode(t);
+  const published = await freePort();
+  await node.publish(1, { published, backends: [await startBackend(t, 'a')] });
+  const pid = await node.connected();
+  await node.network.destroy();
+  await gone(pid);
+  assert.equal(existsSync(join(node.stateDir, 'netd.rows')), false);
+  assert.equal(existsSync(join(node.stateDir, 'netd.sock')), false);
+  assert.equal(await endOf(connect(published, '127.0.0.1')), 'ECONNREFUSED');
+});
+
+test('a newer swarmd brings a newer netd, no connection is lost, and the older one ends', async (t) => {
+  const node = await startNode(t);
+  const published = await freePort();
+  await node.publish(1, { published, backends: [await startBackend(t, 'a')] });
+  const older = await node.connected();
+  const open = new TestClient(published);
+  await open.until('a\n');
+  await node.network.stop();
+  const asking = askAllTheTime(published);
+  node.forget();
+  await node.daemon('1.0.1');
+  const newer = await node.connected('1.0.1');
+  assert.notEqual(newer, older);
+  assert.equal(await answers(published), 'a\n');
+  const { asked, lost } = await asking.stop();
+  assert.equal(lost, 0, `of ${asked} connections during the handover`);
+  open.socket.write('still here');
+  await open.until('still here');
+  open.socket.end();
+  await onceOf(open.socket, 'close');
+  await gone(older);
+  assert.equal(await answers(published), 'a\n');
+});
+
+test('a newer netd that does not start leaves the older one at work', async (t) => {
+  const node = await startNode(t);
+  const published = await freePort();
+  const backends = [await startBackend(t, 'a')];
+  await node.publish(1, { published, backends });
+  const pid = await node.connected();
+  await node.network.stop();
+  const broken = new ProxyNetwork({
+    stateDir: node.stateDir,
+    nodeId: NODE_ID,
+    publishAddress: '127.0.0.1',
+    versionText: '2.0.0',
+    netd: { execPath: process.execPath, args: [join(node.stateDir, 'no-such-script.mjs')] },
+    clock: new SystemClock(),
+    random: new SystemRandom(),
+    log: silentLog,
+  });
+  const applied = new Promise<number>((resolve) => {
+    broken.onApplied(resolve);
+  });
+  await broken.start();
+  broken.apply({ index: 2, services: [service({ published, backends })] });
+  assert.equal(await applied, 2);
+  assert.equal(await answers(published), 'a\n');
+  assert.ok(existsSync(`/proc/${pid}`));
+  await broken.stop();
+});
+
+test('2,000 requests over backends that are drained and replaced: none is lost', async (t) => {
+  const node = await startNode(t);
+  const published = await freePort();
+  let backends = await Promise.all(['a', 'b', 'c'].map((name) => startBackend(t, name)));
+  let index = 1;
+  await node.publish(index, { published, backends });
+  const requests = { left: 2_000, lost: 0 };
+  const clients = Array.from({ length: 8 }, () => request(published, requests));
+  for (let round = 0; round < 9; round++) {
+    // A round every 200 requests.
+    while (requests.left > 1_800 - round * 200) await new Promise(setImmediate);
+    const [old, ...rest] = backends;
+    const fresh = await startBackend(t, `r${round}`);
+    await node.publish(++index, {
+      published,
+      backends: [{ ...old!, draining: true }, ...rest, fresh],
+    });
+    // As the agent does: a connection that waits to be accepted would be reset by a closing server.
+    while ((await node.network.openConnections(old!.taskId)) > 0);
+    old!.server.close();
+    backends = [...rest, fresh];
+    await node.publish(++index, { published, backends });
+  }
+  await Promise.all(clients);
+  assert.equal(requests.lost, 0);
+});
+
+async function request(port: number, requests: { left: number; lost: number }): Promise<void> {
+  while (requests.left-- > 0) if (!(await askOnce(port))) requests.lost++;
+}
+
+async function askOnce(port: number): Promise<boolean> {
+  const client = new TestClient(port);
+  client.socket.write('question\n');
+  const answered = await client.until('question\n').then(
+    () => true,
+    () => false,
+  );
+  client.socket.destroy();
+  return answered;
+}
+
+function askAllTheTime(port: number): { stop(): Promise<{ asked: number; lost: number }> } {
+  let going = true;
+  let [asked, lost] = [0, 0];
+  const loop = (async () => {
+    while (going) {
+      asked++;
+      if (!(await askOnce(port))) lost++;
+    }
+  })();
+  return {
+    stop: async () => {
+      going = false;
+      await loop;
+      return { asked, lost };
+    },
+  };
+}
