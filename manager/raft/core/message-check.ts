@@ -38,6 +38,13 @@ export function isStepable(m: Message, r: Raft): StepResult {
   return 'ok';
 }
 
+/** All that a member ever tells itself; or a follower's wish that this one should lead. */
+function isOwn(m: Message): boolean {
+  if (m.type === MessageType.AppResp) return !m.reject;
+  const { VoteResp, PreVoteResp, TransferLeader } = MessageType;
+  return m.type === VoteResp || m.type === PreVoteResp || m.type === TransferLeader;
+}
+
 function isCount(n: number): boolean {
   return Number.isSafeInteger(n) && n >= 0;
 }
@@ -45,6 +52,7 @@ function isCount(n: number): boolean {
 function isWellFormed(m: Message, id: NodeId): boolean {
   // For another: an address was reused, or an id. Taking it would speak in that one's name.
   if (m.to !== id) return false;
+  if (m.from === id && !isOwn(m)) return false;
   if (!isCount(m.from) || !isCount(m.term) || !isCount(m.logTerm) || !isCount(m.index)) {
     return false;
   }
