@@ -38,6 +38,8 @@ export class Loop {
   /** Undefined: this manager does not lead. */
   #term: number | undefined;
   #turnInFlight = false;
+  /** The last turn was not written: the next one waits for the timer. */
+  #retrying = false;
   #timer: Timer | undefined;
   #unsubscribe: (() => void)[] = [];
 
@@ -72,6 +74,7 @@ export class Loop {
     this.#unsubscribe = [];
     this.#timer?.cancel();
     this.#timer = undefined;
+    this.#retrying = false;
     this.#wakes.clear();
     this.#dirty = new Dirty();
     this.#acknowledged.clear();
@@ -95,7 +98,7 @@ export class Loop {
 
   /** True when nothing is to be done before the next due moment. */
   get isIdle(): boolean {
-    return !this.#turnInFlight && this.#dirty.isEmpty;
+    return !this.#turnInFlight && (this.#dirty.isEmpty || this.#retrying);
   }
 
   #markAll(): void {
@@ -105,7 +108,7 @@ export class Loop {
   }
 
   #schedule(): void {
-    if (this.#term === undefined || this.#turnInFlight) return;
+    if (this.#term === undefined || this.#turnInFlight || this.#retrying) return;
     if (this.#dirty.isEmpty) this.#setTimer();
     else void this.#turn(this.#term);
   }
@@ -126,8 +129,9 @@ export class Loop {
       }
     }
     this.#turnInFlight = false;
-    if (retryMs === 0) this.#schedule();
-    else this.#arm(retryMs);
+    this.#retrying = retryMs > 0;
+    if (this.#retrying) this.#arm(retryMs);
+    else this.#schedule();
   }
 
   #settle(result: TurnResult, acknowledged: ReadonlySet<string>): void {
@@ -179,6 +183,7 @@ export class Loop {
     this.#timer?.cancel();
     this.#timer = this.#deps.clock.setTimer(delayMs, () => {
       this.#timer = undefined;
+      this.#retrying = false;
       this.#wakes.takeDue(this.#deps.store.nowMs(), this.#dirty);
       this.#schedule();
     });

@@ -2,20 +2,27 @@ import { PortConfig, PublishMode, ServiceState } from '../../../proto/index.ts';
 import { LIMITS } from '../../../shared/limits.ts';
 import type { View } from '../../store/view.ts';
 import { ingressOwner } from '../published.ts';
-import type { Turn } from '../turn.ts';
+import { PoisonedService, type Turn } from '../turn.ts';
 
 /** Stage 3: published ports, one owner each in the whole cluster. */
 export function allocatorStage(turn: Turn): void {
   for (const id of turn.endpoints) {
-    const service = turn.service(id);
     const state = turn.state(id);
-    if (service === undefined || state === undefined || state.quarantine !== '') continue;
-    const facts = turn.specs.find(turn.draft, id, state.runningRevision);
-    if (facts === undefined) continue;
-    const ports = allocate(turn.draft, state, facts.ports);
-    if (!samePorts(ports, state.ports))
-      turn.draft.put('serviceState', ServiceState.with(state, { ports }));
+    if (turn.service(id) === undefined || state === undefined || state.quarantine !== '') continue;
+    try {
+      publish(turn, state);
+    } catch (error) {
+      throw new PoisonedService(id, error);
+    }
   }
+}
+
+function publish(turn: Turn, state: ServiceState): void {
+  const facts = turn.specs.find(turn.draft, state.id, state.runningRevision);
+  if (facts === undefined) return;
+  const ports = allocate(turn.draft, state, facts.ports);
+  if (samePorts(ports, state.ports)) return;
+  turn.draft.put('serviceState', ServiceState.with(state, { ports }));
 }
 
 /** What is published, with numbers; ports that another service has are left out. */
