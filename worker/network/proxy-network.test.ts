@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { ListenFailure } from '../../proto/index.ts';
-import { SystemClock } from '../../shared/clock.ts';
+import { type ListenFailure, Protocol } from '../../proto/index.ts';
+import { delay, SystemClock } from '../../shared/clock.ts';
 import { type Log, silentLog } from '../../shared/log.ts';
 import { SystemRandom } from '../../shared/random.ts';
 import {
@@ -60,7 +62,11 @@ class Node {
   }
   async publish(index: number, options: RowsOptions): Promise<readonly ListenFailure[]> {
     this.network.apply({ index, services: [service(options)] });
-    return this.until(() => this.#applied.find((each) => each.index === index)?.failures);
+    return this.until(() => this.applied(index));
+  }
+  /** What was said of these rows, once it was. */
+  applied(index: number): readonly ListenFailure[] | undefined {
+    return this.#applied.find((each) => each.index === index)?.failures;
   }
   /** The pid of the netd that this daemon talks to, once it does. */
   connected(version = '1.0.0'): Promise<number> {
@@ -119,7 +125,7 @@ function kill(pid: number): void {
 /** Resolves when the process is gone. */
 async function gone(pid: number): Promise<void> {
   while (existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(statusOf(pid)))
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await delay(new SystemClock(), 20);
 }
 function statusOf(pid: number): string {
   try {
@@ -229,6 +235,61 @@ test('damaged rows on disk are ignored and replaced by the next ones', async (t)
   assert.equal(await endOf(connect(published, '127.0.0.1')), 'ECONNREFUSED');
   await node.publish(2, { published, backends });
   assert.equal(await answers(published), 'a\n');
+});
+
+test('with the last published port gone, a killed netd is not started again', async (t) => {
+  const node = await startNode(t);
+  const published = await freePort();
+  await node.publish(1, { published, backends: [await startBackend(t, 'a')] });
+  const pid = await node.connected();
+  node.network.apply({ index: 2, services: [] });
+  await node.until(() => node.applied(2));
+  while (existsSync(join(node.stateDir, 'netd.rows'))) await new Promise(setImmediate);
+  node.forget();
+  kill(pid);
+  await gone(pid);
+  await node.until(() => node.applied(2));
+  await node.network.stop();
+  node.forget();
+  await node.daemon();
+  node.network.apply({ index: 3, services: [] });
+  await node.until(() => node.applied(3));
+  assert.equal(
+    node.events.some((event) => event.message === 'netd was started'),
+    false,
+  );
+});
+
+test('a UDP client keeps its task when a newer netd takes over', async (t) => {
+  const node = await startNode(t);
+  const published = await freePort();
+  const backends = await Promise.all(
+    ['a', 'b', 'c', 'd'].map(async (taskId) => {
+      const socket = createSocket('udp4');
+      socket.on('message', (_, from) => socket.send(taskId, from.port, from.address));
+      socket.bind(0, '127.0.0.1');
+      await once(socket, 'listening');
+      t.after(() => socket.close());
+      return { taskId, port: socket.address().port };
+    }),
+  );
+  await node.publish(1, { published, protocol: Protocol.UDP, backends });
+  const clients = Array.from({ length: 6 }, () => createSocket('udp4'));
+  t.after(() => {
+    for (const client of clients) client.close();
+  });
+  const askAll = async (): Promise<string[]> => {
+    const answers = clients.map(async (client) => String((await once(client, 'message'))[0]));
+    for (const client of clients) client.send('x', published, '127.0.0.1');
+    return Promise.all(answers);
+  };
+  const before = await askAll();
+  const older = await node.connected();
+  await node.network.stop();
+  await node.daemon('1.0.1');
+  await node.connected('1.0.1');
+  await gone(older);
+  assert.deepEqual(await askAll(), before);
 });
 
 test('netd ends when its state directory is gone', async (t) => {

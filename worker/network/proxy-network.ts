@@ -124,16 +124,26 @@ export class ProxyNetwork implements Network {
     this.#connecting ??= this.#connect().finally(() => {
       this.#connecting = undefined;
       // It may have been lost again before this promise was settled.
-      if (this.#client === undefined) this.#need();
+      if (this.#needed && this.#client === undefined) this.#need();
     });
   }
   async #connect(): Promise<void> {
     while (this.#running) {
       const client = await this.#tryOnce();
       if (client !== undefined && (await this.#greet(client))) return;
+      if (client === undefined && !this.#hasWork()) return this.#rest();
       if (client === undefined) this.#startWhenDue();
       await delay(this.#deps.clock, RECONNECT_MS);
     }
+  }
+  #hasWork(): boolean {
+    if (this.#rows !== undefined) return publishesAnything(this.#rows.services);
+    return existsSync(join(this.#deps.stateDir, ROWS_FILE));
+  }
+  /** No netd runs and none is needed: what the rows ask for is in effect as it is. */
+  #rest(): void {
+    this.#needed = false;
+    if (this.#rows !== undefined) this.#applied(this.#rows.index, []);
   }
   #startWhenDue(): void {
     const nowMs = this.#deps.clock.monotonicMs();

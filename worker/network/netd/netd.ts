@@ -21,7 +21,7 @@ import { portOwner } from './port-owner.ts';
 import { ROWS_FILE, RowsFile } from './rows-file.ts';
 import { UdpListener } from './udp-listener.ts';
 import { givesWay, NETD_PROTOCOL } from './version.ts';
-import { wishOf } from './wish.ts';
+import { publishesAnything, wishOf } from './wish.ts';
 
 export interface NetdOptions {
   readonly stateDir: string;
@@ -134,7 +134,9 @@ class Netd {
     if (this.#role !== 'serving') return;
     this.#rows = rows;
     this.#answerOwed = true;
-    this.#file.save({ hello: this.#hello, rows });
+    // Without a port to publish nobody has to start netd again before its next rows come.
+    if (publishesAnything(rows.services)) this.#file.save({ hello: this.#hello, rows });
+    else this.#file.clear();
     this.#apply();
   }
   #apply(): void {
@@ -217,7 +219,8 @@ class Netd {
     this.#options.log.info({ reason }, 'netd ends');
     this.#listeners.destroy();
     this.#control.removeName();
-    if (forget) await this.#file.remove();
+    if (forget) this.#file.clear();
+    await this.#file.settled();
     this.#control.close();
     this.#end();
   }

@@ -43,6 +43,7 @@ test('no file reads as none, and a removed one stays away', async (t) => {
   const file = new RowsFile(path, silentLog);
   assert.equal(await file.read(), undefined);
   file.save(saved(1));
-  await file.remove();
+  file.clear();
+  await file.settled();
   assert.equal(await file.read(), undefined);
 });

@@ -17,6 +17,8 @@ export const ROWS_FILE = 'netd.rows';
 
 const MAGIC = Buffer.from('swnetd01', 'latin1');
 const DIGEST_BYTES = 32;
+/** Stands for no file. */
+const NOTHING = Buffer.alloc(0);
 
 /**
  * The last rows on disk: magic, SHA-256, then two framed messages. Written beside, fsynced, renamed;
@@ -43,25 +45,27 @@ export class RowsFile {
   }
   /** Saves in the background; while one write is under way only the latest waits. */
   save(saved: SavedRows): void {
-    const bytes = encode(saved);
-    if (this.#writing === undefined && this.#written?.equals(bytes)) return;
-    this.#next = bytes;
-    this.#writing ??= this.#writeAll();
+    this.#put(encode(saved));
   }
-  /** Resolves when everything given to `save` is on disk, or could not be written. */
+  /** Removes the file in the background, after what is being written. */
+  clear(): void {
+    this.#put(NOTHING);
+  }
+  /** Resolves when everything that was asked for is on disk, or could not be written. */
   async settled(): Promise<void> {
     await this.#writing;
   }
-  async remove(): Promise<void> {
-    this.#next = undefined;
-    await this.#writing;
-    await rm(this.#path, { force: true }).catch(() => undefined);
+  #put(bytes: Buffer): void {
+    if (this.#writing === undefined && this.#written?.equals(bytes)) return;
+    this.#next = bytes;
+    this.#writing ??= this.#writeAll();
   }
   async #writeAll(): Promise<void> {
     for (let bytes = this.#next; bytes !== undefined; bytes = this.#next) {
       this.#next = undefined;
       try {
-        await replace(this.#path, bytes);
+        if (bytes === NOTHING) await rm(this.#path, { force: true });
+        else await replace(this.#path, bytes);
         this.#written = bytes;
       } catch (error) {
         this.#log.warn({ path: this.#path, error: messageOf(error) }, 'the rows were not saved');
