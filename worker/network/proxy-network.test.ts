@@ -1,156 +1,33 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { type ListenFailure, Protocol } from '../../proto/index.ts';
-import { delay, SystemClock } from '../../shared/clock.ts';
-import { type Log, silentLog } from '../../shared/log.ts';
+import { test } from 'node:test';
+import { Protocol } from '../../proto/index.ts';
+import { SystemClock } from '../../shared/clock.ts';
+import { silentLog } from '../../shared/log.ts';
 import { SystemRandom } from '../../shared/random.ts';
 import {
   endOf,
   freePort,
   NODE_ID,
-  netdScript,
   onceOf,
-  type RowsOptions,
   service,
   startBackend,
   TestClient,
-  temporaryDirectory,
 } from './netd/fixture.ts';
+import {
+  answers,
+  askAllTheTime,
+  gone,
+  kill,
+  request,
+  rowsAreSaved,
+  startNode,
+} from './proxy-fixture.ts';
 import { ProxyNetwork } from './proxy-network.ts';
-
-interface Applied {
-  readonly index: number;
-  readonly failures: readonly ListenFailure[];
-}
-
-/** A swarmd's network with a real netd process, and what was seen of both. */
-class Node {
-  readonly stateDir: string;
-  readonly pids: number[] = [];
-  readonly events: { fields: Record<string, unknown>; message: string }[] = [];
-  network!: ProxyNetwork;
-  #applied: Applied[] = [];
-  #wake: () => void = () => undefined;
-
-  constructor(stateDir: string) {
-    this.stateDir = stateDir;
-  }
-  /** A new swarmd of this version on the same state directory. */
-  async daemon(versionText = '1.0.0'): Promise<ProxyNetwork> {
-    const script = await netdScript();
-    this.network = new ProxyNetwork({
-      stateDir: this.stateDir,
-      nodeId: NODE_ID,
-      publishAddress: '127.0.0.1',
-      versionText,
-      netd: { execPath: process.execPath, args: [script, versionText, `${process.pid}`] },
-      clock: new SystemClock(),
-      random: new SystemRandom(),
-      log: this.#log(),
-    });
-    this.network.onApplied((index, failures) => {
-      this.#applied.push({ index, failures });
-      this.#wake();
-    });
-    await this.network.start();
-    return this.network;
-  }
-  async publish(index: number, options: RowsOptions): Promise<readonly ListenFailure[]> {
-    this.network.apply({ index, services: [service(options)] });
-    return this.until(() => this.applied(index));
-  }
-  /** What was said of these rows, once it was. */
-  applied(index: number): readonly ListenFailure[] | undefined {
-    return this.#applied.find((each) => each.index === index)?.failures;
-  }
-  /** The pid of the netd that this daemon talks to, once it does. */
-  connected(version = '1.0.0'): Promise<number> {
-    return this.until(() => {
-      const said = this.events.findLast((event) => event.message === 'connected to netd');
-      return said?.fields['version'] === version ? (said.fields['pid'] as number) : undefined;
-    });
-  }
-  forget(): void {
-    this.events.length = 0;
-    this.#applied = [];
-  }
-  async until<T>(look: () => T | undefined): Promise<T> {
-    for (;;) {
-      const found = look();
-      if (found !== undefined) return found;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-  }
-  #log(): Log {
-    const note = (fields: object, message: string): void => {
-      this.events.push({ fields: fields as Record<string, unknown>, message });
-      const pid = (fields as { pid?: number }).pid;
-      if (pid !== undefined && !this.pids.includes(pid)) this.pids.push(pid);
-      this.#wake();
-    };
-    const log: Log = { debug: note, info: note, warn: note, error: note, child: () => log };
-    return log;
-  }
-}
-
-async function startNode(t: TestContext): Promise<Node> {
-  const node: Node = new Node(
-    temporaryDirectory(t, async () => {
-      await node.network.destroy();
-      for (const pid of node.pids) {
-        kill(pid);
-        await gone(pid);
-      }
-    }),
-  );
-  await node.daemon();
-  return node;
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has ended, as it should.
-  }
-}
-
-/** Resolves when the process is gone. */
-async function gone(pid: number): Promise<void> {
-  while (existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(statusOf(pid)))
-    await delay(new SystemClock(), 20);
-}
-function statusOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/status`, 'latin1');
-  } catch {
-    return '';
-  }
-}
-
-async function rowsAreSaved(node: Node): Promise<void> {
-  while (!existsSync(join(node.stateDir, 'netd.rows'))) await new Promise(setImmediate);
-}
-
-/** Asks until the published port answers. */
-async function answers(port: number): Promise<string> {
-  for (;;) {
-    const client = new TestClient(port);
-    const text = await client.until('\n').then(
-      () => client.text,
-      () => '',
-    );
-    client.socket.destroy();
-    if (text !== '') return text;
-  }
-}
 
 test('no netd runs until something is published', async (t) => {
   const node = await startNode(t);
@@ -395,36 +272,3 @@ test('2,000 requests over backends that are drained and replaced: none is lost',
   await Promise.all(clients);
   assert.equal(requests.lost, 0);
 });
-
-async function request(port: number, requests: { left: number; lost: number }): Promise<void> {
-  while (requests.left-- > 0) if (!(await askOnce(port))) requests.lost++;
-}
-
-async function askOnce(port: number): Promise<boolean> {
-  const client = new TestClient(port);
-  client.socket.write('question\n');
-  const answered = await client.until('question\n').then(
-    () => true,
-    () => false,
-  );
-  client.socket.destroy();
-  return answered;
-}
-
-function askAllTheTime(port: number): { stop(): Promise<{ asked: number; lost: number }> } {
-  let going = true;
-  let [asked, lost] = [0, 0];
-  const loop = (async () => {
-    while (going) {
-      asked++;
-      if (!(await askOnce(port))) lost++;
-    }
-  })();
-  return {
-    stop: async () => {
-      going = false;
-      await loop;
-      return { asked, lost };
-    },
-  };
-}
