@@ -61,3 +61,39 @@ function defaultRouteDevice(): string | undefined {
   }
   return undefined;
 }
+
+export interface Addresses {
+  readonly listen: string;
+  readonly advertise: string;
+  /** Without a port: published ports and task ports answer there. */
+  readonly publish: string;
+  readonly warnings: readonly string[];
+}
+
+/** What `init` and `join` were given, completed. Throws INVALID_ARGUMENT. */
+export function addressesOf(given: {
+  readonly listenAddress: string;
+  readonly advertiseAddress: string;
+  readonly publishAddress: string;
+}): Addresses {
+  const listen = parseHostPort(given.listenAddress || '0.0.0.0');
+  const fixed = given.advertiseAddress === '' && !isWildcard(listen.host) ? listen.host : '';
+  const advertised = advertise(given.advertiseAddress || fixed, listen.port);
+  const publish =
+    given.publishAddress === '' ? advertised.host : parseHostPort(given.publishAddress).host;
+  const warnings = advertised.loopbackOnly
+    ? [
+        `advertised as ${advertised.host}: nodes on other machines cannot reach it (--advertise-addr)`,
+      ]
+    : [];
+  return {
+    listen: formatHostPort(listen),
+    advertise: formatHostPort(advertised),
+    publish,
+    warnings,
+  };
+}
+
+function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}

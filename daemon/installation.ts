@@ -1,0 +1,21 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** What lies beside the daemon's own program, in a clone as in a package. */
+export interface Installation {
+  /** Programs of ours that every task finds on its PATH. */
+  readonly pathDirs: readonly string[];
+  readonly netdScript: string;
+}
+
+export function findInstallation(): Installation {
+  const here = dirname(fileURLToPath(import.meta.url));
+  const bundled = join(here, 'netd.mjs');
+  let root = here;
+  while (!existsSync(join(root, 'package.json')) && dirname(root) !== root) root = dirname(root);
+  return {
+    pathDirs: [join(root, 'deploy', 'examples', 'hello')].filter((path) => existsSync(path)),
+    netdScript: existsSync(bundled) ? bundled : join(here, 'netd.js'),
+  };
+}

@@ -1,0 +1,192 @@
+import { openLevel, systemDisk } from '../manager/database/index.ts';
+import { Manager } from '../manager/manager.ts';
+import { createJoiningMember, tcpProbe, wipeMember } from '../manager/raft/index.ts';
+import { CaService, ControlService, DispatcherService, RaftService } from '../proto/index.ts';
+import { Backoff } from '../shared/backoff.ts';
+import { type Clock, delay } from '../shared/clock.ts';
+import { messageOf, SwarmError } from '../shared/errors.ts';
+import { type IdSource, newRaftId } from '../shared/ids.ts';
+import { LIMITS } from '../shared/limits.ts';
+import type { Log } from '../shared/log.ts';
+import type { Random } from '../shared/random.ts';
+import { dial } from '../shared/rpc/client.ts';
+import { RpcServer } from '../shared/rpc/server.ts';
+import type { LiveIdentity } from '../shared/tls/live-identity.ts';
+import { parseHostPort } from './address.ts';
+
+export interface ManagerPartOptions {
+  readonly raftDir: string;
+  readonly listenAddress: string;
+  readonly advertiseAddress: string;
+}
+
+export interface ManagerPartDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly ids: IdSource;
+  readonly log: Log;
+  readonly live: LiveIdentity;
+  /** host:port of managers that this node knows. */
+  managers(): readonly string[];
+  /** A broken invariant or a failed write: the process must end. */
+  onFatal(error: SwarmError): void;
+  /** This member was removed from the managers. */
+  onRemoved(): void;
+}
+
+const PROBE_MS = 2_000;
+const JOIN_RETRY_MIN_MS = 100;
+const JOIN_RETRY_MAX_MS = 2_000;
+
+/** The manager of a node that is one: its control port, its state, and how it comes and goes. */
+export class ManagerPart {
+  readonly manager: Manager;
+  readonly #server: RpcServer;
+
+  private constructor(manager: Manager, server: RpcServer) {
+    this.manager = manager;
+    this.#server = server;
+  }
+
+  /** Starts from the state on disk; where there is none, or a damaged one, joins as a new member. */
+  static async start(
+    options: ManagerPartOptions,
+    deps: ManagerPartDeps,
+    stop: AbortSignal,
+  ): Promise<ManagerPart> {
+    const { log } = deps;
+    let manager: Manager | undefined;
+    const server = new RpcServer({
+      clock: deps.clock,
+      log: log.child({ part: 'rpc' }),
+      authorizer: { nodeRole: (nodeId) => manager?.authorizer.nodeRole(nodeId) },
+    });
+    const { host, port } = parseHostPort(options.listenAddress);
+    await server.listenTls(host, port, deps.live.serverCredentials());
+    try {
+      manager = await openOrJoin(options, deps, stop);
+      const { handlers } = manager;
+      server.addService(RaftService, handlers.raft);
+      server.addService(CaService, handlers.ca);
+      server.addService(DispatcherService, handlers.dispatcher);
+      server.addService(ControlService, handlers.control);
+      await manager.start();
+      return new ManagerPart(manager, server);
+    } catch (error) {
+      await server.stop();
+      await manager?.stop({ handOver: false }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Hands leadership over, then closes the control port and the state. */
+  async stop(options: { readonly handOver: boolean }): Promise<void> {
+    await this.manager.stop(options);
+    await this.#server.stop();
+  }
+
+  /** Deletes the state: this node is no manager any more. */
+  static wipe(raftDir: string): Promise<void> {
+    return wipeMember(raftDir, systemDisk);
+  }
+}
+
+async function openOrJoin(
+  options: ManagerPartOptions,
+  deps: ManagerPartDeps,
+  stop: AbortSignal,
+): Promise<Manager> {
+  if (!(await systemDisk.exists(options.raftDir))) await joinMembers(options, deps, stop);
+  try {
+    return await open(options, deps);
+  } catch (error) {
+    if (!SwarmError.is(error) || error.code !== 'DAMAGED') throw error;
+    deps.log.error(
+      { reason: messageOf(error) },
+      'the state of this manager is damaged: it joins anew',
+    );
+  }
+  await wipeMember(options.raftDir, systemDisk);
+  await joinMembers(options, deps, stop);
+  return open(options, deps);
+}
+
+function open(options: ManagerPartOptions, deps: ManagerPartDeps): Promise<Manager> {
+  const { clock, random, ids, log, live } = deps;
+  return Manager.open(
+    { directory: options.raftDir, address: options.advertiseAddress },
+    {
+      clock,
+      random,
+      ids,
+      log,
+      probe: tcpProbe(clock, PROBE_MS),
+      dialOwn: (address) => dial(address, { tls: live, ownConnection: true }),
+      dial: (address) => dial(address, { tls: live }),
+      onFatal: (error) => deps.onFatal(error),
+      onRemoved: () => deps.onRemoved(),
+    },
+  );
+}
+
+/** Asks the leader to take this node in as a member with a raft id never used before. */
+async function joinMembers(
+  options: ManagerPartOptions,
+  deps: ManagerPartDeps,
+  stop: AbortSignal,
+): Promise<void> {
+  const { clock, random, live, log } = deps;
+  const { nodeId, clusterId } = live.current.subject;
+  const raftId = newRaftId(random);
+  const backoff = new Backoff(random, JOIN_RETRY_MIN_MS, JOIN_RETRY_MAX_MS);
+  const request = { nodeId, raftId, address: options.advertiseAddress };
+  for (;;) {
+    if (stop.aborted)
+      throw new SwarmError('UNREACHABLE', 'this node stops before it joined the managers');
+    try {
+      const answer = await askAnyManager(deps, request);
+      const peers = answer.peers.map((peer) => ({
+        raftId: peer.raftId,
+        nodeId: peer.nodeId,
+        address: peer.address,
+      }));
+      const member = { clusterId, epoch: answer.epoch, nodeId, raftId: answer.raftId };
+      await createJoiningMember(options.raftDir, member, peers, {
+        disk: systemDisk,
+        random,
+        openEngine: openLevel,
+      });
+      return;
+    } catch (error) {
+      if (SwarmError.is(error) && error.code === 'STATE_DIR') throw error;
+      log.warn({ reason: messageOf(error) }, 'the managers did not take this node in yet');
+    }
+    await delay(clock, backoff.nextDelayMs());
+  }
+}
+
+async function askAnyManager(
+  deps: ManagerPartDeps,
+  request: { nodeId: string; raftId: number; address: string },
+) {
+  const asked = new Set<string>();
+  const waiting = [...deps.managers()];
+  let last: unknown = new SwarmError('UNREACHABLE', 'no address of a manager is known');
+  for (let address = waiting.shift(); address !== undefined; address = waiting.shift()) {
+    if (asked.has(address) || address === request.address) continue;
+    asked.add(address);
+    const client = dial(address, { tls: deps.live, ownConnection: true });
+    try {
+      return await client.unary(RaftService.joinRaft, request, {
+        timeoutMs: LIMITS.joinDeadlineMs,
+      });
+    } catch (error) {
+      last = error;
+      const leader = SwarmError.is(error) ? error.details['leader'] : undefined;
+      if (leader !== undefined && leader !== '') waiting.unshift(leader);
+    } finally {
+      client.close();
+    }
+  }
+  throw last;
+}

@@ -1,0 +1,582 @@
+import { rmSync } from 'node:fs';
+import { chmod, mkdir, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { firstState } from '../manager/bootstrap-rows.ts';
+import { openLevel, systemDisk } from '../manager/database/index.ts';
+import type { Manager } from '../manager/manager.ts';
+import { createFirstMember } from '../manager/raft/index.ts';
+import {
+  type CertificateNews,
+  ControlService,
+  type InfoResponse,
+  type InitRequest,
+  InitResponse,
+  type JoinRequest,
+  JoinResponse,
+  Liveness,
+  LocalService,
+  type LocalTask,
+  type LogRecord,
+  type LogsRequest,
+  Role,
+  type StopRequest,
+} from '../proto/index.ts';
+import { Backoff } from '../shared/backoff.ts';
+import { delay } from '../shared/clock.ts';
+import { messageOf, SwarmError } from '../shared/errors.ts';
+import { newRaftId } from '../shared/ids.ts';
+import { RpcServer } from '../shared/rpc/server.ts';
+import { newKey } from '../shared/tls/csr.ts';
+import {
+  type Identity,
+  loadIdentity,
+  loadKey,
+  saveIdentity,
+  writeSecret,
+} from '../shared/tls/identity.ts';
+import { joinCluster } from '../shared/tls/join.ts';
+import { LiveIdentity } from '../shared/tls/live-identity.ts';
+import { Renewal, renewIdentity } from '../shared/tls/renewal.ts';
+import { type Addresses, addressesOf } from './address.ts';
+import { controlGate } from './control-gate.ts';
+import type { DaemonDeps } from './deps.ts';
+import { hostName } from './describe.ts';
+import { reasonForEnding } from './goodbye.ts';
+import { localService } from './local-service.ts';
+import { ManagerPart } from './manager-part.ts';
+import { type NodeConfig, readNodeConfig, writeNodeConfig } from './node-config.ts';
+import type { DaemonOptions } from './options.ts';
+import { type NodePaths, nodePaths } from './paths.ts';
+import { checkPortFree } from './port-check.ts';
+import { VERSION } from './version.ts';
+import { WorkerPart } from './worker-part.ts';
+
+const SOCKET_MODE = 0o660;
+const LEADER_WAIT_MS = 15_000;
+const MANAGER_WAIT_MS = 10_000;
+const MANAGER_RETRY_MIN_MS = 200;
+const MANAGER_RETRY_MAX_MS = 10_000;
+
+/** This node in a cluster: who it is, its worker part always, its manager part while it is one. */
+interface Membership {
+  config: NodeConfig;
+  readonly live: LiveIdentity;
+  readonly worker: WorkerPart;
+  readonly renewal: Renewal;
+  manager: ManagerPart | undefined;
+  /** Settles when the manager part that is starting runs, or does not. */
+  managerStarting: Promise<void> | undefined;
+  /** Aborted when this node stops or leaves. */
+  readonly ending: AbortController;
+}
+
+/**
+ * The node as a whole: serves the local socket from the first moment, enters and leaves clusters,
+ * and follows the role that the cluster gives it. Nothing has to be restarted by hand.
+ */
+export class NodeDaemon {
+  readonly #options: DaemonOptions;
+  readonly #deps: DaemonDeps;
+  readonly #paths: NodePaths;
+  readonly #local: RpcServer;
+  #membership: Membership | undefined;
+  /** Why this node is in no cluster although its state directory says so. */
+  #problem = '';
+  /** `init`, `join`, `leave` and role changes run one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #ending = false;
+
+  constructor(options: DaemonOptions, deps: DaemonDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#paths = nodePaths(options.stateDir);
+    this.#local = new RpcServer({
+      clock: deps.clock,
+      log: deps.log.child({ part: 'local' }),
+      authorizer: { nodeRole: () => undefined },
+    });
+  }
+
+  /** Listens, then takes up the cluster it was in. A problem with that is told by `info`. */
+  async start(): Promise<void> {
+    this.#local.addService(LocalService, localService(this));
+    this.#local.addService(
+      ControlService,
+      controlGate(async () => (await this.#runningManager()).handlers.control),
+    );
+    await mkdir(dirname(this.#options.socket), { recursive: true, mode: 0o700 });
+    await this.#local.listenUnix(this.#options.socket, await this.#socketMode());
+    await this.#exclusive(async () => {
+      try {
+        const config = readNodeConfig(this.#options.stateDir);
+        if (config !== undefined) await this.#resume(config);
+      } catch (error) {
+        this.#problem = messageOf(error);
+        this.#deps.log.error({ err: error }, 'the cluster of this node cannot be taken up');
+      }
+    });
+  }
+
+  // -- what the local socket asks for
+
+  info(): Partial<InfoResponse> {
+    const { stateDir, logFile } = this.#options;
+    const base = { versionText: VERSION, stateDir, logFile: logFile ?? '', pid: process.pid };
+    const now = this.#membership;
+    if (now === undefined) {
+      return { ...base, state: this.#problem === '' ? 'none' : 'error', error: this.#problem };
+    }
+    const { nodeId, clusterId } = now.live.current.subject;
+    const { config, worker, manager } = now;
+    return {
+      ...base,
+      nodeId,
+      clusterId,
+      nodeName: config.nodeName,
+      state: manager === undefined ? 'worker' : 'manager',
+      leader: manager?.manager.isLeader ?? false,
+      advertiseAddress: config.advertiseAddress,
+      managers: this.#managerAddresses(now),
+      description: worker.description,
+      networkTier: worker.networkTier,
+      connected: worker.connected,
+      tasks: worker.localTasks().length,
+      allowProcess: config.allowProcess,
+    };
+  }
+
+  init(request: InitRequest): Promise<InitResponse> {
+    return this.#exclusive(() => this.#init(request));
+  }
+  join(request: JoinRequest): Promise<JoinResponse> {
+    return this.#exclusive(() => this.#join(request));
+  }
+  leave(force: boolean): Promise<void> {
+    return this.#exclusive(() => this.#leave(force));
+  }
+  localTasks(): readonly LocalTask[] {
+    return this.#membership?.worker.localTasks() ?? [];
+  }
+  taskLogs(request: LogsRequest, signal: AbortSignal): AsyncIterable<LogRecord> {
+    const { worker } = this.#member();
+    return worker.readLogs(request.ref, request.options!, signal);
+  }
+
+  /** SIGTERM: an orderly end that says of itself what it can. */
+  async signalled(): Promise<void> {
+    await this.#end(await reasonForEnding(process.env), false);
+  }
+  async endProcess(request: StopRequest): Promise<void> {
+    const said = request.leaving ? Liveness.LEAVING : Liveness.UNKNOWN;
+    await this.#end(request.restarting ? Liveness.RESTARTING : said, request.withTasks);
+  }
+
+  // -- entering
+
+  async #init(request: InitRequest): Promise<InitResponse> {
+    this.#refuseIfMember();
+    const { clock, random, ids } = this.#deps;
+    const addresses = addressesOf(request);
+    const nodeName = request.nodeName || hostName();
+    const raftId = newRaftId(random);
+    const [clusterId, nodeId] = [ids.next(), ids.next()];
+    await checkPortFree(addresses.listen);
+    const { identity, rows } = await firstState(
+      {
+        clusterId,
+        nodeId,
+        raftId,
+        nodeName,
+        address: addresses.advertise,
+        availability: request.availability,
+        spec: request.spec,
+      },
+      clock,
+      random,
+    );
+    const member = { clusterId, epoch: 1, nodeId, raftId, address: addresses.advertise };
+    await this.#entering(async () => {
+      await createFirstMember(this.#paths.raft, member, rows, {
+        disk: systemDisk,
+        random,
+        openEngine: openLevel,
+      });
+      await this.#enter(
+        identity,
+        this.#configFor(addresses, nodeName, request.allowProcess, [addresses.advertise]),
+      );
+      await this.#untilLeader();
+    });
+    const { ca } = this.#managerPart().manager;
+    return InitResponse.create({
+      nodeId,
+      clusterId,
+      workerToken: ca.token(Role.WORKER),
+      managerToken: ca.token(Role.MANAGER),
+      advertiseAddress: addresses.advertise,
+      warnings: addresses.warnings,
+    });
+  }
+
+  async #join(request: JoinRequest): Promise<JoinResponse> {
+    this.#refuseIfMember();
+    const { clock } = this.#deps;
+    const addresses = addressesOf(request);
+    const nodeName = request.nodeName || hostName();
+    const keyPem = (await loadKey(this.#paths.joinKey)) ?? (await newKey());
+    await writeSecret(this.#paths.joinKey, keyPem);
+    const joined = await joinCluster(
+      {
+        managers: request.managers,
+        token: request.token,
+        keyPem,
+        hostname: nodeName,
+        availability: request.availability,
+      },
+      clock,
+    );
+    const managers = [...new Set([...joined.managers, ...request.managers])];
+    if (joined.role === Role.MANAGER) await checkPortFree(addresses.listen);
+    const config = this.#configFor(addresses, nodeName, request.allowProcess, managers);
+    await this.#entering(() => this.#enter(joined.identity, config));
+    rmSync(this.#paths.joinKey, { force: true });
+    return JoinResponse.create({
+      nodeId: joined.nodeId,
+      clusterId: joined.clusterId,
+      role: joined.role,
+      warnings: joined.role === Role.MANAGER ? addresses.warnings : [],
+    });
+  }
+
+  /** Runs the steps that put this node into a cluster; a failure takes them all back. */
+  async #entering(steps: () => Promise<void>): Promise<void> {
+    try {
+      await this.#wipe();
+      await steps();
+    } catch (error) {
+      await this.#endMembership({ handOver: false, goodbye: undefined });
+      await this.#wipe();
+      throw error;
+    }
+  }
+
+  /** `node.json` is written last: with it this node is in the cluster, also after a kill. */
+  async #enter(identity: Identity, config: NodeConfig): Promise<void> {
+    await saveIdentity(this.#paths.identity, identity);
+    await this.#begin(identity, config, true);
+    writeNodeConfig(this.#options.stateDir, config);
+  }
+
+  async #resume(config: NodeConfig): Promise<void> {
+    const identity = await loadIdentity(this.#paths.identity);
+    if (identity === undefined) {
+      throw new SwarmError('STATE_DIR', `${this.#paths.identity} is missing`, {
+        advice: 'Restore it from a backup, or run: swarm leave --force, then join again.',
+      });
+    }
+    await this.#begin(identity, config, false);
+  }
+
+  /** The worker part first: it runs tasks while the manager part still loads. */
+  async #begin(identity: Identity, config: NodeConfig, waitForManager: boolean): Promise<void> {
+    const { log, clock, random } = this.#deps;
+    const live = new LiveIdentity(identity);
+    const ending = new AbortController();
+    const renewal = new Renewal({
+      clock,
+      random,
+      log: log.child({ part: 'certificate' }),
+      live,
+      renew: () => this.#renew(live),
+      save: (renewed) => saveIdentity(this.#paths.identity, renewed),
+    });
+    const worker = new WorkerPart(
+      {
+        stateDir: this.#options.stateDir,
+        paths: this.#paths,
+        config: { ...config, allowProcess: config.allowProcess || this.#options.allowProcess },
+        live,
+      },
+      {
+        ...this.#deps,
+        onManagers: (addresses) => this.#rememberManagers(addresses),
+        onCertificateNews: (news) => void this.#certificateNews(news),
+        onRemoved: (reason) => void this.#removed(reason),
+      },
+    );
+    this.#membership = {
+      config,
+      live,
+      worker,
+      renewal,
+      manager: undefined,
+      managerStarting: undefined,
+      ending,
+    };
+    await worker.start();
+    renewal.start();
+    if (identity.subject.role !== Role.MANAGER) return;
+    const started = this.#startManager();
+    if (waitForManager) await started;
+    else
+      started.catch((error: unknown) =>
+        log.error({ err: error }, 'the manager part did not start'),
+      );
+  }
+
+  // -- the role follows the certificate
+
+  #startManager(): Promise<void> {
+    const now = this.#member();
+    if (now.manager !== undefined || now.ending.signal.aborted) return Promise.resolve();
+    now.managerStarting ??= this.#startManagerOf(now).finally(() => {
+      now.managerStarting = undefined;
+    });
+    return now.managerStarting;
+  }
+
+  async #startManagerOf(now: Membership): Promise<void> {
+    const { listenAddress, advertiseAddress } = now.config;
+    const manager = await ManagerPart.start(
+      { raftDir: this.#paths.raft, listenAddress, advertiseAddress },
+      {
+        ...this.#deps,
+        live: now.live,
+        managers: () => this.#managerAddresses(now),
+        onFatal: (error) => {
+          this.#deps.log.error({ err: error }, 'the manager part cannot go on');
+          this.#deps.exit(1);
+        },
+        onRemoved: () => void this.#exclusive(() => this.#demoted()),
+      },
+      now.ending.signal,
+    );
+    if (now.ending.signal.aborted) await manager.stop({ handOver: false });
+    else now.manager = manager;
+  }
+
+  /** Tries until the certificate says otherwise or the node stops. */
+  async #becomeManager(): Promise<void> {
+    const backoff = new Backoff(this.#deps.random, MANAGER_RETRY_MIN_MS, MANAGER_RETRY_MAX_MS);
+    for (;;) {
+      const now = this.#membership;
+      const wanted = now?.live.current.subject.role === Role.MANAGER;
+      if (now === undefined || !wanted || now.ending.signal.aborted || now.manager) return;
+      try {
+        return await this.#startManager();
+      } catch (error) {
+        this.#deps.log.warn({ reason: messageOf(error) }, 'the manager part did not start yet');
+      }
+      await delay(this.#deps.clock, backoff.nextDelayMs());
+    }
+  }
+
+  async #certificateNews(news: CertificateNews): Promise<void> {
+    const now = this.#membership;
+    if (now === undefined || !news.renew) return;
+    this.#deps.log.info({ role: news.role }, 'the cluster gave this node another certificate');
+    await now.renewal.now();
+    await this.#exclusive(() => this.#followRole());
+  }
+
+  async #followRole(): Promise<void> {
+    const now = this.#membership;
+    if (now === undefined) return;
+    const isManager = now.live.current.subject.role === Role.MANAGER;
+    if (isManager && now.manager === undefined) await this.#becomeManager();
+    if (!isManager && now.manager !== undefined) await this.#endManager(true);
+  }
+
+  /** Raft says that this member is out; the certificate follows when the leader has changed the row. */
+  async #demoted(): Promise<void> {
+    const now = this.#membership;
+    if (now?.manager === undefined) return;
+    await this.#endManager(false);
+    await now.renewal.now();
+    await this.#followRole();
+  }
+
+  async #endManager(handOver: boolean): Promise<void> {
+    const now = this.#member();
+    const manager = now.manager;
+    now.manager = undefined;
+    await manager?.stop({ handOver });
+    await ManagerPart.wipe(this.#paths.raft);
+    this.#deps.log.info({}, 'this node is no manager any more');
+  }
+
+  /** The leader signs its own; others ask, and a manager that reaches nobody signs its own as well. */
+  async #renew(live: LiveIdentity): Promise<Identity> {
+    const now = this.#membership;
+    const own = now?.manager?.manager;
+    if (own?.isLeader) return own.renewOwn(live.current);
+    try {
+      return await renewIdentity(live, now === undefined ? [] : this.#managerAddresses(now));
+    } catch (error) {
+      if (own === undefined) throw error;
+      return own.renewOwn(live.current);
+    }
+  }
+
+  #rememberManagers(addresses: readonly string[]): void {
+    const now = this.#membership;
+    if (now === undefined || addresses.length === 0) return;
+    now.config = { ...now.config, managers: addresses };
+    if (readNodeConfig(this.#options.stateDir)) writeNodeConfig(this.#options.stateDir, now.config);
+  }
+
+  // -- leaving and ending
+
+  async #leave(force: boolean): Promise<void> {
+    const now = this.#membership;
+    if (now === undefined && this.#problem === '') {
+      throw new SwarmError('NOT_IN_CLUSTER', 'this node is in no cluster');
+    }
+    if (now?.manager !== undefined && !force) {
+      const name = now.config.nodeName;
+      throw new SwarmError(
+        'PRECONDITION',
+        'this node is a manager: leaving would take its vote away',
+        {
+          advice:
+            'Demote it first, or give --force; the last manager takes the whole cluster with it.',
+          command: `swarm node demote ${name}`,
+        },
+      );
+    }
+    if (now !== undefined) {
+      await now.worker.destroy('stopped: this node leaves the cluster');
+      await this.#endMembership({ handOver: true, goodbye: Liveness.LEAVING });
+    }
+    await this.#wipe();
+    this.#problem = '';
+    this.#deps.log.info({}, 'this node left its cluster');
+  }
+
+  async #removed(reason: string): Promise<void> {
+    await this.#exclusive(async () => {
+      await this.#endMembership({ handOver: false, goodbye: undefined });
+      this.#problem = `this node was removed from its cluster (${reason}); swarm leave --force forgets it`;
+    });
+  }
+
+  async #end(goodbye: Liveness, withTasks: boolean): Promise<void> {
+    if (this.#ending) return;
+    this.#ending = true;
+    const { log } = this.#deps;
+    log.info({ goodbye }, 'swarmd ends');
+    try {
+      if (withTasks)
+        await this.#membership?.worker.stopTasks('stopped with the daemon of this node');
+      await this.#endMembership({ handOver: true, goodbye });
+      await this.#local.stop();
+    } catch (error) {
+      log.error({ err: error }, 'swarmd did not end in order');
+    }
+    this.#deps.exit(0);
+  }
+
+  async #endMembership(how: { handOver: boolean; goodbye: Liveness | undefined }): Promise<void> {
+    const now = this.#membership;
+    if (now === undefined) return;
+    now.ending.abort();
+    await now.renewal.stop();
+    await now.manager?.stop({ handOver: how.handOver });
+    await now.worker.stop(how.goodbye);
+    this.#membership = undefined;
+  }
+
+  /** Forgets the cluster. Logs of tasks and the daemon's own log stay. */
+  async #wipe(): Promise<void> {
+    const { stateDir } = this.#options;
+    for (const name of [
+      'node.json',
+      'identity.pem',
+      'tasks',
+      'position',
+      'network',
+      'managers.json',
+    ])
+      rmSync(`${stateDir}/${name}`, { recursive: true, force: true });
+    await ManagerPart.wipe(this.#paths.raft);
+  }
+
+  // -- small things
+
+  #member(): Membership {
+    if (this.#membership !== undefined) return this.#membership;
+    if (this.#problem !== '') throw new SwarmError('STATE_DIR', this.#problem);
+    throw new SwarmError('NOT_IN_CLUSTER', 'this node is in no cluster');
+  }
+  #managerPart(): ManagerPart {
+    const now = this.#member();
+    if (now.manager !== undefined) return now.manager;
+    const managers = now.config.managers.join(', ');
+    if (now.live.current.subject.role === Role.MANAGER)
+      throw new SwarmError('UNREACHABLE', 'the manager part of this node is still starting');
+    throw new SwarmError('NOT_A_MANAGER', 'this node is a worker', {
+      advice: `Ask a manager (${managers}).`,
+    });
+  }
+  /** Who calls right after a start is not turned away: a manager part that loads is waited for. */
+  async #runningManager(): Promise<Manager> {
+    await this.#turn;
+    const starting = this.#membership?.managerStarting;
+    const timeout = delay(this.#deps.clock, MANAGER_WAIT_MS);
+    await Promise.race([starting?.catch(() => undefined), timeout]);
+    return this.#managerPart().manager;
+  }
+  #managerAddresses(now: Membership): string[] {
+    const own = now.manager?.manager.managerAddresses() ?? [];
+    return [...new Set([...own, ...now.worker.managers, ...now.config.managers])];
+  }
+
+  #configFor(
+    addresses: Addresses,
+    nodeName: string,
+    allowProcess: boolean,
+    managers: readonly string[],
+  ): NodeConfig {
+    return {
+      nodeName,
+      listenAddress: addresses.listen,
+      advertiseAddress: addresses.advertise,
+      publishAddress: addresses.publish,
+      allowProcess: allowProcess || this.#options.allowProcess,
+      managers,
+    };
+  }
+
+  #refuseIfMember(): void {
+    if (this.#problem !== '') throw new SwarmError('STATE_DIR', this.#problem);
+    const now = this.#membership;
+    if (now === undefined) return;
+    const { clusterId } = now.live.current.subject;
+    throw new SwarmError('ALREADY_IN_CLUSTER', `this node is in cluster ${clusterId.slice(0, 12)}`);
+  }
+
+  async #untilLeader(): Promise<void> {
+    const { clock } = this.#deps;
+    const endMs = clock.monotonicMs() + LEADER_WAIT_MS;
+    while (!this.#managerPart().manager.isLeader) {
+      if (clock.monotonicMs() > endMs)
+        throw new SwarmError('INTERNAL', 'the new manager did not become its own leader');
+      await delay(clock, 5);
+    }
+  }
+
+  /** A directory of group `swarm` opens the socket to it; any other keeps it to the daemon's user. */
+  async #socketMode(): Promise<number> {
+    const directory = dirname(this.#options.socket);
+    const { mode } = await stat(directory);
+    if ((mode & 0o050) === 0o050) return SOCKET_MODE;
+    if (directory === this.#options.stateDir) await chmod(directory, 0o700);
+    return 0o600;
+  }
+
+  #exclusive<R>(fn: () => Promise<R>): Promise<R> {
+    const result = this.#turn.then(fn, fn);
+    this.#turn = result.catch(() => undefined);
+    return result;
+  }
+}

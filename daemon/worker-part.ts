@@ -1,0 +1,156 @@
+import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  type CertificateNews,
+  Liveness,
+  type LocalTask,
+  type LogRecord,
+  type LogRequest,
+  type NodeDescription,
+} from '../proto/index.ts';
+import { dial } from '../shared/rpc/client.ts';
+import type { LiveIdentity } from '../shared/tls/live-identity.ts';
+import { Agent } from '../worker/agent/agent.ts';
+import { TaskLogs } from '../worker/logs/task-logs.ts';
+import type { Network } from '../worker/network/network.ts';
+import { ProxyNetwork } from '../worker/network/proxy-network.ts';
+import { ProcessRuntime } from '../worker/runtime/process/process-runtime.ts';
+import type { Runtime } from '../worker/runtime/runtime.ts';
+import { SystemIo } from '../worker/runtime/system-io.ts';
+import type { DaemonDeps } from './deps.ts';
+import { describeNode } from './describe.ts';
+import { findInstallation } from './installation.ts';
+import type { NodeConfig } from './node-config.ts';
+import type { NodePaths } from './paths.ts';
+import { VERSION } from './version.ts';
+
+export interface WorkerPartOptions {
+  readonly stateDir: string;
+  readonly paths: NodePaths;
+  readonly config: NodeConfig;
+  readonly live: LiveIdentity;
+}
+
+export interface WorkerPartDeps extends DaemonDeps {
+  onManagers(addresses: readonly string[]): void;
+  onCertificateNews(news: CertificateNews): void;
+  onRemoved(reason: string): void;
+}
+
+/** The worker part of a node: agent, runtimes, logs and network, put together for this machine. */
+export class WorkerPart {
+  readonly #agent: Agent;
+  readonly #logs: TaskLogs;
+  readonly #network: Network;
+
+  constructor(options: WorkerPartOptions, deps: WorkerPartDeps) {
+    const { stateDir, paths, config, live } = options;
+    const { clock, random } = deps;
+    const log = deps.log.child({ part: 'worker' });
+    const { nodeId, clusterId } = live.current.subject;
+    const io = new SystemIo(clock);
+    const installation = findInstallation();
+    this.#logs = new TaskLogs({ io, clock, log, stateDir, nodeId });
+    this.#network = new ProxyNetwork({
+      stateDir,
+      socketPath: paths.netdSocket,
+      nodeId,
+      publishAddress: config.publishAddress,
+      versionText: VERSION,
+      netd: { execPath: process.execPath, args: [installation.netdScript] },
+      clock,
+      random,
+      log,
+    });
+    this.#agent = new Agent({
+      nodeId,
+      clusterId,
+      stateDir,
+      io,
+      clock,
+      random,
+      log,
+      runtimes: this.#runtimes(options, deps, io, installation.pathDirs),
+      network: this.#network,
+      logs: this.#logs,
+      dial: (address) => dial(address, { tls: live, ownConnection: true }),
+      managers: config.managers,
+      describe: () => describeNode(config.nodeName, [], this.#network.tier),
+      publishAddress: config.publishAddress,
+      bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+      onManagers: (addresses) => deps.onManagers(addresses),
+      onCertificateNews: (news) => deps.onCertificateNews(news),
+      onRemoved: (reason) => deps.onRemoved(reason),
+    });
+  }
+
+  async start(): Promise<void> {
+    this.#logs.start();
+    await this.#network.start();
+    await this.#agent.start();
+  }
+  /** Tasks and published ports go on. */
+  async stop(goodbye: Liveness | undefined): Promise<void> {
+    if (goodbye === Liveness.RESTARTING || goodbye === Liveness.LEAVING)
+      this.#agent.sayGoodbye(goodbye);
+    await this.#agent.stop();
+    await this.#network.stop();
+    this.#logs.stop();
+  }
+  async stopTasks(why: string): Promise<void> {
+    await this.#agent.stopTasks(why);
+  }
+  /** Nothing of this node's tasks and network is left; their logs are. */
+  async destroy(why: string): Promise<void> {
+    await this.#agent.stopTasks(why);
+    await this.#network.destroy();
+  }
+
+  get connected(): boolean {
+    return this.#agent.connected;
+  }
+  get managers(): readonly string[] {
+    return this.#agent.managers;
+  }
+  get description(): NodeDescription {
+    return this.#agent.description;
+  }
+  get networkTier(): string {
+    return this.#network.tier;
+  }
+  localTasks(): readonly LocalTask[] {
+    return this.#agent.localTasks();
+  }
+  readLogs(taskId: string, request: LogRequest, signal: AbortSignal): AsyncIterable<LogRecord> {
+    return this.#agent.readLogs(taskId, request, signal);
+  }
+
+  /** A root daemon runs commands of the host only when its operator said so. */
+  #runtimes(
+    options: WorkerPartOptions,
+    deps: WorkerPartDeps,
+    io: SystemIo,
+    pathDirs: readonly string[],
+  ): Runtime[] {
+    const uid = process.getuid?.() ?? 0;
+    const { config, live, stateDir } = options;
+    if (uid === 0 && !config.allowProcess) return [];
+    const runtime = new ProcessRuntime({
+      io,
+      clock: deps.clock,
+      random: deps.random,
+      stateDir,
+      nodeId: live.current.subject.nodeId,
+      publishHost: config.publishAddress,
+      pathDirs,
+      portsDirectory: join(tmpdir(), `swarm-ports-${uid}`),
+      tmpdir: tmpdir(),
+      uid,
+      gid: process.getgid?.() ?? 0,
+      allowProcess: config.allowProcess,
+      logDirectory: (taskId) => this.#logs.directory(taskId),
+    });
+    return [runtime];
+  }
+}

@@ -1,0 +1,42 @@
+import { SwarmError } from '../shared/errors.ts';
+import type { Client } from '../shared/rpc/rpc.ts';
+import type { RaftDriver } from './raft/index.ts';
+
+/** A connection to whoever leads, kept as long as that one does. */
+export class LeaderClient {
+  readonly #driver: RaftDriver;
+  readonly #dial: (address: string) => Client;
+  #client: Client | undefined;
+
+  constructor(driver: RaftDriver, dial: (address: string) => Client) {
+    this.#driver = driver;
+    this.#dial = dial;
+  }
+
+  /** Undefined while no leader is known, and on the leader itself. */
+  get(): Client | undefined {
+    const leader = this.#driver.leader();
+    const address = leader?.address ?? '';
+    if (address === '' || leader?.raftId === this.#driver.identity.raftId) return undefined;
+    if (this.#client?.address !== address) {
+      this.#client?.close();
+      this.#client = this.#dial(address);
+    }
+    return this.#client;
+  }
+
+  /** Why a write cannot be done now: which managers do not answer. */
+  noLeader(): SwarmError {
+    const { members } = this.#driver.status();
+    const missing = members
+      .filter((member) => !member.active && member.role === 'voter')
+      .map((member) => `${member.nodeName || member.nodeId.slice(0, 8)} (${member.address})`);
+    const who = missing.length === 0 ? '' : `: ${missing.join(', ')} not heard from`;
+    return new SwarmError('NO_QUORUM', `no manager leads with a quorum${who}`);
+  }
+
+  close(): void {
+    this.#client?.close();
+    this.#client = undefined;
+  }
+}

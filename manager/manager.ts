@@ -1,0 +1,232 @@
+import {
+  CaService,
+  ControlService,
+  type DispatcherService,
+  Freshness,
+  type RaftService,
+  Role,
+} from '../proto/index.ts';
+import type { Clock } from '../shared/clock.ts';
+import type { SwarmError } from '../shared/errors.ts';
+import type { IdSource } from '../shared/ids.ts';
+import { DEFAULTS } from '../shared/limits.ts';
+import type { Log } from '../shared/log.ts';
+import type { Random } from '../shared/random.ts';
+import { forwarding } from '../shared/rpc/forward.ts';
+import type { Client, Handlers } from '../shared/rpc/rpc.ts';
+import type { Authorizer } from '../shared/rpc/rules.ts';
+import type { Identity } from '../shared/tls/identity.ts';
+import { parseToken } from '../shared/tls/token.ts';
+import { Ca, setCertificateRole } from './ca/ca.ts';
+import { LOCAL_METHODS, makeControl } from './control/control.ts';
+import { openLevel, systemDisk } from './database/index.ts';
+import { Dispatcher } from './dispatcher/dispatcher.ts';
+import { LeaderClient } from './leader-client.ts';
+import { explain } from './loop/explain.ts';
+import { Loop } from './loop/loop.ts';
+import { type OpenedRaft, openRaft, type Probe, raftHandlers } from './raft/index.ts';
+import { Roles } from './roles/roles.ts';
+import { ReplicatedStore } from './store/replicated-store.ts';
+import { CLUSTER_KEY } from './store/schema.ts';
+
+export interface ManagerOptions {
+  /** The folder that `createFirstMember` or `createJoiningMember` made. */
+  readonly directory: string;
+  /** host:port where others reach this manager. */
+  readonly address: string;
+}
+
+export interface ManagerDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly ids: IdSource;
+  readonly log: Log;
+  readonly probe: Probe;
+  /** A connection of its own with each call. */
+  dialOwn(address: string): Client;
+  /** A shared connection. */
+  dial(address: string): Client;
+  onFatal(error: SwarmError): void;
+  /** This member was removed: the state is worthless, the node may be promoted anew. */
+  onRemoved(): void;
+}
+
+export interface ManagerHandlers {
+  readonly control: Handlers<typeof ControlService>;
+  readonly ca: Handlers<typeof CaService>;
+  readonly dispatcher: Handlers<typeof DispatcherService>;
+  readonly raft: Handlers<typeof RaftService>;
+}
+
+/**
+ * The manager part of a node: raft below, the store on it, and on the store what answers users and
+ * agents. Leader-scoped parts hear of leadership in one order: the store first.
+ */
+export class Manager {
+  readonly handlers: ManagerHandlers;
+  readonly authorizer: Authorizer;
+  readonly ca: Ca;
+  readonly store: ReplicatedStore;
+  readonly #deps: ManagerDeps;
+  readonly #raft: OpenedRaft;
+  readonly #leader: LeaderClient;
+
+  /** Opens and checks the state; rejects with DAMAGED when it must not be used again. */
+  static async open(options: ManagerOptions, deps: ManagerDeps): Promise<Manager> {
+    const { clock, random, log, probe } = deps;
+    const raft = await openRaft(
+      options.directory,
+      { address: options.address },
+      {
+        clock,
+        random,
+        log: log.child({ part: 'raft' }),
+        probe,
+        disk: systemDisk,
+        openEngine: openLevel,
+        dial: (address) => deps.dialOwn(address),
+        onFatal: (error) => deps.onFatal(error),
+        onRemoved: () => deps.onRemoved(),
+        onReadOnly: (readOnly) => log.warn({ readOnly }, 'free disk space'),
+      },
+    );
+    return new Manager(raft, deps);
+  }
+
+  private constructor(raft: OpenedRaft, deps: ManagerDeps) {
+    const { driver } = raft;
+    const { clock, random, ids, log } = deps;
+    this.#deps = deps;
+    this.#raft = raft;
+    this.#leader = new LeaderClient(driver, (address) => deps.dial(address));
+    const leaderAddress = (): string | undefined => driver.leader()?.address || undefined;
+    const store = new ReplicatedStore({ clock, ids, log, proposer: driver, leaderAddress });
+    this.store = store;
+    this.authorizer = {
+      nodeRole: (nodeId) => this.#nodeRole(nodeId),
+    };
+    this.ca = new Ca({ store, clock, random, managers: () => this.managerAddresses() });
+    const loop = new Loop({ store, clock, log });
+    const dispatcher = this.#makeDispatcher(loop);
+    const roles = new Roles({
+      store,
+      raft: driver,
+      clock,
+      log,
+      probe: deps.probe,
+      setCertificateRole: (nodeId, role) => setCertificateRole(store, nodeId, role),
+    });
+    const control = makeControl({
+      store,
+      clock,
+      log,
+      reads: { linearize: (consistency) => this.#linearize(consistency === 'stale') },
+      raft: { status: () => driver.status(), leader: () => driver.leader() },
+      dispatcher,
+      explain,
+      tokens: {
+        get: (role) => this.ca.token(role),
+        rotate: (role) => this.ca.rotateToken(role),
+        rootDigest: () => parseToken(this.ca.token(Role.WORKER)).rootDigest,
+      },
+      selfNodeId: driver.identity.nodeId,
+    });
+    const forward = {
+      clock,
+      random,
+      isLeader: () => driver.isLeader,
+      leaderClient: () => this.#leader.get(),
+      noLeader: () => this.#leader.noLeader(),
+    };
+    this.handlers = {
+      control: forwarding(ControlService, control, { ...forward, local: LOCAL_METHODS }),
+      ca: forwarding(CaService, this.ca.handlers, {
+        ...forward,
+        local: new Set(['getRoot', 'renewalNonce']),
+      }),
+      dispatcher: dispatcher.handlers,
+      raft: raftHandlers(driver, (request, context) => roles.join(request, context)),
+    };
+    driver.onLeadership(store);
+    driver.onLeadership({
+      gained: (term) => dispatcher.start(term),
+      lost: () => dispatcher.stop(),
+    });
+    driver.onLeadership({ gained: (term) => loop.start(term), lost: () => loop.stop() });
+    driver.onLeadership(roles);
+    this.#followSettings();
+  }
+
+  /** Loads the state and takes part. Resolves when the tables are there. */
+  start(): Promise<void> {
+    return this.#raft.driver.start(this.store);
+  }
+
+  async stop(options: { readonly handOver?: boolean } = {}): Promise<void> {
+    this.#leader.close();
+    await this.#raft.close(options);
+  }
+
+  get isLeader(): boolean {
+    return this.#raft.driver.isLeader;
+  }
+  get raftId(): number {
+    return this.#raft.driver.identity.raftId;
+  }
+  /** Addresses of all managers, the leader's first. */
+  managerAddresses(): string[] {
+    const leader = this.#raft.driver.leader()?.address ?? '';
+    const all = [...this.store.view.table('member').all()]
+      .filter((member) => member.role === Role.MANAGER)
+      .map((member) => member.address);
+    return [...new Set([leader, ...all])].filter((address) => address !== '');
+  }
+  leaderAddress(): string | undefined {
+    return this.#raft.driver.leader()?.address || undefined;
+  }
+  /** A new certificate for this manager's own key, signed here. */
+  renewOwn(identity: Identity): Identity {
+    return this.ca.renewOwn(identity);
+  }
+
+  #makeDispatcher(loop: Loop): Dispatcher {
+    const { clock, log, random } = this.#deps;
+    const { driver } = this.#raft;
+    return new Dispatcher({
+      store: this.store,
+      clock,
+      log,
+      random,
+      readIndex: () => driver.readIndex(),
+      leaderAddress: () => this.leaderAddress(),
+      onDrainAcknowledged: (taskIds) => loop.drainAcknowledged(taskIds),
+    });
+  }
+
+  /**
+   * A member that has no state yet cannot know anybody: then the certificate alone counts, which the
+   * root signed and which must say manager.
+   */
+  #nodeRole(nodeId: string): Role | 'removed' {
+    const { view } = this.store;
+    if (!view.table('cluster').has(CLUSTER_KEY)) return Role.MANAGER;
+    return view.table('certificate').get(nodeId)?.role ?? 'removed';
+  }
+
+  async #linearize(stale: boolean): Promise<Freshness> {
+    if (!stale) await this.#raft.driver.readIndex();
+    return Freshness.create({ stale, asOfWallMs: this.#deps.clock.wallMs() });
+  }
+
+  /** Settings of the cluster that this manager's own parts follow. */
+  #followSettings(): void {
+    const follow = (): void => {
+      const spec = this.store.view.table('cluster').get(CLUSTER_KEY)?.spec;
+      this.#raft.driver.setElectionTimeout(spec?.electionTimeoutMs || DEFAULTS.electionTimeoutMs);
+    };
+    this.store.onReload(follow);
+    this.store.onApplied((entry) => {
+      if (entry.changes.some((change) => change.table === 'cluster')) follow();
+    });
+  }
+}
