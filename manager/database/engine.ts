@@ -51,7 +51,7 @@ export const openLevel: OpenEngine = async (directory) => {
 interface NodeLevel {
   open(): Promise<void>;
   close(): Promise<void>;
-  batch(ops: LevelOp[], options: { sync: boolean }): Promise<void>;
+  batch(): LevelBatch;
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
   getSync(key: Uint8Array, options: object): Uint8Array | undefined;
   iterator(options: object): LevelIterator;
@@ -63,9 +63,11 @@ interface LevelIterator extends LevelHandle {
 interface LevelHandle {
   close(): Promise<void>;
 }
-type LevelOp =
-  | { type: 'put'; key: Uint8Array; value: Uint8Array }
-  | { type: 'del'; key: Uint8Array };
+interface LevelBatch {
+  put(key: Uint8Array, value: Uint8Array): unknown;
+  del(key: Uint8Array): unknown;
+  write(options: { sync: boolean }): Promise<void>;
+}
 
 class LevelSnapshot implements EngineSnapshot {
   readonly level: LevelHandle;
@@ -82,12 +84,15 @@ class LevelEngine implements Engine {
   constructor(level: NodeLevel) {
     this.#level = level;
   }
-  write(ops: readonly EngineOp[], sync: boolean): Promise<void> {
-    const batch: LevelOp[] = [];
+  async write(ops: readonly EngineOp[], sync: boolean): Promise<void> {
+    if (ops.length === 0) return;
+    // A chained batch costs half the CPU of an array: that one copies every operation.
+    const batch = this.#level.batch();
     for (const { key, value } of ops) {
-      batch.push(value === undefined ? { type: 'del', key } : { type: 'put', key, value });
+      if (value === undefined) batch.del(key);
+      else batch.put(key, value);
     }
-    return this.#level.batch(batch, { sync });
+    await batch.write({ sync });
   }
   get(key: Uint8Array): Promise<Uint8Array | undefined> {
     return this.#level.get(key);

@@ -40,7 +40,8 @@ export type Wait = Extract<Step, { kind: 'wait' }>;
 export type Phase = 'voter' | 'leaving';
 
 /**
- * The first step that can be taken, and what is waited for before it. Promotions come first: what replaces a lost voter must be in before that one goes out.
+ * The first step that can be taken, and what is waited for before it. Promotions come first: what
+ * replaces a lost voter must be in before that one goes out.
  */
 export function nextSteps(facts: Facts): { step: Action | undefined; waits: Wait[] } {
   const waits: Wait[] = [];
