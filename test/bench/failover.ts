@@ -94,7 +94,7 @@ async function netdKilled(cluster: DevCluster): Promise<void> {
     'hello',
   ]);
   const worker = await cluster.node('w1');
-  const host = worker.address.replace(/:\d+$/, '');
+  const { host } = worker;
   await until('the published port', async () =>
     (await get(host, 18080)).status === 200 ? true : undefined,
   );

@@ -3,12 +3,24 @@ import { mustSwarm, type Ran, type RunOptions, rows, swarm, tempDir, until } fro
 
 export interface DevNode {
   readonly name: string;
+  /** At first: promotion and demotion change it in the cluster, not here. */
   readonly role: string;
-  readonly state: string;
+  /** host:port of its control port. */
   readonly address: string;
+  /** Address of its published ports and task ports. */
+  readonly host: string;
   readonly socket: string;
   readonly pid: number;
   readonly dir: string;
+}
+
+interface DevRow {
+  readonly Name: string;
+  readonly Role: string;
+  readonly Address: string;
+  readonly Socket: string;
+  readonly PID: number;
+  readonly StateDir: string;
 }
 
 export interface TaskRow {
@@ -18,6 +30,8 @@ export interface TaskRow {
   readonly DesiredState: string;
   readonly CurrentState: string;
   readonly Error: string;
+  readonly Slot: number;
+  readonly Revision: number;
 }
 
 /**
@@ -56,7 +70,16 @@ export class DevCluster {
   }
 
   async nodes(): Promise<DevNode[]> {
-    return rows<DevNode>(['dev', 'ls', '--dir', this.dir], this.#options);
+    const found = await rows<DevRow>(['dev', 'ls', '--dir', this.dir], this.#options);
+    return found.map((row) => ({
+      name: row.Name,
+      role: row.Role,
+      address: row.Address,
+      host: row.Address.replace(/:\d+$/, ''),
+      socket: row.Socket,
+      pid: row.PID,
+      dir: row.StateDir,
+    }));
   }
   async node(name: string): Promise<DevNode> {
     const found = (await this.nodes()).find((node) => node.name === name);
