@@ -114,7 +114,7 @@ export function reschedule(scope: Scope, slot: Slot, head: Entry, why: string): 
     retire(scope, slot, head, why);
     return;
   }
-  const startFirst = startsFirst(scope, scope.running.spec.update?.order);
+  const startFirst = scope.isUp(head) && startsFirst(scope, scope.running.spec.update?.order);
   const runs = isAssigned(head.task) && !startFirst;
   replace(scope, slot, head, { desiredState: runs ? TaskState.READY : TaskState.RUNNING });
   if (!startFirst) retire(scope, slot, head, why);

@@ -204,7 +204,7 @@ export function renew(
     turn.left.slots.add(slot.key);
     return;
   }
-  if (startsFirst(scope, config?.order) && !isFinal(head)) {
+  if (startsFirst(scope, config?.order) && scope.isUp(head)) {
     turn.change(head, { endReason: why });
     replace(scope, slot, head, init);
     return;
