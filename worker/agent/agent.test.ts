@@ -38,7 +38,7 @@ afterEach(async () => {
 
 async function startAgent(patch: Partial<AgentDeps> = {}): Promise<Agent> {
   const io = new SystemIo(clock);
-  const logs = new TaskLogs({ io, clock, stateDir, nodeId: 'node1' });
+  const logs = new TaskLogs({ io, clock, log: silentLog, stateDir, nodeId: 'node1' });
   logs.start();
   const agent = new Agent({
     nodeId: 'node1',

@@ -17,7 +17,7 @@ import {
   type Welcome,
 } from '../../proto/index.ts';
 import type { Clock, Timer } from '../../shared/clock.ts';
-import { SwarmError } from '../../shared/errors.ts';
+import { messageOf, SwarmError } from '../../shared/errors.ts';
 import type { Component } from '../../shared/lifecycle.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
@@ -254,6 +254,16 @@ export class Agent implements Component {
     this.#deps.onConnected?.(false, undefined);
   }
   #receive(message: ManagerMessage): void {
+    try {
+      this.#handle(message);
+    } catch (error) {
+      // The disk refuses: everything is asked for again, until it takes it.
+      this.#deps.log.error({ error: messageOf(error) }, 'orders could not be written down');
+      this.#orders.forgetDigest();
+      this.#session.restart('orders could not be written down');
+    }
+  }
+  #handle(message: ManagerMessage): void {
     if (message.assignments) this.#takeOrders(message.assignments);
     if (message.reportsCommitted) {
       for (const runner of this.#runners.values()) {

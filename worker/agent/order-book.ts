@@ -56,13 +56,17 @@ export class OrderBook {
   take(message: Assignments): Applied {
     const applied = applyAssignments(this.#orders, message);
     if (!applied.ok) {
-      if (applied.why === 'gap') this.#digest = new Uint8Array();
+      if (applied.why === 'gap') this.forgetDigest();
       return applied;
     }
     this.#orders = applied.orders;
     this.#digest = message.digest;
     if (applied.servicesChanged) this.#networkIndex = applied.orders.position.index;
     return applied;
+  }
+  /** The next hello asks for everything. */
+  forgetDigest(): void {
+    this.#digest = new Uint8Array();
   }
   /** After the tasks' own records: a position never stands for an order that is not on the disk. */
   save(withNetwork: boolean): void {

@@ -38,6 +38,7 @@ export interface RunnerDeps {
 }
 
 const LAST_LINES = 5;
+const RETRY_MS = 1_000;
 
 /** One task from its order to its end: asks `step` what comes next, does it, writes it down. */
 export class TaskRunner {
@@ -146,7 +147,29 @@ export class TaskRunner {
       this.#changed = false;
       const action = this.#next();
       if (action.do === 'forget') return this.#forget();
-      await this.#perform(action);
+      try {
+        await this.#perform(action);
+      } catch (error) {
+        if (this.#closing.signal.aborted) return;
+        // The disk refuses: the task itself goes on, and what was to be done is tried again.
+        this.#deps.log.error({ task: this.id, error: messageOf(error) }, 'task step failed');
+        await Promise.race([delay(this.#deps.clock, RETRY_MS), this.#closed()]);
+      }
+    }
+  }
+  #closed(): Promise<void> {
+    const { signal } = this.#closing;
+    return new Promise((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  }
+  /** For what may be lost with the disk, because it is found out again. */
+  #save(): void {
+    try {
+      this.#file.write(this.#record);
+    } catch (error) {
+      this.#deps.log.error({ task: this.id, error: messageOf(error) }, 'record not written');
     }
   }
   #next(): Action {
@@ -189,7 +212,7 @@ export class TaskRunner {
     if (state === TaskState.RUNNING) {
       const ready = this.#checks.readyAtOnce;
       this.#setStatus({ state, message: this.status.message, ready }, true);
-      this.#file.write(this.#record);
+      this.#save();
       this.#checks.watchReadiness(false);
       return;
     }
@@ -202,7 +225,7 @@ export class TaskRunner {
     const waits = this.task.desiredState < TaskState.RUNNING;
     const state = TaskState.READY;
     this.#setStatus({ state, message: 'prepared', ports, pid: 0 }, waits);
-    this.#file.write(this.#record);
+    this.#save();
   }
   async #start(): Promise<void> {
     const controller = this.#needController();
@@ -307,7 +330,7 @@ export class TaskRunner {
   #healthChanged(health: string, outputs: readonly string[]): void {
     if (this.status.state >= TaskState.COMPLETE) return;
     this.#setStatus({ health, lastOutput: outputs }, true);
-    this.#file.write(this.#record);
+    this.#save();
     if (health === 'unhealthy') {
       this.stopAs(TaskState.FAILED, `unhealthy: ${outputs.at(-1) ?? ''}`);
     }
@@ -317,7 +340,7 @@ export class TaskRunner {
     if (this.status.state !== TaskState.RUNNING || this.status.ready === ready) return;
     const message = ready ? 'ready' : `not ready: ${output}`;
     this.#setStatus({ ready, message }, true);
-    this.#file.write(this.#record);
+    this.#save();
   }
   #setStatus(patch: Partial<TaskStatus>, urgent: boolean): void {
     const atWallMs = this.#deps.clock.wallMs();

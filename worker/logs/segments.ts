@@ -27,6 +27,7 @@ export class SegmentWriter {
   readonly #io: Io;
   readonly #directory: string;
   #place: LogPlace;
+  #torn = false;
 
   /** `place`: where the last saved cursor stood; what lies behind it was never acknowledged. */
   constructor(io: Io, directory: string, place: LogPlace) {
@@ -47,7 +48,12 @@ export class SegmentWriter {
   append(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     const { segment, offset } = this.#place;
-    this.#io.append(segmentPath(this.#directory, segment), bytes);
+    const path = segmentPath(this.#directory, segment);
+    // What a full disk took only a part of is taken back.
+    if (this.#torn) this.#io.truncate(path, offset);
+    this.#torn = true;
+    this.#io.append(path, bytes);
+    this.#torn = false;
     this.#place = { segment, offset: offset + bytes.length };
     if (this.#place.offset < LIMITS.logFileBytesMax) return;
     this.#place = { segment: segment + 1, offset: 0 };

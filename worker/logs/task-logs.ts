@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import type { LogRecord, LogRequest } from '../../proto/index.ts';
 import type { Clock, Timer } from '../../shared/clock.ts';
+import { messageOf } from '../../shared/errors.ts';
 import type { Component } from '../../shared/lifecycle.ts';
 import { LIMITS } from '../../shared/limits.ts';
+import type { Log } from '../../shared/log.ts';
 import type { Io } from '../runtime/io.ts';
 import { type LogSource, lastLines, readLog } from './log-reader.ts';
 import { TaskLog } from './task-log.ts';
@@ -15,6 +17,7 @@ const EAGER_MS = 100;
 export interface TaskLogsDeps {
   readonly io: Io;
   readonly clock: Clock;
+  readonly log: Log;
   readonly stateDir: string;
   readonly nodeId: string;
 }
@@ -51,14 +54,22 @@ export class TaskLogs implements Component {
   attach(taskId: string): void {
     if (this.#live.has(taskId) || this.#stopped) return;
     const { io, clock } = this.#deps;
-    io.mkdir(this.directory(taskId));
-    this.#live.set(taskId, new TaskLog(io, clock, this.directory(taskId)));
+    try {
+      io.mkdir(this.directory(taskId));
+      this.#live.set(taskId, new TaskLog(io, clock, this.directory(taskId)));
+    } catch (error) {
+      this.#deps.log.warn({ task: taskId, error: messageOf(error) }, 'log can not be kept');
+    }
     this.#arm(EAGER_MS);
   }
   /** The task has ended. */
   detach(taskId: string): void {
     this.attach(taskId);
-    this.#live.get(taskId)?.finish();
+    try {
+      this.#live.get(taskId)?.finish();
+    } catch (error) {
+      this.#deps.log.warn({ task: taskId, error: messageOf(error) }, 'end of the log not taken');
+    }
     this.#live.delete(taskId);
   }
   /** Nobody knows the task any more: its log goes too. */
@@ -104,8 +115,13 @@ export class TaskLogs implements Component {
     this.#eager = false;
     let eager = false;
     for (const log of this.#live.values()) {
-      const more = log.drain();
-      eager ||= more || log.followed;
+      try {
+        const more = log.drain();
+        eager ||= more || log.followed;
+      } catch (error) {
+        // A full disk: the output stays where it is, and is taken later.
+        this.#deps.log.warn({ log: log.directory, error: messageOf(error) }, 'log not taken');
+      }
     }
     if (this.#live.size > 0) this.#arm(eager ? EAGER_MS : POLL_MS);
   }

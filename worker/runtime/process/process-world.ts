@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { AssignedTask, type Init } from '../../../proto/index.ts';
+import { AssignedTask, type Init, TaskState } from '../../../proto/index.ts';
 import { SystemClock } from '../../../shared/clock.ts';
 import { SystemRandom } from '../../../shared/random.ts';
 import { CutIo } from '../cut-io.ts';
@@ -71,6 +71,7 @@ export class ProcessWorld implements RuntimeWorld {
       serviceName: 'web',
       slot: 2,
       revision: 3,
+      desiredState: TaskState.RUNNING,
       spec: { process },
       ports: [{ target: 80 }],
       ...init,
@@ -83,7 +84,7 @@ export class ProcessWorld implements RuntimeWorld {
     await this.until(() => existsSync(this.#file('ready', task.id)));
   }
   async until(holds: () => boolean): Promise<void> {
-    const endMs = this.#clock.monotonicMs() + 20_000;
+    const endMs = this.#clock.monotonicMs() + 8_000;
     while (!holds()) {
       if (this.#clock.monotonicMs() > endMs) throw new Error('never came');
       await new Promise((resolve) => setImmediate(resolve));
@@ -106,8 +107,9 @@ export class ProcessWorld implements RuntimeWorld {
       .map(Number)
       .filter((pid) => {
         try {
-          const environ = readFileSync(`/proc/${pid}/environ`, 'utf8');
           const cmdline = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+          // In this order: what ends between the two has no environment any more.
+          const environ = readFileSync(`/proc/${pid}/environ`, 'utf8');
           const supervisor = cmdline.includes(this.stateDir) && cmdline.includes('supervise-');
           return environ.includes(`SWARM_TASK_ID=${task.id}\0`) && !supervisor;
         } catch {
