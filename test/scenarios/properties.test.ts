@@ -163,7 +163,8 @@ async function wish(world: World, service: string, words: readonly string[]): Pr
   specs.set(world, known);
   const [row] = world.view.table('service').by('name', service);
   if (row?.removing) return;
-  const spec = withWords(row === undefined ? defaultSpec(service) : known.get(service), words);
+  const base = withWords(defaultSpec(service), ['reserve-cpu=1']);
+  const spec = withWords(row === undefined ? base : known.get(service), words);
   known.set(service, spec);
   if (row === undefined) await world.createService(spec);
   else await world.updateService(service, spec);

@@ -85,3 +85,48 @@ export function bestOf(
   }
   return best;
 }
+
+/**
+ * Nodes by the number of their tasks, for services that have none yet: built once a turn and shared
+ * by all of them. Numbers only grow while tasks are placed, so a stale one is found at the top.
+ */
+export class LoadHeap {
+  readonly #nodes: NodeRecord[];
+  readonly #loads: Float64Array;
+
+  constructor(nodes: readonly NodeRecord[]) {
+    this.#nodes = [...nodes];
+    this.#loads = Float64Array.from(nodes, (node) => node.tasks);
+    for (let at = (nodes.length >> 1) - 1; at >= 0; at--) this.#sink(at);
+  }
+
+  /** The node with the fewest tasks; of equals the first. It stays where it is. */
+  least(): NodeRecord | undefined {
+    for (;;) {
+      const top = this.#nodes[0];
+      if (top === undefined || this.#loads[0] === top.tasks) return top;
+      this.#loads[0] = top.tasks;
+      this.#sink(0);
+    }
+  }
+
+  #sink(from: number): void {
+    const nodes = this.#nodes;
+    const loads = this.#loads;
+    const node = nodes[from]!;
+    const load = loads[from]!;
+    let at = from;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= nodes.length) break;
+      if (child + 1 < nodes.length && isBefore(nodes, loads, child + 1, child)) child++;
+      const least = loads[child]!;
+      if (least > load || (least === load && nodes[child]!.at > node.at)) break;
+      nodes[at] = nodes[child]!;
+      loads[at] = least;
+      at = child;
+    }
+    nodes[at] = node;
+    loads[at] = load;
+  }
+}

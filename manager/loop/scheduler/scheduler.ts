@@ -6,7 +6,7 @@ import { packReason, type Reason, reason } from '../reason.ts';
 import type { RevisionFacts } from '../specs.ts';
 import { type Entry, isAssigned, isWanted } from '../task-facts.ts';
 import { PoisonedService, type Turn } from '../turn.ts';
-import { bestOf, NodeHeap, scoreOf } from './choose.ts';
+import { bestOf, LoadHeap, NodeHeap, scoreOf } from './choose.ts';
 import {
   busyBecause,
   clashingPort,
@@ -23,15 +23,23 @@ export function schedulerStage(turn: Turn, fitting: FittingNodes): void {
   const groups = new Map<string, Entry[]>();
   for (const entry of turn.fresh) addTo(groups, entry);
   if (turn.dirty.placement) collectPending(turn, groups);
+  const placing: Placing = { turn, fitting, heaps: new Map() };
   for (const entries of groups.values()) {
     const { serviceId } = entries[0]!.task;
     if (turn.state(serviceId)?.quarantine) continue;
     try {
-      placeGroup(turn, fitting, entries);
+      placeGroup(placing, entries);
     } catch (error) {
       throw new PoisonedService(serviceId, error);
     }
   }
+}
+
+interface Placing {
+  readonly turn: Turn;
+  readonly fitting: FittingNodes;
+  /** `nodeKey` -> nodes by load, for single tasks of services that have none yet. */
+  readonly heaps: Map<string, LoadHeap>;
 }
 
 function collectPending(turn: Turn, groups: Map<string, Entry[]>): void {
@@ -52,7 +60,8 @@ function addTo(groups: Map<string, Entry[]>, entry: Entry): void {
 }
 
 /** Tasks of one revision: they fit the same nodes. */
-function placeGroup(turn: Turn, fitting: FittingNodes, entries: readonly Entry[]): void {
+function placeGroup(placing: Placing, entries: readonly Entry[]): void {
+  const { turn } = placing;
   const { serviceId, revision } = entries[0]!.task;
   const facts = turn.specs.get(turn.draft, serviceId, revision);
   const blocked = portReason(turn, facts);
@@ -64,7 +73,7 @@ function placeGroup(turn: Turn, fitting: FittingNodes, entries: readonly Entry[]
   const pinned = entries.filter((entry) => entry.task.nodeId !== '');
   for (const entry of pinned) placePinned(turn, facts, entry);
   const free = pinned.length === 0 ? entries : entries.filter((e) => e.task.nodeId === '');
-  if (free.length > 0) placeFree(turn, fitting, facts, free);
+  if (free.length > 0) placeFree(placing, facts, free);
 }
 
 function portReason(turn: Turn, facts: RevisionFacts): Reason | undefined {
@@ -84,26 +93,11 @@ function portReason(turn: Turn, facts: RevisionFacts): Reason | undefined {
   return reason('port-taken', `port ${clash} is published on every node by another service`);
 }
 
-function placeFree(
-  turn: Turn,
-  fitting: FittingNodes,
-  facts: RevisionFacts,
-  entries: readonly Entry[],
-): void {
-  const { index } = turn;
-  const nodes = fitting.get(facts);
-  const spread = index.spreadOf(facts.serviceId);
-  const own = (node: NodeRecord) => spread.get(node.at) ?? 0;
-  const bad = index.badNodes(groupKey(entries[0]!.task), turn.now);
-  const score = (node: NodeRecord) => scoreOf(node.tasks, own(node), bad.has(node.id));
+function placeFree(placing: Placing, facts: RevisionFacts, entries: readonly Entry[]): void {
+  const { turn } = placing;
   const isFree = (node: NodeRecord) =>
-    busyBecause(node, facts, index.spreadOf(facts.serviceId).get(node.at) ?? 0) === undefined;
-  const source =
-    facts.spread.length > 0
-      ? new SpreadTree(nodes, facts.spread, own, score)
-      : entries.length > 1
-        ? new NodeHeap(nodes, score)
-        : { take: () => bestOf(nodes, score, isFree) };
+    busyBecause(node, facts, turn.index.spreadOf(facts.serviceId).get(node.at) ?? 0) === undefined;
+  const source = sourceOf(placing, facts, entries, isFree);
   let none: Reason | undefined;
   const codes = new Set(entries.map((entry) => codeOf(entry)));
   for (const entry of entries) {
@@ -120,6 +114,33 @@ function placeFree(
     }
   }
   if (none !== undefined && !codes.has(none.code)) tellPending(turn, facts, none);
+}
+
+interface Source {
+  take(isFree: (node: NodeRecord) => boolean): NodeRecord | undefined;
+}
+
+/** What gives nodes in order: the cheapest thing that does for this many tasks. */
+function sourceOf(
+  placing: Placing,
+  facts: RevisionFacts,
+  entries: readonly Entry[],
+  isFree: (node: NodeRecord) => boolean,
+): Source {
+  const { turn, fitting } = placing;
+  const nodes = fitting.get(facts);
+  const spread = turn.index.spreadOf(facts.serviceId);
+  const own = (node: NodeRecord) => spread.get(node.at) ?? 0;
+  const bad = turn.index.badNodes(groupKey(entries[0]!.task), turn.now);
+  const score = (node: NodeRecord) => scoreOf(node.tasks, own(node), bad.has(node.id));
+  if (facts.spread.length > 0) return new SpreadTree(nodes, facts.spread, own, score);
+  if (entries.length > 1) return new NodeHeap(nodes, score);
+  const byScan = { take: () => bestOf(nodes, score, isFree) };
+  if (spread.size > 0 || bad.size > 0) return byScan;
+  const heap = placing.heaps.get(facts.nodeKey) ?? new LoadHeap(nodes);
+  placing.heaps.set(facts.nodeKey, heap);
+  const least = heap.least();
+  return least !== undefined && isFree(least) ? { take: () => least } : byScan;
 }
 
 function codeOf(entry: Entry): string {
