@@ -1,20 +1,10 @@
-import {
-  ControlService,
-  type ServiceProgress,
-  type ServiceView,
-  WatchServiceRequest,
-  WhyRequest,
-} from '../proto/index.ts';
-import { type Clock, delay } from '../shared/clock.ts';
+import { ControlService, WatchServiceRequest, WhyRequest } from '../proto/index.ts';
+import { delay } from '../shared/clock.ts';
 import { SwarmError } from '../shared/errors.ts';
-import { DEFAULTS } from '../shared/limits.ts';
 import type { Context } from './context.ts';
+import { Judge, type Verdict } from './convergence.ts';
 import { ProgressView } from './output/progress.ts';
-import { formatDurationMs } from './parse/duration.ts';
 import type { Session } from './session.ts';
-
-/** After this long without a node that listens, the ports count as taken. */
-const LISTEN_MS = 3_000;
 
 export interface WaitFor {
   readonly id: string;
@@ -29,8 +19,9 @@ export interface WaitFor {
 export const INTERRUPTED = 130;
 
 /**
- * Shows progress until the service has converged. When it does not (paused, rolled back, no port, no
- * change for the progress deadline) it is NOT_CONVERGED with the first reason of `why`.
+ * Shows progress until the service has converged. When it does not (paused, rolled back, no port, one
+ * task failing again and again, no task more for the progress deadline) it is NOT_CONVERGED with the
+ * first reason of `why`.
  */
 export async function waitForService(context: Context, what: WaitFor): Promise<number> {
   const session = await context.connect();
@@ -55,8 +46,6 @@ export async function waitForService(context: Context, what: WaitFor): Promise<n
     await delay(io.clock, 200);
   }
 }
-
-type Verdict = 'converged' | 'failed' | 'again';
 
 /** One stream of progress; `again` when the daemon or its leader went away meanwhile. */
 async function watchOnce(
@@ -83,70 +72,6 @@ async function watchOnce(
 }
 
 const RETRIED = new Set(['UNREACHABLE', 'NOT_LEADER', 'NO_QUORUM', 'OVERLOADED', 'EXPIRED']);
-
-/** Decides when waiting on is useless. */
-class Judge {
-  readonly #clock: Clock;
-  readonly #giveUp: () => void;
-  #timer: { cancel(): void } | undefined;
-  #portTimer: { cancel(): void } | undefined;
-  #picture = '';
-  #last: ServiceProgress | undefined;
-  gaveUp = false;
-  reason = '';
-
-  constructor(clock: Clock, giveUp: () => void) {
-    this.#clock = clock;
-    this.#giveUp = giveUp;
-  }
-  judge(progress: ServiceProgress, removal: boolean): Verdict {
-    this.#last = progress;
-    if (removal) return progress.removed ? 'converged' : this.#wait(progress);
-    if (progress.removed) {
-      this.reason = 'It was removed meanwhile.';
-      return 'failed';
-    }
-    if (progress.failed) {
-      this.reason = progress.message;
-      return 'failed';
-    }
-    if (!progress.converged) return this.#wait(progress);
-    if (progress.published || progress.listenFailures.length === 0) return 'converged';
-    // Some nodes said that they cannot listen; others may still say that they do.
-    this.#portTimer ??= this.#clock.setTimer(LISTEN_MS, () => {
-      const reasons = this.#last?.listenFailures.map((f) => `port ${f.port}: ${f.reason}`) ?? [];
-      this.#end(`No node listens on a published port:\n  ${reasons.join('\n  ')}`);
-    });
-    return 'again';
-  }
-  stop(): void {
-    this.#timer?.cancel();
-    this.#portTimer?.cancel();
-    this.#timer = undefined;
-    this.#portTimer = undefined;
-  }
-  #wait(progress: ServiceProgress): Verdict {
-    const picture = JSON.stringify(progress.tasks.map((task) => [task.id, task.state]));
-    if (picture !== this.#picture || this.#timer === undefined) {
-      this.#picture = picture;
-      this.#timer?.cancel();
-      const limitMs = deadlineMs(progress.service);
-      this.#timer = this.#clock.setTimer(limitMs, () =>
-        this.#end(`Nothing changed for ${formatDurationMs(limitMs)}.`),
-      );
-    }
-    return 'again';
-  }
-  #end(reason: string): void {
-    this.reason = reason;
-    this.gaveUp = true;
-    this.#giveUp();
-  }
-}
-
-function deadlineMs(view: ServiceView | null): number {
-  return view?.service?.spec?.update?.progressDeadlineMs || DEFAULTS.updateProgressDeadlineMs;
-}
 
 async function notConverged(session: Session, what: WaitFor, judge: Judge): Promise<SwarmError> {
   const message = `Service ${what.name} has not converged.`;

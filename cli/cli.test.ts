@@ -1,0 +1,264 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type CreateServiceRequest,
+  GetServiceResponse,
+  type Init,
+  ListNodesResponse,
+  ListServicesResponse,
+  ListTasksResponse,
+  ServiceProgress,
+  ServiceView,
+  TaskState,
+  type UpdateServiceRequest,
+  WhyResponse,
+} from '../proto/index.ts';
+import { SwarmError } from '../shared/errors.ts';
+import { RecordedIo } from './testing/recorded-io.ts';
+import { runCli } from './testing/run-cli.ts';
+import { TREE } from './tree.ts';
+
+const nowMs = Date.UTC(2026, 0, 31, 12);
+const ID = 'a1b2c3d4e5f6g7h8i9j0k1l2m';
+const view: Init<ServiceView> = {
+  service: {
+    id: ID,
+    revision: 3,
+    version: 41,
+    spec: {
+      name: 'web',
+      replicas: 3,
+      task: { process: { command: ['hello', 'dark blue'] } },
+      endpoint: { ports: [{ published: 8080, target: 80 }] },
+    },
+  },
+  state: { runningRevision: 3 },
+  desired: 3,
+  running: 2,
+};
+const converged = ServiceProgress.create({ service: view, converged: true, published: true });
+
+test('service ls prints the table of Docker', async () => {
+  const { out, code } = await runCli(['service', 'ls'], {
+    ListServices: () => ListServicesResponse.create({ services: [view] }),
+  });
+  assert.equal(
+    out,
+    'ID             NAME   MODE         REPLICAS   IMAGE OR COMMAND    PORTS\n' +
+      "a1b2c3d4e5f6   web    replicated   2/3        hello 'dark blue'   *:8080->80/tcp\n",
+  );
+  assert.equal(code, 0);
+});
+
+test('service ps shows older tasks of a slot under its newest', async () => {
+  const task = (id: string, createdMs: number, state: TaskState, err = '') => ({
+    task: { id, serviceId: ID, slot: 1, createdMs, desiredState: TaskState.RUNNING },
+    status: { state, err, atWallMs: nowMs - 5_000 },
+    serviceName: 'web',
+    nodeName: 'alpha',
+    image: 'hello',
+    state,
+  });
+  const { out } = await runCli(['service', 'ps', 'web'], {
+    GetService: () => GetServiceResponse.create({ service: view }),
+    ListTasks: () =>
+      ListTasksResponse.create({
+        tasks: [task('old', 1, TaskState.FAILED, 'exit code 1'), task('new', 2, TaskState.RUNNING)],
+      }),
+  });
+  assert.equal(
+    out,
+    'ID    NAME        IMAGE OR COMMAND   NODE    DESIRED STATE   CURRENT STATE           ERROR           PORTS\n' +
+      'new   web.1       hello              alpha   Running         Running 5 seconds ago\n' +
+      'old    \\_ web.1   hello              alpha   Running         Failed 5 seconds ago    "exit code 1"\n',
+  );
+});
+
+test('what is written after the image or command is passed on untouched', async () => {
+  const argv = [
+    'service',
+    'create',
+    '-d',
+    '--process',
+    'sh',
+    '-c',
+    'exec "$0" -p',
+    '--name',
+    'x',
+    '--',
+    '-d',
+  ];
+  const { client, code } = await runCli(argv, { CreateService: () => ServiceView.create(view) });
+  assert.equal(code, 0);
+  const [request] = client.requestsOf('CreateService') as readonly CreateServiceRequest[];
+  assert.deepEqual(request!.spec!.task!.process!.command, argv.slice(4));
+  assert.equal(request!.spec!.name, '');
+});
+
+test('create waits until the service has converged and then succeeds', async () => {
+  const answers = {
+    CreateService: () => ServiceView.create(view),
+    WatchService: () => [
+      ServiceProgress.create({
+        service: view,
+        tasks: [
+          { id: 't', slot: 1, nodeName: 'alpha', state: TaskState.RUNNING, wishedRevision: true },
+        ],
+      }),
+      converged,
+    ],
+  };
+  const { out, code } = await runCli(['service', 'create', '--name', 'web', 'nginx'], answers);
+  assert.equal(
+    out,
+    `${ID}\n1/3: running on alpha\noverall progress: 1 out of 3 tasks\noverall progress: 0 out of 3 tasks\n`,
+  );
+  assert.equal(code, 0);
+  const quiet = await runCli(['service', 'create', '-q', 'nginx'], answers);
+  assert.equal(quiet.out, `${ID}\n`);
+});
+
+test('a service that does not converge ends with code 1 and the first reason of why', async () => {
+  const { err, code } = await runCli(['service', 'create', 'nginx'], {
+    CreateService: () => ServiceView.create(view),
+    WatchService: () => [
+      ServiceProgress.create({ service: view, failed: true, message: 'paused' }),
+    ],
+    Why: () =>
+      WhyResponse.create({
+        reasons: [
+          { text: 'No node fits.', advice: 'Add one:', command: 'swarm join-token worker' },
+        ],
+      }),
+  });
+  assert.equal(code, 1);
+  assert.equal(
+    err,
+    'Error: Service web has not converged.\npaused\nNo node fits.\nAdd one:\n  swarm join-token worker\n',
+  );
+});
+
+test('update puts its flags over what somebody else wrote meanwhile', async () => {
+  let version = 41;
+  const { client, code } = await runCli(['service', 'update', '-d', '--env-add', 'A=1', 'web'], {
+    GetService: () =>
+      GetServiceResponse.create({ service: { service: { ...view.service, version: version++ } } }),
+    UpdateService: (request: UpdateServiceRequest) => {
+      if (request.version === 41) throw new SwarmError('VERSION_CONFLICT', 'too old');
+      return ServiceView.create(view);
+    },
+  });
+  assert.equal(code, 0);
+  const versions = (client.requestsOf('UpdateService') as readonly UpdateServiceRequest[]).map(
+    (request) => [request.version, request.spec!.task!.process!.env],
+  );
+  assert.deepEqual(versions, [
+    [41, ['A=1']],
+    [42, ['A=1']],
+  ]);
+});
+
+test('scale reads every number before it changes anything', async () => {
+  const { client, code, err } = await runCli(['service', 'scale', 'web=3', 'db=x']);
+  assert.equal(code, 2);
+  assert.match(err, /service scale db/);
+  assert.deepEqual(client.calls, []);
+});
+
+test('several objects are each tried, and the code is that of the first error', async () => {
+  const { out, err, code } = await runCli(['service', 'rm', '-d', 'a', 'b', 'c'], {
+    RemoveService: ({ ref }: { ref: string }) => {
+      if (ref === 'b') throw new SwarmError('NOT_FOUND', 'There is no service b.');
+      return { id: ref };
+    },
+  });
+  assert.equal(out, 'a\nc\n');
+  assert.match(err, /no service b/);
+  assert.equal(code, 3);
+});
+
+test('wrong words and flags are refused with what was meant', async () => {
+  const refused = async (line: string, part: string) => {
+    const { code, err, client } = await runCli(line.split(' '));
+    assert.equal(code, 2, line);
+    assert.ok(err.includes(part), err);
+    assert.deepEqual(client.calls, [], line);
+  };
+  await refused('servce ls', 'Did you mean service?');
+  await refused('service crate', 'Did you mean create?');
+  await refused('service create --replica 3 x', 'Did you mean --replicas?');
+  await refused('service update', "'SERVICE'");
+  await refused('service ls extra', 'argument');
+  await refused('service ls --filter colour=red', 'name, label');
+  await refused('node update alpha', 'nothing to change');
+  await refused('join 10.0.0.1', '--token');
+  await refused('service create', 'image');
+});
+
+test('names from the cluster cannot steer the terminal', async () => {
+  const { out } = await runCli(['node', 'ls'], {
+    ListNodes: () =>
+      ListNodesResponse.create({ nodes: [{ node: { id: 'n1', name: 'a\x1b[2J' } }] }),
+  });
+  assert.ok(!out.includes('\x1b'));
+});
+
+test('an answer that may be old says so', async () => {
+  const { err } = await runCli(['node', 'ls'], {
+    ListNodes: () =>
+      ListNodesResponse.create({
+        freshness: { stale: true, asOfWallMs: nowMs, reason: 'no leader' },
+      }),
+  });
+  assert.match(err, /WARNING: stale, as of .* \(no leader\)/);
+});
+
+test('a token is never printed by an error', async () => {
+  const token = `SWMTKN-1-${'a'.repeat(50)}`;
+  const { err, code } = await runCli(['join', '--token', token, '10.0.0.1:2377']);
+  assert.equal(code, 2);
+  assert.ok(!err.includes('aaaa'));
+});
+
+test('every command has help, and no flag is declared twice', async () => {
+  for (const [noun, entry] of Object.entries(TREE)) {
+    for (const path of entry.verbs
+      ? Object.keys(entry.verbs).map((verb) => [noun, verb])
+      : [[noun]]) {
+      const { code, out } = await runCli([...path, '--help']);
+      assert.equal(code, 0, path.join(' '));
+      assert.match(out, /^Usage: /);
+      const flags = [...out.matchAll(/^ {2}(?:-\w, )?(--[\w-]+)/gm)].map((match) => match[1]);
+      assert.equal(new Set(flags).size, flags.length, `${path.join(' ')}: ${flags}`);
+    }
+  }
+});
+
+test('completion knows words, flags, values and names', async () => {
+  const complete = async (...words: string[]) => {
+    const { out } = await runCli(['__complete', ...words], {
+      ListServices: () => ListServicesResponse.create({ services: [view] }),
+    });
+    return out.split('\n').map((line) => line.split('\t')[0]);
+  };
+  assert.deepEqual(await complete('serv'), ['service', '']);
+  assert.deepEqual(await complete('service', 'sc'), ['scale', '']);
+  assert.deepEqual(await complete('service', 'scale', 'w'), ['web=', '']);
+  assert.deepEqual(await complete('service', 'inspect', ''), ['web', '']);
+  assert.ok((await complete('service', 'create', '--repl')).includes('--replicas'));
+  assert.deepEqual(await complete('node', 'update', '--availability', 'd'), ['drain', '']);
+});
+
+test('Ctrl-C ends a wait with code 130 and says that the service goes on', async () => {
+  const io = new RecordedIo();
+  const answers = {
+    CreateService: () => ServiceView.create(view),
+    WatchService: () => {
+      io.interrupt.abort();
+      throw new SwarmError('UNREACHABLE', 'cancelled');
+    },
+  };
+  const { code, err } = await runCli(['service', 'create', 'nginx'], answers, io);
+  assert.equal(code, 130);
+  assert.match(err, /goes on in the background/);
+});

@@ -1,0 +1,105 @@
+import {
+  type ServiceProgress,
+  type ServiceView,
+  type TaskProgress,
+  TaskState,
+} from '../proto/index.ts';
+import type { Clock, Timer } from '../shared/clock.ts';
+import { DEFAULTS } from '../shared/limits.ts';
+import { formatDurationMs } from './parse/duration.ts';
+
+/** After this long without a node that listens, the ports count as taken. */
+const LISTEN_MS = 3_000;
+/** A slot whose task failed this often while we looked is not waited for any longer. */
+const FAILURES_MAX = 5;
+
+/** What one message of progress means for who waits. */
+export type Verdict = 'converged' | 'failed' | 'again';
+
+/** Decides when a service has converged, and when waiting on is useless: `giveUp` is called then. */
+export class Judge {
+  readonly #clock: Clock;
+  readonly #giveUp: () => void;
+  #timer: Timer | undefined;
+  #portTimer: Timer | undefined;
+  #mostUp = -1;
+  readonly #failures = new Map<string, Set<string>>();
+  #last: ServiceProgress | undefined;
+  gaveUp = false;
+  reason = '';
+
+  constructor(clock: Clock, giveUp: () => void) {
+    this.#clock = clock;
+    this.#giveUp = giveUp;
+  }
+  judge(progress: ServiceProgress, removal: boolean): Verdict {
+    this.#last = progress;
+    if (removal) return progress.removed ? 'converged' : this.#wait(progress, true);
+    if (progress.removed) {
+      this.reason = 'It was removed meanwhile.';
+      return 'failed';
+    }
+    if (progress.failed) {
+      this.reason = progress.message;
+      return 'failed';
+    }
+    if (!progress.converged) return this.#wait(progress);
+    if (progress.published || progress.listenFailures.length === 0) return 'converged';
+    // Some nodes said that they cannot listen; others may still say that they do.
+    this.#portTimer ??= this.#clock.setTimer(LISTEN_MS, () => {
+      const reasons = this.#last?.listenFailures.map((f) => `port ${f.port}: ${f.reason}`) ?? [];
+      this.#end(`No node listens on a published port:\n  ${reasons.join('\n  ')}`);
+    });
+    return 'again';
+  }
+  stop(): void {
+    this.#timer?.cancel();
+    this.#portTimer?.cancel();
+    this.#timer = undefined;
+    this.#portTimer = undefined;
+  }
+  /** The deadline begins anew with each task more that is up: restarts alone are no progress. */
+  #wait(progress: ServiceProgress, removal = false): Verdict {
+    const failing = removal ? undefined : this.#countFailures(progress.tasks);
+    if (failing !== undefined) {
+      this.reason = failing;
+      return 'failed';
+    }
+    const up = progress.tasks.filter((task) => task.wishedRevision && isUp(task.state)).length;
+    if (up > this.#mostUp || this.#timer === undefined) {
+      this.#mostUp = Math.max(up, this.#mostUp);
+      this.#timer?.cancel();
+      const limitMs = deadlineMs(progress.service);
+      this.#timer = this.#clock.setTimer(limitMs, () =>
+        this.#end(`There was no progress for ${formatDurationMs(limitMs)}.`),
+      );
+    }
+    return 'again';
+  }
+  /** Says so when one slot fails again and again. */
+  #countFailures(tasks: readonly TaskProgress[]): string | undefined {
+    for (const task of tasks) {
+      if (task.state !== TaskState.FAILED && task.state !== TaskState.REJECTED) continue;
+      const slot = task.slot > 0 ? String(task.slot) : task.nodeName;
+      const ids = this.#failures.get(slot) ?? new Set<string>();
+      this.#failures.set(slot, ids.add(task.id));
+      if (ids.size < FAILURES_MAX) continue;
+      const why = task.message === '' ? '' : `: ${task.message}`;
+      return `Its task ${slot} failed ${ids.size} times${why}. It goes on being restarted.`;
+    }
+    return undefined;
+  }
+  #end(reason: string): void {
+    this.reason = reason;
+    this.gaveUp = true;
+    this.#giveUp();
+  }
+}
+
+function isUp(state: TaskState): boolean {
+  return state === TaskState.RUNNING || state === TaskState.COMPLETE;
+}
+
+function deadlineMs(view: ServiceView | null): number {
+  return view?.service?.spec?.update?.progressDeadlineMs || DEFAULTS.updateProgressDeadlineMs;
+}
