@@ -1,0 +1,97 @@
+import type { KvInput, RegisterInput, RegisterOutput } from './models.ts';
+import type { Operation } from './wgl.ts';
+
+/** Reads histories: each line is one event of one process; the number of the line is its moment. */
+
+interface Open<In> {
+  readonly call: number;
+  readonly input: In;
+}
+
+/** `INFO  jepsen.util - 3 :invoke :cas [1 2]`. Throws at a line it does not know. */
+export function readRegisterHistory(text: string): Operation<RegisterInput, RegisterOutput>[] {
+  const operations: Operation<RegisterInput, RegisterOutput>[] = [];
+  const open = new Map<string, Open<RegisterInput>>();
+  for (const [at, line] of text.split('\n').entries()) {
+    if (line.trim() === '') continue;
+    const found = /-\s+(\d+)\s+:(\w+)\s+:(\w+)\s+(.*?)\s*$/.exec(line);
+    if (found === null) throw new Error(`line ${at + 1} is no event: ${line}`);
+    const [process, type, name, value] = found.slice(1) as [string, string, string, string];
+    if (type === 'invoke') {
+      open.set(process, { call: at, input: registerInput(name, value) });
+      continue;
+    }
+    const started = open.get(process);
+    if (started === undefined) throw new Error(`line ${at + 1} ends nothing: ${line}`);
+    // What timed out may still take place: it stays open.
+    if (value === ':timed-out') {
+      if (name === 'read') open.delete(process);
+      else if (type === 'fail') throw new Error(`line ${at + 1}: a ${name} that failed: ${line}`);
+      else close(open, process, operations, started);
+      continue;
+    }
+    open.delete(process);
+    const output = name === 'read' ? { value } : name === 'cas' ? { ok: type === 'ok' } : {};
+    operations.push({ ...started, end: at, output });
+  }
+  for (const [process, started] of [...open]) close(open, process, operations, started);
+  return operations;
+}
+
+function close<In, Out>(
+  open: Map<string, Open<In>>,
+  process: string,
+  operations: Operation<In, Out>[],
+  started: Open<In>,
+): void {
+  open.delete(process);
+  operations.push({ ...started, end: Number.POSITIVE_INFINITY, output: undefined });
+}
+
+function registerInput(name: string, value: string): RegisterInput {
+  if (name === 'read') return { kind: 'read' };
+  if (name === 'write') return { kind: 'write', value };
+  const pair = /^\[(\S+) (\S+)\]$/.exec(value);
+  if (name === 'cas' && pair) return { kind: 'cas', from: pair[1]!, to: pair[2]! };
+  throw new Error(`an operation nobody knows: ${name} ${value}`);
+}
+
+/** `{:process 1, :type :ok, :f :get, :key "4", :value "x"}`. Throws at a line it does not know. */
+export function readKvHistory(text: string): Operation<KvInput, string>[] {
+  const operations: Operation<KvInput, string>[] = [];
+  const open = new Map<string, Open<KvInput>>();
+  const form = /:process (\d+), :type :(\w+), :f :(\w+), :key "(.*?)", :value (nil|"(.*)")/;
+  for (const [at, line] of text.split('\n').entries()) {
+    if (line.trim() === '') continue;
+    const found = form.exec(line);
+    if (found === null) throw new Error(`line ${at + 1} is no event: ${line}`);
+    const [, process, type, kind, key] = found as unknown as [
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
+    const value = found[6] ?? '';
+    if (type === 'invoke') {
+      open.set(process, { call: at, input: kvInput(kind, key, value) });
+      continue;
+    }
+    const started = open.get(process);
+    if (started === undefined) throw new Error(`line ${at + 1} ends nothing: ${line}`);
+    if (type === 'ok') {
+      open.delete(process);
+      operations.push({ ...started, end: at, output: value });
+    } else if (type === 'info') {
+      close(open, process, operations, started);
+    } else open.delete(process);
+  }
+  for (const [process, started] of [...open]) close(open, process, operations, started);
+  return operations;
+}
+
+function kvInput(kind: string, key: string, value: string): KvInput {
+  if (kind === 'get') return { kind, key };
+  if (kind === 'put' || kind === 'append') return { kind, key, value };
+  throw new Error(`an operation nobody knows: ${kind}`);
+}

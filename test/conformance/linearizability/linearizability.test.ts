@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { register } from './models.ts';
+import { judge, judgeDirectory } from './run.ts';
+import { isLinearizable, type Operation } from './wgl.ts';
+
+const vectors = join(process.env['SWARM_VECTORS'] ?? '', 'linearizability');
+const isThere = process.env['SWARM_VECTORS'] !== undefined && existsSync(vectors);
+const skip = isThere ? false : 'SWARM_VECTORS names no folder with test vectors';
+
+test('every recorded history is judged as its verdict says', { skip }, () => {
+  const verdicts = judgeDirectory(vectors);
+  assert.deepEqual(
+    verdicts.filter((verdict) => verdict.expected !== verdict.found),
+    [],
+  );
+  assert.ok(verdicts.length > 0, 'there were histories');
+});
+
+function history(...lines: string[]): string {
+  return lines.map((line) => `INFO  jepsen.util - ${line}`).join('\n');
+}
+
+test('a read of an older value after a write was answered is not linearizable', () => {
+  const stale = ['0 :invoke :write 1', '0 :ok :write 1', '1 :invoke :read nil', '1 :ok :read nil'];
+  assert.equal(judge(history(...stale)), false);
+});
+
+test('a read that overlaps a write may find either value', () => {
+  for (const value of ['nil', '1']) {
+    const lines = ['0 :invoke :write 1', '1 :invoke :read nil', `1 :ok :read ${value}`];
+    assert.equal(judge(history(...lines, '0 :ok :write 1')), true);
+  }
+});
+
+test('a write that timed out may take place at any later moment, or never', () => {
+  const late = ['0 :invoke :write 1', '0 :info :write :timed-out'];
+  const reads = ['1 :invoke :read nil', '1 :ok :read nil', '2 :invoke :read nil'];
+  assert.equal(judge(history(...late, ...reads, '2 :ok :read 1')), true);
+  assert.equal(judge(history(...late, ...reads, '2 :ok :read nil')), true);
+  assert.equal(judge(history(...late, ...reads, '2 :ok :read 2')), false);
+});
+
+test('a compare-and-set that failed found another value', () => {
+  const set = ['0 :invoke :write 1', '0 :ok :write 1', '0 :invoke :cas [1 2]'];
+  assert.equal(judge(history(...set, '0 :fail :cas [1 2]')), false);
+  assert.equal(judge(history(...set, '0 :ok :cas [1 2]')), true);
+});
+
+test('objects are judged apart', () => {
+  const get = (process: number, type: string, value: string): string =>
+    `{:process ${process}, :type :${type}, :f :get, :key "2", :value ${value}}`;
+  const append = (type: string): string =>
+    `{:process 0, :type :${type}, :f :append, :key "1", :value "a"}`;
+  const empty = [append('invoke'), append('ok'), get(1, 'invoke', 'nil'), get(1, 'ok', '""')];
+  assert.equal(judge(empty.join('\n')), true);
+  assert.equal(judge([...empty.slice(0, 3), get(1, 'ok', '"a"')].join('\n')), false);
+});
+
+test('a search that takes too long is given up', () => {
+  const operations: Operation<{ kind: 'write'; value: string }, object>[] = [];
+  for (let i = 0; i < 20; i++) {
+    operations.push({ call: 0, end: 1, input: { kind: 'write', value: String(i) }, output: {} });
+  }
+  assert.equal(isLinearizable(register, operations, 5), undefined);
+});

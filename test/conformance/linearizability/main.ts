@@ -1,0 +1,26 @@
+/** `npm run linearizability -- DIR`: judges the histories of DIR against its verdicts.tsv. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { judgeDirectory } from './run.ts';
+
+function main(): number {
+  const vectors = process.env['SWARM_VECTORS'] ?? '';
+  const directory = process.argv[2] ?? (vectors === '' ? '' : join(vectors, 'linearizability'));
+  if (directory === '') {
+    console.error('no histories: name a directory, or set SWARM_VECTORS to the test vectors');
+    return 2;
+  }
+  if (!existsSync(join(directory, 'verdicts.tsv'))) {
+    console.error(`no histories: there is no ${join(directory, 'verdicts.tsv')}`);
+    return 2;
+  }
+  const verdicts = judgeDirectory(directory);
+  const wrong = verdicts.filter((verdict) => verdict.expected !== verdict.found);
+  for (const { name, expected, found } of wrong) {
+    console.log(`${name}: judged ${found}, the verdict is ${expected}`);
+  }
+  console.log(`${verdicts.length - wrong.length} of ${verdicts.length} verdicts agree`);
+  return verdicts.length > 0 && wrong.length === 0 ? 0 : 1;
+}
+
+process.exitCode = main();
