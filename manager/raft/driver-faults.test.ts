@@ -130,6 +130,39 @@ describe('members and faults', () => {
     assert.ok(cluster.members.every((m) => m.machine.rows.get('a') === '1'));
   });
 
+  test('after a pause a leader proves its quorum before it takes a proposal', async () => {
+    await cluster.start(3);
+    const { driver } = cluster.leader();
+    const others = cluster.members.filter((m) => m.driver !== driver);
+    for (const member of others) cluster.network.cut(member.address);
+    cluster.clock.pause(300);
+    await cluster.pass(60);
+    assert.equal(driver.isProven, false);
+    let isAnswered = false;
+    const result = driver.propose(Buffer.from('a=1'), driver.leaderTerm).finally(() => {
+      isAnswered = true;
+    });
+    const { committed } = driver.status();
+    await cluster.settle();
+    assert.deepEqual([isAnswered, driver.status().committed], [false, committed]);
+    for (const member of others) cluster.network.heal(member.address);
+    assert.equal((await cluster.done(result)).kind, 'applied');
+    assert.equal(driver.isProven, true);
+  });
+
+  test('a leader that finds no quorum after a pause steps down', async () => {
+    await cluster.start(3);
+    const { driver } = cluster.leader();
+    for (const member of cluster.members) {
+      if (member.driver !== driver) cluster.network.cut(member.address);
+    }
+    cluster.clock.pause(300);
+    await cluster.pass(60);
+    const result = await cluster.done(driver.propose(Buffer.from('a=1'), driver.leaderTerm));
+    assert.deepEqual(result, { kind: 'dropped', reason: 'not-leader' });
+    assert.equal(driver.isLeader, false);
+  });
+
   test('an entry of another term is refused', async () => {
     await cluster.start(1);
     const { driver } = cluster.leader();

@@ -329,7 +329,7 @@ export class RaftDriver implements Proposer {
     if (this.#leadership.term === 0 || this.#proof) return;
     const proof = this.#reads.read(this.#timing.electionTimeoutMs * 2).then(
       () => undefined,
-      () => undefined,
+      () => this.#loop?.run((node) => node.stepDown()),
     );
     this.#proof = proof;
     void proof.then(() => {

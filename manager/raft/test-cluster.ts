@@ -47,9 +47,21 @@ export interface TestMember {
   wasRemoved: boolean;
 }
 
+/** A clock under which the process can stand still: timers are late then, all at once. */
+class PausingClock extends ManualClock {
+  #pausedMs = 0;
+
+  override monotonicMs(): number {
+    return super.monotonicMs() + this.#pausedMs;
+  }
+  pause(ms: number): void {
+    this.#pausedMs += ms;
+  }
+}
+
 /** Members over real LevelDBs, on one clock that stands still while any of them writes. */
 export class TestCluster {
-  readonly clock = new ManualClock();
+  readonly clock = new PausingClock();
   readonly network = new TestNetwork();
   readonly members: TestMember[] = [];
   readonly #random = new SeededRandom(7);
@@ -89,8 +101,8 @@ export class TestCluster {
   }
 
   /** A new manager's empty state, opened, as its node makes it when it is promoted. */
-  async prepare(id: number): Promise<TestMember> {
-    const member = this.#plan(id);
+  async prepare(id: number, of: Partial<TestMember> = {}): Promise<TestMember> {
+    const member = Object.assign(this.#plan(id), of);
     const { nodeId, directory } = member;
     await createJoiningMember(
       directory,

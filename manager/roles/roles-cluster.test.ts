@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { Certificate, Member, Node, RaftService, Role } from '../../proto/index.ts';
 import { SeededIds } from '../../shared/ids.ts';
 import { silentLog } from '../../shared/log.ts';
 import { SeededRandom } from '../../shared/random.ts';
-import { FIRST_INDEX } from '../raft/index.ts';
+import { systemDisk } from '../database/index.ts';
+import { FIRST_INDEX, wipeMember } from '../raft/index.ts';
 import { TestCluster, type TestMember } from '../raft/test-cluster.ts';
 import type { RowChange } from '../replication.ts';
 import { ReplicatedStore } from '../store/replicated-store.ts';
@@ -65,12 +68,16 @@ describe('managers over real drivers and stores', () => {
     await wish(nodeId, Role.MANAGER);
     await cluster.until(() => phase(nodeId) === 'certificate');
     const member = await cluster.prepare(id);
-    const client = cluster.network.dial(member.address, nodeId, cluster.leader().address);
-    const request = { nodeId, raftId: id, address: member.address };
-    const answer = await cluster.done(client.unary(RaftService.joinRaft, request));
-    for (const peer of answer.peers) member.driver.directory.learn(peer);
+    await askToJoin(member);
     await cluster.until(() => phase(nodeId) === 'voter');
     return member;
+  }
+
+  async function askToJoin({ id, nodeId, address, driver }: TestMember): Promise<void> {
+    const client = cluster.network.dial(address, nodeId, cluster.leader().address);
+    const request = { nodeId, raftId: id, address };
+    const answer = await cluster.done(client.unary(RaftService.joinRaft, request));
+    for (const peer of answer.peers) driver.directory.learn(peer);
   }
 
   test('two promotions make three voters with the same state', async () => {
@@ -95,6 +102,41 @@ describe('managers over real drivers and stores', () => {
     assert.equal(cluster.leader().driver.confState().voters.length, 2);
   });
 
+  test('a manager whose state is damaged comes back with a new raft id', async () => {
+    await promote(2);
+    const damaged = await promote(3);
+    await cluster.kill(damaged);
+    for (const name of ['vote.a', 'vote.b']) {
+      await writeFile(join(damaged.directory, name), 'damaged');
+    }
+    await assert.rejects(cluster.open(damaged), { code: 'DAMAGED' });
+    await wipeMember(damaged.directory, systemDisk);
+    const { nodeId, address } = damaged;
+    const member = await cluster.prepare(33, { nodeId, address });
+    await askToJoin(member);
+    await cluster.until(() => {
+      const { voters, learners } = cluster.leader().driver.confState();
+      return [...voters].sort((a, b) => a - b).join() === '1,2,33' && learners.length === 0;
+    });
+    assert.ok(leaderStore().view.table('removedMember').has('3'));
+    await cluster.until(() => stores.get(33)!.view.table('member').size === 3);
+  });
+
+  test('a manager that comes back with another address tells the cluster', async () => {
+    await promote(2);
+    const moved = await promote(3);
+    await cluster.kill(moved);
+    Object.assign(moved, { address: 'elsewhere:1' });
+    await cluster.open(moved);
+    await askToJoin(moved);
+    const others = cluster.members.filter((m) => m !== moved);
+    await cluster.until(() =>
+      others.every((m) => m.driver.directory.get(3)?.address === 'elsewhere:1'),
+    );
+    await wish('node-9', Role.WORKER);
+    await cluster.until(() => stores.get(3)!.view.table('node').has('node-9'));
+  });
+
   test('the leader dies in the middle of a promotion and the next one ends it', async () => {
     await promote(2);
     await promote(3);
@@ -111,10 +153,7 @@ describe('managers over real drivers and stores', () => {
     await cluster.until(() => phase(nodeId) === 'certificate');
     const member = await cluster.prepare(4);
     const old = cluster.leader();
-    const client = cluster.network.dial(member.address, nodeId, old.address);
-    const request = { nodeId, raftId: 4, address: member.address };
-    const answer = await cluster.done(client.unary(RaftService.joinRaft, request));
-    for (const peer of answer.peers) member.driver.directory.learn(peer);
+    await askToJoin(member);
     await cluster.kill(old);
     await cluster.until(() => cluster.members.some((m) => m !== old && m.driver.isLeader));
     await cluster.until(() => phase(nodeId) === 'voter');
