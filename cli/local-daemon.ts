@@ -51,26 +51,27 @@ export async function ensureDaemon(context: Context, flags: Flags): Promise<Loca
   context.io.err(`Started the daemon (pid ${daemon.pid}), log: ${daemon.logFile}\n`);
   const session = await openSession(socket);
   const undo = async (): Promise<void> => {
-    await stopDaemon(context, session, daemon, false);
+    await stopDaemon(context, session);
     if (made) rmSync(stateDir, { recursive: true, force: true });
     if (made && dirname(socket) !== stateDir) rmSync(socket, { force: true });
   };
   return { session, started: true, undo };
 }
 
-/** Asks a daemon to end in order and waits until its process is gone. */
+/**
+ * Asks a daemon to end in order and waits until its process is gone. `restarting`: it is started again
+ * at once, so its node stays in load balancing meanwhile.
+ */
 export async function stopDaemon(
   context: Context,
   session: Session,
-  recorded: { readonly pid: number; readonly startTime: string } | undefined,
-  withTasks: boolean,
+  how: { readonly withTasks?: boolean; readonly restarting?: boolean } = {},
 ): Promise<void> {
   const info: InfoResponse = await session.read(LocalService.info, Empty.create());
-  const pid = recorded?.pid ?? info.pid;
-  const startTime = recorded?.startTime ?? processStartTime(pid) ?? '';
-  await session.write(LocalService.stop, StopRequest.create({ withTasks }));
+  const startTime = processStartTime(info.pid) ?? '';
+  await session.write(LocalService.stop, StopRequest.create(how));
   session.close();
-  await waitForEnd(context, pid, startTime);
+  await waitForEnd(context, info.pid, startTime);
 }
 
 /** Resolves when the process is gone; 60 s are enough for tasks with a long grace. */

@@ -10,7 +10,7 @@ export const stop: Verb = {
     const session = await context.connect();
     const info = await session.read(LocalService.info, Empty.create());
     const withTasks = flags.is('with-tasks');
-    await stopDaemon(context, session, undefined, withTasks);
+    await stopDaemon(context, session, { withTasks });
     const tasks = withTasks ? 'Its tasks were ended.' : 'Its tasks go on.';
     context.io.out(`The daemon (pid ${info.pid}) stopped. ${tasks}\n`);
   },

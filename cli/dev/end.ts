@@ -14,7 +14,7 @@ export async function stopDevNode(
   withTasks: boolean,
 ): Promise<void> {
   if ((await probeSocket(node.socket)) !== 'answers') return;
-  await withSession(node, (session) => stopDaemon(context, session, undefined, withTasks));
+  await withSession(node, (session) => stopDaemon(context, session, { withTasks }));
 }
 
 /** SIGKILL for the recorded daemon, and with `withTasks` for what it had running. */

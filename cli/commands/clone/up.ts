@@ -140,7 +140,7 @@ async function ensureUpDaemon(
   if ((await probeSocket(marker.socket)) === 'answers') {
     if (marker.build === build) return marker;
     context.io.err('The build is newer than the running daemon: restarting it (tasks go on)\n');
-    await stopDaemon(context, await openSession(marker.socket), undefined, false);
+    await stopDaemon(context, await openSession(marker.socket), { restarting: true });
   }
   const { daemon } = installation;
   const { stateDir, socket } = marker;
