@@ -29,7 +29,9 @@ export interface DbRow {
 /** The database at one moment; to be closed by who took it. */
 export interface DbSnapshot {
   getSync(key: Uint8Array): Uint8Array | undefined;
-  /** In key order, a thousand rows a read; the event loop turns between reads. */
+  /** In key order, up to a thousand rows at a time; the event loop turns between them. */
+  slices(range: KeyRange): AsyncGenerator<readonly DbRow[], void>;
+  /** The same row by row, for what is small. */
   iterate(range: KeyRange): AsyncGenerator<DbRow, void>;
   close(): Promise<void>;
 }
@@ -141,8 +143,11 @@ export class Database {
     return value === undefined ? undefined : this.#sealer.open(key, value).payload;
   }
 
+  slices(range: KeyRange): AsyncGenerator<readonly DbRow[], void> {
+    return this.#slices(range, undefined);
+  }
   iterate(range: KeyRange): AsyncGenerator<DbRow, void> {
-    return this.#iterate(range, undefined);
+    return flatten(this.#slices(range, undefined));
   }
 
   /** Deletes a range in slices, each an own write. Keys, not values, are looked at. */
@@ -167,7 +172,8 @@ export class Database {
         const value = this.#engine.getSync(key, snapshot);
         return value === undefined ? undefined : this.#sealer.open(key, value).payload;
       },
-      iterate: (range) => this.#iterate(range, snapshot),
+      slices: (range) => this.#slices(range, snapshot),
+      iterate: (range) => flatten(this.#slices(range, snapshot)),
       close: () => snapshot.close(),
     };
   }
@@ -210,19 +216,19 @@ export class Database {
     return this.#poison;
   }
 
-  async *#iterate(
+  async *#slices(
     range: KeyRange,
     snapshot: EngineSnapshot | undefined,
-  ): AsyncGenerator<DbRow, void> {
+  ): AsyncGenerator<readonly DbRow[], void> {
     const iterator = this.#engine.iterate(range, snapshot);
     try {
       for (;;) {
         const pairs = await iterator.next(ROWS_PER_READ);
         if (pairs.length === 0) return;
-        for (const [key, value] of pairs) {
+        yield pairs.map(([key, value]) => {
           const { payload, secret } = this.#sealer.open(key, value);
-          yield { key, value: payload, secret };
-        }
+          return { key, value: payload, secret };
+        });
       }
     } finally {
       await iterator.close();
@@ -249,4 +255,8 @@ async function examineAfterCrash(
     'DAMAGED',
     'the state database is damaged: LevelDB crashes when it reads it',
   );
+}
+
+async function* flatten(slices: AsyncIterable<readonly DbRow[]>): AsyncGenerator<DbRow, void> {
+  for await (const slice of slices) yield* slice;
 }

@@ -110,6 +110,7 @@ export class RaftDriver implements Proposer {
     this.#installer = new SnapshotInstaller({
       db,
       step: (message) => this.#loop?.run((node) => void node.step(message)),
+      note: (row) => this.#noteRow(row),
       load: (snapshot, rows) => this.#loadSnapshot(snapshot, rows),
     });
     this.#writer = this.#makeWriter(opened);
@@ -157,7 +158,11 @@ export class RaftDriver implements Proposer {
   async start(stateMachine: StateMachine): Promise<void> {
     const { index, term, generation } = this.#store.applied;
     this.#stateMachine = stateMachine;
-    await stateMachine.load(index, term, this.#noting(rowsOf(this.#db, generation)));
+    await stateMachine.load(
+      index,
+      term,
+      rowsOf(this.#db, generation, (row) => this.#noteRow(row)),
+    );
     // Every row has been read: the check of the opened database is complete.
     await this.#db.passed();
     if (this.#stopped) return;
@@ -465,17 +470,14 @@ export class RaftDriver implements Proposer {
   async #loadSnapshot(snapshot: Snapshot, rows: AsyncIterable<RowChange>): Promise<void> {
     const { index, term, confState } = snapshot;
     this.#deps.log.info({ index }, 'a snapshot of the state was received');
-    await this.#stateMachine?.load(index, term, this.#noting(rows));
+    await this.#stateMachine?.load(index, term, rows);
     this.#loop?.applier.reset(index, confState);
     this.#reads.applied();
   }
 
   /** Members are known before the tables are complete. */
-  async *#noting(rows: AsyncIterable<RowChange>): AsyncGenerator<RowChange, void> {
-    for await (const row of rows) {
-      if (row.table === 'member' || row.table === 'removedMember') this.directory.noteRow(row);
-      yield row;
-    }
+  #noteRow(row: RowChange): void {
+    if (row.table === 'member' || row.table === 'removedMember') this.directory.noteRow(row);
   }
 
   #compact(loop: ConsensusLoop): void {

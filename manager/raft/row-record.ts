@@ -25,10 +25,21 @@ export function rowOf(row: DbRow): RowChange {
   };
 }
 
-/** All rows of a generation, a thousand a read, so that no slice holds the loop for 10 ms. */
+/**
+ * All rows of a generation, in key order. A thousand are read at a time, so that no stretch of work
+ * holds the loop for 10 ms; `note` sees each one first.
+ */
 export async function* rowsOf(
-  source: Pick<DbSnapshot, 'iterate'>,
+  source: Pick<DbSnapshot, 'slices'>,
   generation: number,
+  note: (row: RowChange) => void = () => undefined,
 ): AsyncGenerator<RowChange, void> {
-  for await (const row of source.iterate(stateRange(generation))) yield rowOf(row);
+  // One generator, not one in another: each costs several turns of the microtask queue a row.
+  for await (const slice of source.slices(stateRange(generation))) {
+    for (const row of slice) {
+      const change = rowOf(row);
+      note(change);
+      yield change;
+    }
+  }
 }

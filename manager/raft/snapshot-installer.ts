@@ -15,6 +15,8 @@ export interface SnapshotInstallerDeps {
   readonly db: Database;
   /** Gives the message to the core, which hands a snapshot it takes to the writer at once. */
   readonly step: (message: Message) => void;
+  /** Sees every row before the tables do. */
+  readonly note: (row: RowChange) => void;
   /** Replaces the tables in memory. */
   readonly load: (snapshot: Snapshot, rows: AsyncIterable<RowChange>) => Promise<void>;
 }
@@ -62,8 +64,8 @@ export class SnapshotInstaller {
   /** The batch that puts the snapshot's rows in force is written. */
   async written(snapshot: Snapshot): Promise<void> {
     const current = this.#of(snapshot);
-    const { db, load } = this.#deps;
-    await load(snapshot, rowsOf(db, current.generation));
+    const { db, load, note } = this.#deps;
+    await load(snapshot, rowsOf(db, current.generation, note));
     this.#current = undefined;
     current.resolve('installed');
     // In slices, beside everything else; what a crash leaves of it goes at the next start.
