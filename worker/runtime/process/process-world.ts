@@ -65,7 +65,8 @@ export class ProcessWorld implements RuntimeWorld {
     const script = `echo started >> ${this.#file('starts', id)}; ${text}`;
     const ready = `: > ${this.#file('ready', id)}`;
     const command = ['/bin/sh', '-c', script.replace('READY', ready)];
-    const process = { command, user: this.uid === 0 ? '0' : '', stopGraceMs: 10_000, ...spec };
+    const user = globalThis.process.getuid?.() === 0 ? '0' : '';
+    const process = { command, user, stopGraceMs: 10_000, ...spec };
     return AssignedTask.create({
       id,
       serviceName: 'web',
