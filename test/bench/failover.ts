@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { ControlService } from '../../proto/index.ts';
 import { dial } from '../../shared/rpc/client.ts';
-import { DevCluster } from '../support/dev-cluster.ts';
+import { DevCluster, netdOf } from '../support/dev-cluster.ts';
 import { get, until } from '../support/swarm.ts';
 import { line, since, spread } from './report.ts';
 
@@ -98,7 +96,7 @@ async function netdKilled(cluster: DevCluster): Promise<void> {
   await until('the published port', async () =>
     (await get(host, 18080)).status === 200 ? true : undefined,
   );
-  const pid = Number(readFileSync(join(worker.dir, 'netd.pid'), 'utf8').trim().split(/\s/)[0]);
+  const pid = netdOf(worker)!;
   const startMs = performance.now();
   process.kill(pid, 'SIGKILL');
   await until('the published port again', async () =>
@@ -139,8 +137,8 @@ async function workerGone(cluster: DevCluster, how: 'reset' | 'silent'): Promise
 
 async function pidOf(cluster: DevCluster, taskId: string, node: string): Promise<number> {
   const text = await cluster.must(node, ['task', 'inspect', taskId]);
-  const [task] = JSON.parse(text) as { status: { pid: number } }[];
-  return task!.status.pid;
+  const [task] = JSON.parse(text) as { Status: { PID: number } }[];
+  return task!.Status.PID;
 }
 
 function user(): string[] {

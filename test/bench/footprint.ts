@@ -1,6 +1,6 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
-import { DevCluster, type DevNode } from '../support/dev-cluster.ts';
+import { DevCluster, netdOf } from '../support/dev-cluster.ts';
 import { mustSwarm, swarm } from '../support/swarm.ts';
 import { line, since, spread } from './report.ts';
 
@@ -81,18 +81,4 @@ function cpuTicks(pid: number): number {
 function rssMb(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024;
-}
-
-/** The netd that works in the node's state directory. */
-function netdOf(node: DevNode): number | undefined {
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const command = readFileSync(`/proc/${name}/cmdline`, 'utf8');
-      if (command.includes('netd') && command.includes(node.dir)) return Number(name);
-    } catch {
-      // It ended meanwhile.
-    }
-  }
-  return undefined;
 }

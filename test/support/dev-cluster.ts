@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { mustSwarm, type Ran, type RunOptions, rows, swarm, tempDir, until } from './swarm.ts';
 
 export interface DevNode {
@@ -154,4 +154,18 @@ export class DevCluster {
       env: { ...this.#options.env, ...options.env, SWARM_SOCKET: socket },
     };
   }
+}
+
+/** The netd that works in the node's state directory. */
+export function netdOf(node: DevNode): number | undefined {
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const command = readFileSync(`/proc/${name}/cmdline`, 'utf8');
+      if (command.includes('netd') && command.includes(node.dir)) return Number(name);
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  return undefined;
 }
