@@ -5,18 +5,20 @@ export class Dirty {
   /** Slots (`slotKey`) to be looked at alone. */
   readonly slots = new Set<string>();
   readonly nodes = new Set<string>();
-  /** Tasks that wait for a node may fit now. */
+  /** All tasks that wait for a node may fit now. */
   placement = false;
+  /** Groups of waiting tasks (`groupKey`) that were not come to. */
+  readonly groups = new Set<string>();
 
   get isEmpty(): boolean {
-    return (
-      !this.placement && this.services.size === 0 && this.slots.size === 0 && this.nodes.size === 0
-    );
+    if (this.placement || this.groups.size > 0) return false;
+    return this.services.size === 0 && this.slots.size === 0 && this.nodes.size === 0;
   }
   add(other: Dirty): void {
     for (const id of other.services) this.services.add(id);
     for (const key of other.slots) this.slots.add(key);
     for (const id of other.nodes) this.nodes.add(id);
+    for (const key of other.groups) this.groups.add(key);
     this.placement ||= other.placement;
   }
 }

@@ -124,7 +124,8 @@ export class Loop {
       if (this.#term === term) this.#settle(result, acknowledged);
     } catch (error) {
       if (this.#term === term) {
-        this.#dirty.add(taken);
+        taken.add(this.#dirty);
+        this.#dirty = taken;
         retryMs = this.#afterFailure(error);
       }
     }
@@ -135,7 +136,9 @@ export class Loop {
   }
 
   #settle(result: TurnResult, acknowledged: ReadonlySet<string>): void {
-    this.#dirty.add(result.left);
+    // What was left comes first: nothing starves behind what is new.
+    result.left.add(this.#dirty);
+    this.#dirty = result.left;
     for (const [key, atMs] of result.wakes) this.#wakes.set(key, atMs);
     for (const id of acknowledged) this.#acknowledged.delete(id);
     this.#poisoned.clear();

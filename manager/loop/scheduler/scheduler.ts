@@ -22,10 +22,15 @@ import { summarize } from './verdicts.ts';
 export function schedulerStage(turn: Turn, fitting: FittingNodes): void {
   const groups = new Map<string, Entry[]>();
   for (const entry of turn.fresh) addTo(groups, entry);
-  if (turn.dirty.placement) collectPending(turn, groups);
+  const fresh = new Set(groups.keys());
+  collectPending(turn, groups);
   const placing: Placing = { turn, fitting, heaps: new Map() };
-  for (const entries of groups.values()) {
+  for (const [key, entries] of groups) {
     const { serviceId } = entries[0]!.task;
+    if (!fresh.has(key) && turn.isFull()) {
+      turn.left.groups.add(key);
+      continue;
+    }
     if (turn.state(serviceId)?.quarantine) continue;
     try {
       placeGroup(placing, entries);
@@ -43,13 +48,17 @@ interface Placing {
 }
 
 function collectPending(turn: Turn, groups: Map<string, Entry[]>): void {
+  const { placement, groups: some } = turn.dirty;
+  if (!placement && some.size === 0) return;
   const tasks = turn.draft.table('task');
-  for (const [, ids] of turn.index.pendingGroups())
+  for (const [key, ids] of turn.index.pendingGroups()) {
+    if (!placement && !some.has(key)) continue;
     for (const id of ids) {
       const task = tasks.get(id);
       if (task !== undefined && isWanted(task) && !isAssigned(task))
         addTo(groups, turn.entry(task));
     }
+  }
 }
 
 function addTo(groups: Map<string, Entry[]>, entry: Entry): void {
@@ -102,7 +111,7 @@ function placeFree(placing: Placing, facts: RevisionFacts, entries: readonly Ent
   const codes = new Set(entries.map((entry) => codeOf(entry)));
   for (const entry of entries) {
     if (turn.isFull()) {
-      turn.left.placement = true;
+      turn.left.groups.add(groupKey(entry.task));
       setPending(turn, entry, undefined);
       continue;
     }
