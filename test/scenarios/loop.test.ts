@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { revisionKey } from '../../manager/store/schema.ts';
 import { Service, ServiceRevision, ServiceSpec, TaskState } from '../../proto/index.ts';
+import { ManualClock } from '../../shared/clock.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import { defaultSpec, withWords } from './spec-words.ts';
 import { World } from './world.ts';
@@ -137,5 +138,29 @@ test('work after a restart of the loop in the middle of a turn is the same', asy
   );
   await world.settle();
   assert.equal(tasksOf(world, 'web').length, 3);
+  world.stop();
+});
+
+/** Every look at it takes a while: turns run out of time. */
+class SlowClock extends ManualClock {
+  #lateMs = 0;
+  override monotonicMs(): number {
+    this.#lateMs += 2;
+    return super.monotonicMs() + this.#lateMs;
+  }
+}
+
+test('turns that run out of time leave the rest to the next, and nothing is forgotten', async () => {
+  const world = new World(1, new SlowClock());
+  for (let n = 1; n <= 3; n++) await world.addNode(`n${n}`);
+  for (let n = 0; n < 60; n++)
+    await world.createService(spec(`s${n}`, 'replicas=30', 'constraint=node.labels.zone==a'));
+  const waiting = () =>
+    [...world.view.table('task').all()].filter((task) => task.state < TaskState.ASSIGNED).length;
+  assert.equal(waiting(), 1_800);
+  const before = world.turns;
+  await world.addNode('n4', { zone: 'a' });
+  assert.equal(waiting(), 0);
+  assert.ok(world.turns - before > 3, `${world.turns - before} turns`);
   world.stop();
 });

@@ -33,7 +33,7 @@ export interface Resources {
  * test. Nothing here waits for time.
  */
 export class World {
-  readonly clock = new ManualClock();
+  readonly clock: ManualClock;
   readonly store: LocalStore;
   readonly events: Event[] = [];
   /** Entries in which a row of the loop changed. */
@@ -41,7 +41,8 @@ export class World {
   #loop: Loop;
   #term = 1;
 
-  constructor(seed = 1) {
+  constructor(seed = 1, clock = new ManualClock()) {
+    this.clock = clock;
     this.store = new LocalStore({
       clock: this.clock,
       ids: new SeededIds(new SeededRandom(seed)),
