@@ -221,16 +221,20 @@ export class Database {
     snapshot: EngineSnapshot | undefined,
   ): AsyncGenerator<readonly DbRow[], void> {
     const iterator = this.#engine.iterate(range, snapshot);
+    // LevelDB reads the next slice in its thread while this one is worked on.
+    let reading = iterator.next(ROWS_PER_READ);
     try {
       for (;;) {
-        const pairs = await iterator.next(ROWS_PER_READ);
+        const pairs = await reading;
         if (pairs.length === 0) return;
+        reading = iterator.next(ROWS_PER_READ);
         yield pairs.map(([key, value]) => {
           const { payload, secret } = this.#sealer.open(key, value);
           return { key, value: payload, secret };
         });
       }
     } finally {
+      await reading.catch(() => undefined);
       await iterator.close();
     }
   }

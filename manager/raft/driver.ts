@@ -46,6 +46,8 @@ import { type Timing, timing } from './timing.ts';
 import { TraceRing } from './trace-ring.ts';
 import { Transport } from './transport.ts';
 
+/** How often a survivor stands, at short distances, after the leader's port was refused. */
+const REFUSED_CAMPAIGNS = 4;
 /** A linearizable read that finds no quorum this long gives up; then stale answers are in order. */
 const READ_TIMEOUT_MS = 2_000;
 export interface RaftOptions {
@@ -436,12 +438,23 @@ export class RaftDriver implements Proposer {
     const loop = this.#loop;
     if (!loop || loop.node.lead !== raftId || loop.node.isLeader || this.#stopped) return;
     loop.run((node) => node.forgetLeader());
-    const waitMs = this.#deps.random.below(Math.ceil(this.#timing.refusedCampaignMs) + 1);
+    const survivors = loop.node.confState().voters.filter((id) => id !== raftId);
+    const rank = Math.max(0, survivors.indexOf(this.identity.raftId));
+    this.#campaignSoon(rank, survivors.length, REFUSED_CAMPAIGNS);
+  }
+
+  /**
+   * Survivors stand one after the other, so that they do not split the votes. The first may come
+   * before another has noticed, and be refused: hence several tries.
+   */
+  #campaignSoon(slotsToWait: number, survivors: number, tries: number): void {
+    const slotMs = this.#timing.refusedCampaignMs;
+    const waitMs = slotsToWait * slotMs + this.#deps.random.below(Math.ceil(slotMs / 2) + 1);
     this.#deps.clock.setTimer(waitMs, () => {
-      if (this.#stopped || this.#disk.isStalled) return;
-      loop.run((node) => {
-        if (node.lead === NONE) node.campaign();
-      });
+      const loop = this.#loop;
+      if (!loop || this.#stopped || this.#disk.isStalled || loop.node.lead !== NONE) return;
+      loop.run((node) => node.campaign());
+      if (tries > 1) this.#campaignSoon(survivors + 1, survivors, tries - 1);
     });
   }
 

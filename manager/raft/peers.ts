@@ -25,10 +25,6 @@ export class PeerDirectory {
   get(raftId: number): PeerRecord | undefined {
     return this.#peers.get(raftId);
   }
-  byNode(nodeId: string): PeerRecord | undefined {
-    for (const peer of this.#peers.values()) if (peer.nodeId === nodeId) return peer;
-    return undefined;
-  }
   all(): Iterable<PeerRecord> {
     return this.#peers.values();
   }

@@ -20,9 +20,6 @@ export function quorumProblem(
   return `only ${active} of the other ${after.length} managers answer, ${needed} are needed`;
 }
 
-export function isJoint(state: ConfState): boolean {
-  return state.votersOutgoing.length > 0;
-}
 export function isVoter(state: ConfState, raftId: number): boolean {
   return state.voters.includes(raftId) || state.votersOutgoing.includes(raftId);
 }
