@@ -47,6 +47,7 @@ export function makePackage(root, args) {
       if (existsSync(join(root, path))) cpSync(join(root, path), join(into, path));
     cpSync(join(root, 'deploy', 'examples', 'hello'), join(into, 'deploy', 'examples', 'hello'), {
       recursive: true,
+      filter: (path) => !path.includes('.test.'),
     });
     cpSync(join(root, 'dist', 'bundle'), join(into, 'dist', 'bundle'), {
       recursive: true,
@@ -92,9 +93,8 @@ function copyModule(root, into, name) {
 /** The same files give the same tarball: sorted, owned by root, without the time of this build. */
 function tar(work, folder, target) {
   const fixed = ['--sort=name', '--owner=0', '--group=0', '--numeric-owner', '--mtime=@0'];
-  const done = spawnSync('tar', ['-C', work, ...fixed, '-czf', target, folder], {
+  const done = spawnSync('tar', ['-C', work, ...fixed, '-I', 'gzip -n', '-cf', target, folder], {
     stdio: 'inherit',
-    env: { ...process.env, GZIP: '-n' },
   });
   if (done.status !== 0) throw new Error('tar failed: see above');
 }

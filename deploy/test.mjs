@@ -13,6 +13,7 @@ const FOLDERS = [
   { path: 'worker' },
   { path: 'daemon' },
   { path: 'cli' },
+  { path: 'deploy' },
   { path: 'test', only: true },
   { path: 'test/support' },
   { path: 'test/simulation' },
@@ -57,7 +58,8 @@ function sources(root, folder) {
     for (const entry of readdirSync(dir, { withFileTypes: true })) {
       const path = join(dir, entry.name);
       if (entry.isDirectory() && !folder.only) walk(path);
-      else if (entry.isFile() && entry.name.endsWith('.test.ts')) found.push(relative(root, path));
+      else if (entry.isFile() && /\.test\.(ts|mjs)$/.test(entry.name))
+        found.push(relative(root, path));
     }
   };
   walk(join(root, folder.path));
@@ -76,7 +78,10 @@ function isWanted(file, wanted) {
 }
 
 function runFolder(root, folder, files) {
-  const compiled = files.map((file) => join(root, 'dist', file.replace(/\.ts$/, '.js')));
+  // Plain JavaScript is run as it lies there.
+  const compiled = files.map((file) =>
+    file.endsWith('.mjs') ? join(root, file) : join(root, 'dist', file.replace(/\.ts$/, '.js')),
+  );
   const counts = { passed: 0, failed: 0, skipped: 0 };
   const output = new Map();
   const shown = new Set();
