@@ -31,6 +31,7 @@ import type { MemberChange } from './member-change.ts';
 import { changeMembers, type MemberProgress, memberProgress } from './membership.ts';
 import type { Identity, PeerRecord } from './meta.ts';
 import type { OpenedLog } from './open-log.ts';
+import { PeerActivity } from './peer-activity.ts';
 import { PeerDirectory } from './peers.ts';
 import type { Probe } from './probe.ts';
 import { Proposals } from './proposals.ts';
@@ -92,6 +93,7 @@ export class RaftDriver implements Proposer {
   readonly #trace = new TraceRing();
   readonly #retention = new LogRetention();
   readonly #disk = new DiskWatch();
+  readonly #activity: PeerActivity;
   readonly #installer: SnapshotInstaller;
   readonly #leaders: LeaderWatch;
   #timing: Timing;
@@ -108,6 +110,7 @@ export class RaftDriver implements Proposer {
     this.identity = opened.identity;
     this.#timing = timing(options.electionTimeoutMs);
     this.#leaders = new LeaderWatch(deps.clock);
+    this.#activity = new PeerActivity(deps.clock, () => this.#timing.electionTimeoutMs);
     this.#store = new LogStore(opened, () => this.#takeSnapshot());
     this.#installer = new SnapshotInstaller({
       db,
@@ -226,7 +229,7 @@ export class RaftDriver implements Proposer {
   async transferLeadership(to?: number): Promise<void> {
     const { node } = this.#running();
     if (!node.isLeader) throw this.#notLeaderError();
-    const target = to ?? bestSuccessor(node);
+    const target = to ?? bestSuccessor(node, this.#activity);
     if (target === NONE) throw new SwarmError('PRECONDITION', 'no other manager is up to date');
     const { electionTimeoutMs } = this.#timing;
     const done = this.#leaders.another(this.identity.raftId, electionTimeoutMs);
@@ -253,11 +256,11 @@ export class RaftDriver implements Proposer {
 
   /** How far a member's log is; undefined where it is not known: this member does not lead. */
   progress(raftId: number): MemberProgress | undefined {
-    return this.#loop && memberProgress(this.#loop.node, raftId);
+    return this.#loop && memberProgress(this.#loop.node, this.#activity, raftId);
   }
 
   status(): RaftStatus {
-    return raftStatus(this.#loop?.node, this.#store, this.directory, this.identity);
+    return raftStatus(this.#loop?.node, this.#store, this.directory, this.identity, this.#activity);
   }
 
   /** Who leads as far as is known here. */
@@ -304,7 +307,11 @@ export class RaftDriver implements Proposer {
   async stop(options: { readonly handOver?: boolean } = {}): Promise<void> {
     if (this.#stopped) return;
     const node = this.#loop?.node;
-    if (options.handOver !== false && node?.isLeader && bestSuccessor(node) !== NONE) {
+    if (
+      options.handOver !== false &&
+      node?.isLeader &&
+      bestSuccessor(node, this.#activity) !== NONE
+    ) {
       await this.transferLeadership().catch(() => undefined);
     }
     this.#end(new SwarmError('UNREACHABLE', 'this manager is stopping'));
@@ -360,7 +367,7 @@ export class RaftDriver implements Proposer {
   #makeRoom(): void {
     this.#loseLeadership();
     const { node } = this.#running();
-    const target = bestSuccessor(node);
+    const target = bestSuccessor(node, this.#activity);
     if (target !== NONE) this.#loop?.run(() => node.transferLeader(target));
   }
 
@@ -409,6 +416,7 @@ export class RaftDriver implements Proposer {
   #noteRemoved(raftId: number): void {
     this.directory.remove(raftId);
     this.#retention.forget(raftId);
+    this.#activity.forget(raftId);
     this.transport.forget(raftId);
     if (raftId === this.identity.raftId) this.#wasRemoved();
   }
@@ -422,6 +430,7 @@ export class RaftDriver implements Proposer {
   #transportOwner() {
     return {
       received: (messages: readonly Message[]) => {
+        for (const { from } of messages) this.#activity.heard(from);
         // Before the start there is nobody to read them; raft repeats what matters.
         this.#loop?.deliver(messages);
       },
@@ -495,7 +504,7 @@ export class RaftDriver implements Proposer {
 
   #compact(loop: ConsensusLoop): void {
     if (this.#writer.isCompacting) return;
-    const target = this.#retention.target(loop.node, this.#store);
+    const target = this.#retention.target(loop.node, this.#store, this.#activity);
     if (target !== undefined) this.#writer.compact(target);
   }
 
