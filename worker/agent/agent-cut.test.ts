@@ -81,7 +81,7 @@ async function live(
 describe('a daemon that is killed', () => {
   it('leaves one process, one record and the right exit code, wherever it is killed', async () => {
     const world = new ProcessWorld();
-    const leader = new FakeLeader();
+    const leader = new FakeLeader(clock);
     try {
       for (let cutAt = 1, uncut = false; !uncut; cutAt++) {
         assert.ok(cutAt < 500, 'no life passes uncut');

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -25,7 +25,7 @@ let open: { stop(): void | Promise<void> }[];
 
 beforeEach(() => {
   stateDir = mkdtempSync(join(tmpdir(), 'swarm-agent-'));
-  leader = new FakeLeader();
+  leader = new FakeLeader(clock);
   behaviours = new Map();
   machine = new FakeMachine(clock, (task) => behaviours.get(task.id) ?? behaviourOf(task));
   network = new FakeNetwork();
@@ -318,5 +318,42 @@ describe('agent', () => {
     leader.assignAll([processTask('t1', [], { spec: { process: { command: ['run'] }, health } })]);
     await leader.untilState('t1', TaskState.RUNNING);
     assert.equal(leader.statuses.get('t1')?.health, 'healthy');
+  });
+  it('sends a log that a manager asks for on a stream of its own', async () => {
+    await connected();
+    leader.assignAll([processTask('t1', ['run'])]);
+    await leader.untilState('t1', TaskState.RUNNING);
+    appendFileSync(join(stateDir, 'logs', 't1', 'out'), 'one\ntwo\n');
+    leader.send({ stream: { id: 's1', logs: { taskId: 't1' } } });
+    await leader.until('the end', () => leader.streamed.some((up) => up.end));
+    const lines = leader.streamed.flatMap((up) => up.records.map((record) => record.line));
+    assert.deepEqual(
+      lines.map((line) => Buffer.from(line).toString()),
+      ['one', 'two'],
+    );
+    assert.equal(leader.streamed[0]?.id, 's1');
+  });
+  it('says why there is no log', async () => {
+    await connected();
+    leader.send({ stream: { id: 's1', logs: { taskId: 'nobody' } } });
+    await leader.until('the end', () => leader.streamed.some((up) => up.end));
+    assert.match(leader.streamed.at(-1)?.error ?? '', /no log of task nobody/);
+  });
+  it('goes on with other tasks while the disk refuses one record', async () => {
+    const io = new SystemIo(clock);
+    const write = io.write.bind(io);
+    let refuse = true;
+    io.write = (path, bytes) => {
+      if (refuse && path.includes('t1')) throw new Error('ENOSPC');
+      write(path, bytes);
+    };
+    await connected({ io });
+    leader.assignAll([processTask('t2', ['run']), processTask('t1', ['run'])]);
+    await leader.untilState('t2', TaskState.RUNNING);
+    refuse = false;
+    await leader.until('a hello that asks for everything', () => leader.hellos.length > 1);
+    assert.equal(leader.hellos.at(-1)?.digest.length, 0);
+    leader.assignAll([processTask('t2', ['run']), processTask('t1', ['run'])]);
+    await leader.untilState('t1', TaskState.RUNNING);
   });
 });

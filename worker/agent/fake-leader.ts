@@ -11,6 +11,7 @@ import {
   TaskState,
   type TaskStatus,
 } from '../../proto/index.ts';
+import type { Clock } from '../../shared/clock.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import type { Client, Duplex } from '../../shared/rpc/rpc.ts';
 
@@ -68,7 +69,11 @@ export class FakeLeader {
   #stream: MemoryDuplex<AgentMessage, ManagerMessage> | undefined;
   #index = 10;
   readonly #watchers = new Set<() => void>();
+  readonly #clock: Clock;
 
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
   readonly dial = (address: string): Client => {
     this.dialled.push(address);
     const nothing = (): never => {
@@ -111,13 +116,13 @@ export class FakeLeader {
   /** Resolves when `holds` does; looks at every message. */
   until(what: string, holds: () => boolean, timeoutMs = 20_000): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const timer = this.#clock.setTimer(timeoutMs, () => {
         this.#watchers.delete(look);
         reject(new Error(`never came: ${what}`));
-      }, timeoutMs);
+      });
       const look = (): void => {
         if (!holds()) return;
-        clearTimeout(timer);
+        timer.cancel();
         this.#watchers.delete(look);
         resolve();
       };

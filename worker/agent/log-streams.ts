@@ -53,7 +53,8 @@ export class LogStreams {
     stream.onMessage((message: StreamDown) => {
       if (message.cancel) abort.abort();
     });
-    stream.onClose(() => abort.abort());
+    const closed = new Promise<void>((resolve) => stream.onClose(() => resolve()));
+    void closed.then(() => abort.abort());
     const { id } = request;
     // The first message names the stream, also when there is nothing to tell for a long time.
     stream.send(StreamUp.create({ id }));
@@ -70,6 +71,8 @@ export class LogStreams {
       stream.send(StreamUp.create({ id, end: true, error: messageOf(error) }));
     }
     stream.end();
+    // Who closes the connection before that takes back what has not been sent yet.
+    await closed;
   }
   #client(address: string, dial: (address: string) => Client): Client {
     const entry = this.#clients.get(address) ?? { client: dial(address), users: 0 };

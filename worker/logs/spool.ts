@@ -55,8 +55,9 @@ export function drainSpool(io: Io, path: string, offset: number, last: boolean):
   let dropped = 0;
   if (size - from > LIMITS.logBacklogBytesMax) {
     const keepFrom = size - Math.floor(LIMITS.logBacklogBytesMax / LIMITS.logFilesMax);
-    const next = io.readAt(path, keepFrom, CHUNK_BYTES).indexOf(NEWLINE);
-    const begin = keepFrom + next + 1;
+    // From the byte before: what follows a line end there is a whole line.
+    const next = io.readAt(path, keepFrom - 1, CHUNK_BYTES).indexOf(NEWLINE);
+    const begin = next < 0 ? keepFrom : keepFrom + next;
     dropped = begin - from;
     from = begin;
   }

@@ -21,7 +21,8 @@ export function findCommand(io: Io, name: string, path: string, workdir: string)
   }
   throw new RuntimeError(
     'COMMAND_NOT_FOUND',
-    `${name} is in none of ${path} on this node: install it there, give its full path, or keep the task off this node with --constraint`,
+    `${name} is in none of ${path} on this node: install it there, give its full path, ` +
+      'or keep the task off this node with --constraint',
   );
 }
 

@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { type Init, LogRequest } from '../../proto/index.ts';
+import { ManualClock, SystemClock } from '../../shared/clock.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import { silentLog } from '../../shared/log.ts';
+import { SystemIo } from '../runtime/system-io.ts';
+import { TaskLogs } from './task-logs.ts';
+
+const ID = 'task1';
+const never = new AbortController().signal;
+let stateDir: string;
+let clock: ManualClock;
+let logs: TaskLogs;
+
+beforeEach(() => {
+  stateDir = mkdtempSync(join(tmpdir(), 'swarm-logs-'));
+  mkdirSync(join(stateDir, 'logs', ID), { recursive: true });
+  clock = new ManualClock(Date.parse('2026-01-01T00:00:00Z'));
+  logs = makeLogs();
+});
+afterEach(() => {
+  logs.stop();
+  rmSync(stateDir, { recursive: true });
+});
+
+function makeLogs(): TaskLogs {
+  const io = new SystemIo(new SystemClock());
+  const made = new TaskLogs({ io, clock, log: silentLog, stateDir, nodeId: 'node1' });
+  made.start();
+  return made;
+}
+/** As a task does: appends to its file, whoever listens. */
+function write(text: string, stream: 'out' | 'err' = 'out'): void {
+  appendFileSync(join(stateDir, 'logs', ID, stream), text);
+}
+async function read(init: Init<LogRequest> = {}): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const record of logs.read(ID, LogRequest.create(init), never)) {
+    lines.push(Buffer.from(record.line).toString('utf8'));
+  }
+  return lines;
+}
+
+describe('logs of a task', () => {
+  it('are its lines, of both streams', async () => {
+    logs.attach(ID);
+    write('one\ntwo\n');
+    write('bad\n', 'err');
+    assert.deepEqual(await read(), ['one', 'two', 'bad']);
+    assert.deepEqual(await read({ stdout: true }), ['one', 'two']);
+    assert.deepEqual(await read({ stderr: true }), ['bad']);
+  });
+  it('are taken while nobody reads', async () => {
+    logs.attach(ID);
+    write('one\n');
+    clock.advance(1_000);
+    rmSync(join(stateDir, 'logs', ID, 'out'));
+    assert.deepEqual(await read(), ['one']);
+  });
+  it('carry the time of reading and keep their order within a millisecond', async () => {
+    logs.attach(ID);
+    write('one\ntwo\n');
+    const records = [];
+    for await (const record of logs.read(ID, LogRequest.create(), never)) records.push(record);
+    assert.equal(records[0]?.atWallMs, clock.wallMs());
+    assert.ok(records[0]!.atNanos < records[1]!.atNanos);
+  });
+  it('neither lose nor repeat a line when the daemon is killed at any time', async () => {
+    const expected: string[] = [];
+    for (let life = 0; life < 5; life++) {
+      logs = makeLogs();
+      logs.attach(ID);
+      write(`taken ${life}\n`);
+      clock.advance(1_000);
+      write(`not taken ${life}\nhalf`);
+      expected.push(`taken ${life}`, `not taken ${life}`);
+      logs.stop();
+      write(` line ${life}\n`);
+      expected.push(`half line ${life}`);
+    }
+    logs = makeLogs();
+    logs.attach(ID);
+    assert.deepEqual(await read(), expected);
+  });
+  it('forget what was appended but not acknowledged by the cursor', async () => {
+    logs.attach(ID);
+    write('one\n');
+    clock.advance(1_000);
+    logs.stop();
+    appendFileSync(join(stateDir, 'logs', ID, 'log.0'), 'a line that no cursor stands for\n');
+    write('two\n');
+    logs = makeLogs();
+    logs.attach(ID);
+    assert.deepEqual(await read(), ['one', 'two']);
+  });
+  it('hold an unfinished line back until the task has ended', async () => {
+    logs.attach(ID);
+    write('whole\npart');
+    assert.deepEqual(await read(), ['whole']);
+    logs.detach(ID);
+    assert.deepEqual(await read(), ['whole', 'part']);
+  });
+  it('cut a line that is too long into parts', async () => {
+    logs.attach(ID);
+    write(`${'x'.repeat(LIMITS.logLineBytesMax + 10)}\n`);
+    const records = [];
+    for await (const record of logs.read(ID, LogRequest.create(), never)) records.push(record);
+    assert.deepEqual(
+      records.map((record) => [record.line.length, record.partial]),
+      [
+        [LIMITS.logLineBytesMax, true],
+        [10, false],
+      ],
+    );
+  });
+  it('can be read when the task has ended, its output files being gone', async () => {
+    logs.attach(ID);
+    write('last words\n');
+    logs.detach(ID);
+    assert.deepEqual(readdirSync(join(stateDir, 'logs', ID)).sort(), ['cursor', 'log.0']);
+    assert.deepEqual(await read(), ['last words']);
+    assert.deepEqual(logs.lastLines(ID, 5), ['last words']);
+  });
+  it('are bounded: the oldest segment goes', async () => {
+    logs.attach(ID);
+    const line = `${'y'.repeat(1023)}\n`;
+    for (let megabytes = 0; megabytes < 45; megabytes++) {
+      write(line.repeat(1024));
+      clock.advance(500);
+    }
+    const directory = join(stateDir, 'logs', ID);
+    const segments = readdirSync(directory).filter((name) => name.startsWith('log.'));
+    assert.ok(segments.length <= LIMITS.logFilesMax, segments.join());
+    for (const name of segments) {
+      assert.ok(statSync(join(directory, name)).size < LIMITS.logFileBytesMax + (3 << 20));
+    }
+  });
+  it('say how much was dropped when a backlog is too long', async () => {
+    write(`${'z'.repeat(1023)}\n`.repeat(40 * 1024));
+    logs.attach(ID);
+    const [first = ''] = await read();
+    assert.match(first, /^\[swarm\] 31457280 bytes of output were dropped/);
+  });
+  it('give the blocks of what was read back to the disk', async () => {
+    write(`${'z'.repeat(1023)}\n`.repeat(8 * 1024));
+    const path = join(stateDir, 'logs', ID, 'out');
+    const before = statSync(path).blocks;
+    logs.attach(ID);
+    const endMs = Date.now() + 10_000;
+    while (statSync(path).blocks > before / 2 && Date.now() < endMs) {
+      clock.advance(100);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.ok(statSync(path).blocks <= before / 2);
+    write('after\n');
+    clock.advance(500);
+    assert.deepEqual(await read({ tail: 1 }), ['after']);
+  });
+  it('show the last N lines, across segments and streams', async () => {
+    logs.attach(ID);
+    write('a\nb\n');
+    write('c\n', 'err');
+    assert.deepEqual(await read({ tail: 2 }), ['b', 'c']);
+    assert.deepEqual(await read({ tail: 1, stdout: true }), ['b']);
+    assert.deepEqual(await read({ tail: -1 }), []);
+  });
+  it('show what came since and until a time', async () => {
+    logs.attach(ID);
+    write('early\n');
+    clock.advance(1_000);
+    const middleMs = clock.wallMs() + 1;
+    clock.advance(1_000);
+    write('late\n');
+    clock.advance(1_000);
+    assert.deepEqual(await read({ sinceWallMs: middleMs }), ['late']);
+    assert.deepEqual(await read({ untilWallMs: middleMs }), ['early']);
+  });
+  it('are followed until the task ends', async () => {
+    logs.attach(ID);
+    write('one\n');
+    const following = read({ follow: true });
+    await new Promise((resolve) => setImmediate(resolve));
+    write('two\n');
+    clock.advance(500);
+    await new Promise((resolve) => setImmediate(resolve));
+    write('three\n');
+    logs.detach(ID);
+    assert.deepEqual(await following, ['one', 'two', 'three']);
+  });
+  it('stop being followed when the reader goes', async () => {
+    logs.attach(ID);
+    const abort = new AbortController();
+    const records = logs.read(ID, LogRequest.create({ follow: true }), abort.signal);
+    const next = records[Symbol.asyncIterator]().next();
+    abort.abort();
+    assert.equal((await next).done, true);
+  });
+  it('of tasks that nobody knows are kept up to a number', () => {
+    for (let i = 0; i < LIMITS.endedLogsMax + 5; i++) mkdirSync(join(stateDir, 'logs', `old${i}`));
+    logs.collect(new Set([ID]));
+    const left = readdirSync(join(stateDir, 'logs'));
+    assert.equal(left.length, LIMITS.endedLogsMax + 1);
+    assert.ok(left.includes(ID));
+  });
+  it('go with a task that is removed from history', () => {
+    logs.remove(ID);
+    assert.equal(existsSync(join(stateDir, 'logs', ID)), false);
+  });
+});
