@@ -16,6 +16,7 @@ import {
 } from './core/index.ts';
 import type { LogStore } from './log-store.ts';
 import type { LogWriter } from './log-writer.ts';
+import type { PeerActivity } from './peer-activity.ts';
 import type { PeerDirectory } from './peers.ts';
 import { ELECTION_TICKS, HEARTBEAT_TICKS } from './timing.ts';
 
@@ -171,12 +172,13 @@ export function isLeaderTraffic(message: Message): boolean {
 }
 
 /** The voter that a leader hands over to: active, and nearest to the leader's log. */
-export function bestSuccessor(node: RawNode): number {
+export function bestSuccessor(node: RawNode, activity: PeerActivity): number {
   const { config, progress } = node.status();
   let best = NONE;
   let bestMatch = -1;
   for (const peer of progress) {
-    const fits = peer.id !== node.id && peer.recentActive && config.voters.includes(peer.id);
+    const fits =
+      peer.id !== node.id && activity.isActive(peer.id) && config.voters.includes(peer.id);
     if (!fits || peer.match <= bestMatch) continue;
     best = peer.id;
     bestMatch = peer.match;

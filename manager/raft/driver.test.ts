@@ -12,6 +12,20 @@ describe('three members', () => {
     await cluster.until(() => cluster.members.every((m) => m.machine.rows.get('a') === '1'));
   });
 
+  test('a leader knows at every moment who is there, and soon who is not', async () => {
+    const { driver } = cluster.leader();
+    const others = cluster.members.filter((m) => m.driver !== driver);
+    for (let i = 0; i < 150; i++) {
+      await cluster.pass(10);
+      assert.ok(others.every((m) => driver.progress(m.id)?.isActive));
+    }
+    cluster.network.cut(others[0]!.address);
+    await cluster.until(() => driver.progress(others[0]!.id)?.isActive === false, 1_000);
+    assert.equal(driver.progress(others[1]!.id)?.isActive, true);
+    cluster.network.heal(others[0]!.address);
+    await cluster.until(() => driver.progress(others[0]!.id)?.isActive === true);
+  });
+
   test('a follower that was restarted has every row and goes on', async () => {
     const follower = cluster.members.find((m) => !m.driver.isLeader)!;
     await cluster.kill(follower);

@@ -1,6 +1,7 @@
 import { compactionTarget } from './compaction.ts';
 import { ProgressState, type RawNode } from './core/index.ts';
 import type { LogStore } from './log-store.ts';
+import type { PeerActivity } from './peer-activity.ts';
 
 /** Decides how much of the log is kept, and remembers who still needs what of it. */
 export class LogRetention {
@@ -20,12 +21,12 @@ export class LogRetention {
   }
 
   /** Up to where the log is to be dropped now, or undefined. */
-  target(node: RawNode, store: LogStore): number | undefined {
+  target(node: RawNode, store: LogStore, activity: PeerActivity): number | undefined {
     const progress = node.isLeader ? node.status().progress : [];
     for (const { id, state } of progress) {
       if (state === ProgressState.Replicate) this.#snapshots.delete(id);
     }
-    const active = progress.filter((peer) => peer.recentActive && peer.id !== node.id);
+    const active = progress.filter((peer) => peer.id !== node.id && activity.isActive(peer.id));
     return compactionTarget({
       firstIndex: store.firstIndex(),
       lastIndex: store.lastIndex(),

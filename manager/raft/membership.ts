@@ -1,6 +1,7 @@
 import { SwarmError } from '../../shared/errors.ts';
 import { type ConfState, ProgressState, type RawNode } from './core/index.ts';
 import { type MemberChange, toConfChange } from './member-change.ts';
+import type { PeerActivity } from './peer-activity.ts';
 import type { Proposals } from './proposals.ts';
 
 /** How far a member's log is, as its leader knows. */
@@ -13,13 +14,17 @@ export interface MemberProgress {
 }
 
 /** Undefined on who does not lead, and for who is no member. */
-export function memberProgress(node: RawNode, raftId: number): MemberProgress | undefined {
+export function memberProgress(
+  node: RawNode,
+  activity: PeerActivity,
+  raftId: number,
+): MemberProgress | undefined {
   const found = node.isLeader ? node.progress(raftId) : undefined;
   if (!found) return undefined;
   return {
     match: found.match,
     lastIndex: node.lastIndex,
-    isActive: found.recentActive || raftId === node.id,
+    isActive: raftId === node.id || activity.isActive(raftId),
     replicates: found.state === ProgressState.Replicate,
   };
 }

@@ -2,6 +2,7 @@ import { RaftStatus } from '../../proto/index.ts';
 import { type ConfState, ProgressState, type RawNode, StateType } from './core/index.ts';
 import type { LogStore } from './log-store.ts';
 import type { Identity } from './meta.ts';
+import type { PeerActivity } from './peer-activity.ts';
 import type { PeerDirectory } from './peers.ts';
 
 const STATES: { readonly [state in StateType]: string } = {
@@ -22,6 +23,7 @@ export function raftStatus(
   store: LogStore,
   directory: PeerDirectory,
   identity: Identity,
+  activity: PeerActivity,
 ): RaftStatus {
   if (node === undefined) {
     return RaftStatus.create({
@@ -39,11 +41,17 @@ export function raftStatus(
     applied,
     committed: hardState.commit,
     state: node.isLearner ? 'learner' : STATES[node.state],
-    members: ids.map((id) => memberStatus(id, node, config, directory)),
+    members: ids.map((id) => memberStatus(id, node, config, directory, activity)),
   });
 }
 
-function memberStatus(id: number, node: RawNode, config: ConfState, directory: PeerDirectory) {
+function memberStatus(
+  id: number,
+  node: RawNode,
+  config: ConfState,
+  directory: PeerDirectory,
+  activity: PeerActivity,
+) {
   const progress = node.isLeader ? node.progress(id) : undefined;
   const peer = directory.get(id);
   return {
@@ -53,6 +61,6 @@ function memberStatus(id: number, node: RawNode, config: ConfState, directory: P
     role: config.learners.includes(id) ? 'learner' : 'voter',
     match: progress?.match ?? 0,
     progress: progress ? PROGRESS[progress.state] : '',
-    active: id === node.id || (progress?.recentActive ?? false),
+    active: id === node.id || (node.isLeader && activity.isActive(id)),
   };
 }

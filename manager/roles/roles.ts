@@ -9,7 +9,7 @@ import type { Clock, Timer } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { CallContext } from '../../shared/rpc/rpc.ts';
-import type { Probe, RaftDriver } from '../raft/index.ts';
+import type { ConfState, Probe, RaftDriver } from '../raft/index.ts';
 import type { LeadershipListener } from '../replication.ts';
 import type { AppliedEntry, Draft, Store } from '../store/view.ts';
 import { type Action, type Facts, nextSteps, type Wait } from './decide.ts';
@@ -137,14 +137,15 @@ export class Roles implements LeadershipListener {
   async #work(term: number): Promise<void> {
     try {
       while (this.#term === term && term !== 0) {
-        const { step, waits } = nextSteps(this.#facts());
+        const facts = this.#facts();
+        const { step, waits } = nextSteps(facts);
         await this.#explain(waits);
         if (step === undefined) {
           if (waits.length > 0) this.#later(LOOK_AGAIN_MS);
           return;
         }
         this.#deps.log.info({ step: step.kind, ...subject(step) }, 'role change');
-        await this.#perform(step);
+        await this.#perform(step, facts.confState);
       }
     } catch (error) {
       this.#deps.log.warn({ reason: messageOf(error) }, 'a role change was not done, trying again');
@@ -173,7 +174,8 @@ export class Roles implements LeadershipListener {
     };
   }
 
-  async #perform(step: Action): Promise<void> {
+  /** `expected`: the group that the step was decided upon. */
+  async #perform(step: Action, expected: ConfState): Promise<void> {
     const { raft, setCertificateRole } = this.#deps;
     switch (step.kind) {
       case 'offer':
@@ -184,11 +186,12 @@ export class Roles implements LeadershipListener {
         return this.#write((draft) => setPhase(draft, step.nodeId, step.phase));
       case 'add-learner':
       case 'add-voter':
-        return raft.proposeConfChange({ kind: step.kind, peer: peerOf(step.member) });
+        return raft.proposeConfChange({ kind: step.kind, peer: peerOf(step.member) }, expected);
       case 'remove': {
         const { raftId } = step;
         const nodeId = step.nodeId || (raft.directory.get(raftId)?.nodeId ?? '');
-        await raft.proposeConfChange({ kind: 'remove', peer: { raftId, nodeId, address: '' } });
+        const peer = { raftId, nodeId, address: '' };
+        await raft.proposeConfChange({ kind: 'remove', peer }, expected);
         return this.#write((draft) => bury(draft, raftId, nodeId));
       }
       case 'forget':

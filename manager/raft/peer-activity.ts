@@ -1,0 +1,26 @@
+import type { Clock } from '../../shared/clock.ts';
+
+/**
+ * Who was heard of within an election timeout. The core's own flag is cleared at every check of the
+ * quorum, so right after one nobody would seem to be there.
+ */
+export class PeerActivity {
+  readonly #clock: Clock;
+  readonly #windowMs: () => number;
+  readonly #heardMs = new Map<number, number>();
+
+  constructor(clock: Clock, windowMs: () => number) {
+    this.#clock = clock;
+    this.#windowMs = windowMs;
+  }
+  heard(raftId: number): void {
+    this.#heardMs.set(raftId, this.#clock.monotonicMs());
+  }
+  forget(raftId: number): void {
+    this.#heardMs.delete(raftId);
+  }
+  isActive(raftId: number): boolean {
+    const heardMs = this.#heardMs.get(raftId);
+    return heardMs !== undefined && this.#clock.monotonicMs() - heardMs <= this.#windowMs();
+  }
+}
