@@ -40,13 +40,20 @@ export function logsRequest(
   const both = flags.is('stdout') === flags.is('stderr');
   const options = LogRequest.create({
     follow: flags.is('follow'),
-    tail: flags.or('tail', -1, (flag, text) => (text === 'all' ? -1 : parseWhole(flag, text))),
+    tail: flags.or('tail', 0, parseTail),
     sinceWallMs: flags.or('since', 0, (flag, text) => parseMoment(flag, text, now)),
     untilWallMs: flags.or('until', 0, (flag, text) => parseMoment(flag, text, now)),
     stdout: both || flags.is('stdout'),
     stderr: both || flags.is('stderr'),
   });
   return LogsRequest.create({ ref, kind, options });
+}
+
+/** As `LogRequest.tail` has it: there 0 is everything. */
+function parseTail(flag: string, text: string): number {
+  if (text === 'all') return 0;
+  const lines = parseWhole(flag, text);
+  return lines === 0 ? -1 : lines;
 }
 
 /** "10m" ago, an ISO time, or seconds since 1970, in wall milliseconds. */

@@ -97,7 +97,7 @@ export class LogFollower {
       // From RUNNING on its agent has a log for sure.
       if ((after as TaskStatus).state < TaskState.RUNNING) continue;
       const task = this.#deps.store.view.table('task').get(id);
-      if (task?.serviceId === this.#serviceId) this.add(task, -1);
+      if (task?.serviceId === this.#serviceId) this.add(task, 0);
     }
   }
 }
