@@ -1,12 +1,14 @@
-import { AssignedTask, type PortConfig, type Task } from '../../proto/index.ts';
+import { AssignedTask, type PortConfig, type Task, TaskState } from '../../proto/index.ts';
 import { revisionKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
 
 /**
- * What an agent needs to run a task, from committed rows. `undefined` when the revision it was made
- * from is gone: such a task has ended long ago and its row goes with the service.
+ * What an agent needs to run a task, from committed rows. `undefined` when the scheduler has not
+ * let it onto its node yet (global tasks have a node from the start), and when the revision it was
+ * made from is gone: such a task has ended long ago and its row goes with the service.
  */
 export function assignedTask(view: View, task: Task): AssignedTask | undefined {
+  if (task.state < TaskState.ASSIGNED) return undefined;
   const service = view.table('service').get(task.serviceId);
   const revision = view.table('serviceRevision').get(revisionKey(task.serviceId, task.revision));
   const spec = revision?.spec ?? (service?.revision === task.revision ? service.spec : null);

@@ -46,7 +46,16 @@ async function addTask(
   status: Partial<TaskStatus> = {},
 ): Promise<void> {
   const id = `t${slot}`;
-  const row = Task.create({ id, serviceId: 's', slot, nodeId, revision: 1, desiredState: 512 });
+  const state = TaskState.ASSIGNED;
+  const row = Task.create({
+    id,
+    serviceId: 's',
+    slot,
+    nodeId,
+    revision: 1,
+    state,
+    desiredState: TaskState.RUNNING,
+  });
   await store.put('task', 'loop', Task.with(row, task));
   const told = TaskStatus.create({
     id,
@@ -132,4 +141,10 @@ test('an assigned task carries its spec and the allocated port', async () => {
   assert.equal(task?.ports[0]?.published, 30000);
   assert.equal(task?.index, store.view.table('task').get('t1')?.version);
   assert.deepEqual(assignedTasks(store.view, 'b'), []);
+});
+
+test('a global task that the scheduler holds back is not sent to its node', async () => {
+  const store = await world();
+  await addTask(store, 0, 'a', { state: TaskState.PENDING });
+  assert.deepEqual(assignedTasks(store.view, 'a'), []);
 });

@@ -121,8 +121,8 @@ export class Dispatcher {
     return this.#statuses.transientStatus(taskId);
   }
   /** Records of one task in order of time; throws UNREACHABLE or DEADLINE, naming the node. */
-  openLogs(nodeId: string, request: LogRequest): AsyncIterable<LogRecord> {
-    return this.#logs.open(nodeId, request);
+  openLogs(nodeId: string, request: LogRequest, signal?: AbortSignal): AsyncIterable<LogRecord> {
+    return this.#logs.open(nodeId, request, signal);
   }
 
   // -- sessions

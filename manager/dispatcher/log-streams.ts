@@ -29,18 +29,25 @@ export class LogStreams {
     this.#deps = deps;
   }
 
-  /** Records of one task. Throws UNREACHABLE or DEADLINE, naming the node. */
-  async *open(nodeId: string, request: LogRequest): AsyncIterable<LogRecord> {
+  /**
+   * Records of one task until its log or `signal` ends it: a follower of a silent task could not be
+   * stopped otherwise. Throws UNREACHABLE or DEADLINE, naming the node.
+   */
+  async *open(nodeId: string, request: LogRequest, signal?: AbortSignal): AsyncIterable<LogRecord> {
     const name = this.#deps.nodeName(nodeId);
     const id = Buffer.from(this.#deps.random.bytes(16)).toString('hex');
     const stream = new LogStream(nodeId, this.#deps.clock, name);
     this.#open.set(id, stream);
+    const stop = (): void => stream.fail(undefined);
+    signal?.addEventListener('abort', stop, { once: true });
     try {
+      if (signal?.aborted) return;
       if (!this.#deps.ask(nodeId, { id, logs: request })) {
         throw new SwarmError('UNREACHABLE', `Node ${name} has no connection to the leader.`);
       }
       yield* stream.records();
     } finally {
+      signal?.removeEventListener('abort', stop);
       this.#open.delete(id);
       stream.close();
     }
