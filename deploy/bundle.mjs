@@ -1,11 +1,11 @@
-// Bundles the mains into dist/bundle: swarm.mjs (the command line, split so that help loads neither
-// messages nor gRPC), swarmd.mjs and netd.mjs. Native code (LevelDB) stays outside, in node_modules.
+// Bundles the mains into dist/bundle: swarm.mjs (the command line) with swarm-rpc.mjs (gRPC, loaded at
+// the first call), swarmd.mjs and netd.mjs. Native code (LevelDB) stays outside, in node_modules.
 // Does nothing when no compiled file is newer than what it made. `--force` makes them anew.
 import {
   existsSync,
-  mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -16,6 +16,7 @@ import { fileURLToPath } from 'node:url';
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const OUT = join(ROOT, 'dist', 'bundle');
 const STAMP = join(OUT, 'stamp');
+const FRESH = `${OUT}.${process.pid}`;
 const PARTS = ['proto', 'shared', 'manager', 'worker', 'daemon', 'cli'];
 
 /** Entry points as compiled by tsc; the daemon's are bundled once they are there. */
@@ -42,64 +43,107 @@ async function main() {
   const digest = `${JSON.stringify(Object.keys(entries))} ${newest(PARTS)}`;
   const current = existsSync(STAMP) ? readFileSync(STAMP, 'utf8') : '';
   if (current === digest && !process.argv.includes('--force')) return;
-  const { build } = await import('esbuild');
-  rmSync(OUT, { recursive: true, force: true });
-  mkdirSync(OUT, { recursive: true });
+  const esbuild = await import('esbuild');
+  rmSync(FRESH, { recursive: true, force: true });
   const { swarm, ...daemons } = entries;
-  await bundle(build, { swarm }, true);
-  if (Object.keys(daemons).length > 0) await bundle(build, daemons, false);
-  writeFileSync(STAMP, digest);
+  await bundle(esbuild, { swarm }, { plugins: [textMessages(esbuild), separateRpc], minify: true });
+  const rpc = join(ROOT, 'dist', 'shared', 'rpc', 'client.js');
+  await bundle(esbuild, { 'swarm-rpc': rpc }, { plugins: [noMessages], minify: true });
+  if (Object.keys(daemons).length > 0) await bundle(esbuild, daemons, { sourcemap: 'linked' });
+  writeFileSync(join(FRESH, 'stamp'), digest);
+  // In one step: what runs meanwhile finds the old bundle or the new one.
+  rmSync(`${FRESH}.old`, { recursive: true, force: true });
+  if (existsSync(OUT)) renameSync(OUT, `${FRESH}.old`);
+  renameSync(FRESH, OUT);
+  rmSync(`${FRESH}.old`, { recursive: true, force: true });
 }
 
-function bundle(build, entryPoints, isCommandLine) {
-  return build({
+function bundle(esbuild, entryPoints, more) {
+  return esbuild.build({
     entryPoints,
-    outdir: OUT,
+    outdir: FRESH,
     outExtension: { '.js': '.mjs' },
-    chunkNames: `${isCommandLine ? 'swarm' : 'daemon'}-[hash]`,
     bundle: true,
-    splitting: isCommandLine,
     platform: 'node',
     target: 'node20',
     format: 'esm',
-    minify: isCommandLine,
-    sourcemap: isCommandLine ? false : 'linked',
     legalComments: 'none',
     external: NATIVE,
     banner: { js: BANNER },
     logLevel: 'warning',
-    plugins: isCommandLine ? [lazyMessages] : [],
+    ...more,
   });
 }
 
-/**
- * The codecs of all messages take 20 ms to set up, a tenth of them are used by a command: each is set
- * up when it is first touched. For the command line alone: on hot paths the detour would cost.
- */
-const lazyMessages = {
-  name: 'lazy-messages',
+/** The command line is one file, for each further one costs; gRPC, the largest part, is its own. */
+const separateRpc = {
+  name: 'separate-rpc',
   setup(build) {
-    build.onLoad({ filter: /dist\/proto\/generated\/codecs\.js$/ }, ({ path }) => {
-      let count = 0;
-      const text = readFileSync(path, 'utf8')
-        .replace(/^ {8}v1\.(\w+) = \(function\(\) \{$/gm, (_line, name) => {
-          count++;
-          return `__lazy(v1, '${name}', function() {`;
-        })
-        .replace(/^ {8}\}\)\(\);$/gm, '});');
-      if (count < 50) throw new Error('the generated codecs have another form: adapt lazyMessages');
-      return { contents: `${LAZY}\n${text}`, loader: 'js' };
-    });
-    build.onLoad({ filter: /dist\/proto\/generated\/messages\.js$/ }, ({ path }) => {
-      const text = readFileSync(path, 'utf8');
-      const contents = text.replace(/codec\(v1\.(\w+),/g, 'codec(__later(() => v1.$1),');
-      return { contents: `${LATER}\n${contents}`, loader: 'js' };
+    build.onResolve({ filter: /\/rpc\/client\.js$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: './swarm-rpc.mjs', external: true } : undefined,
+    );
+  },
+};
+
+/** gRPC gets its codecs from who calls: the messages are in the command line already. */
+const noMessages = {
+  name: 'no-messages',
+  setup(build) {
+    build.onLoad({ filter: /dist\/proto\/generated\/(codecs|messages)\.js$/ }, ({ path }) => {
+      if (path.endsWith('codecs.js')) return { contents: 'export const swarm = {};', loader: 'js' };
+      const names = readFileSync(path, 'utf8').matchAll(/^export const (\w+)/gm);
+      const contents = [...names].map(([, name]) => `export const ${name} = {};`).join('\n');
+      return { contents, loader: 'js' };
     });
   },
 };
-const LAZY = `function __lazy(target, name, make) {
+
+/**
+ * Parsing the codecs of all messages and setting them up takes 35 ms, and a command uses a tenth of
+ * them. So each is kept as text and becomes code when it is first touched. For the command line alone:
+ * on the daemon's hot paths the detour would cost.
+ */
+function textMessages(esbuild) {
+  return {
+    name: 'text-messages',
+    setup(build) {
+      build.onLoad({ filter: /dist\/proto\/generated\/codecs\.js$/ }, async ({ path }) => ({
+        contents: await codecsAsText(esbuild, readFileSync(path, 'utf8')),
+        loader: 'js',
+      }));
+      build.onLoad({ filter: /dist\/proto\/generated\/messages\.js$/ }, ({ path }) => {
+        const text = readFileSync(path, 'utf8');
+        const contents = text.replace(/codec\(v1\.(\w+),/g, 'codec(__later(() => v1.$1),');
+        return { contents: `${LATER}\n${contents}`, loader: 'js' };
+      });
+    },
+  };
+}
+
+async function codecsAsText(esbuild, text) {
+  const globals = [...text.split('export const swarm')[0].matchAll(/(\$\w+) = \$/g)].map(
+    (m) => m[1],
+  );
+  const names = [...new Set(['$root', ...globals])];
+  const parts = [];
+  const pattern = /^ {8}v1\.(\w+) = (\(function\(\) \{$[\s\S]*?^ {8}\}\)\(\));$/gm;
+  let at = 0;
+  let count = 0;
+  for (const match of text.matchAll(pattern)) {
+    const { code } = await esbuild.transform(`x=${match[2]}`, { minify: true });
+    const body = `return ${code.trim().replace(/^x=/, '')}`;
+    parts.push(text.slice(at, match.index), `__lazy(v1, '${match[1]}', ${JSON.stringify(body)});`);
+    at = match.index + match[0].length;
+    count++;
+  }
+  if (count < 50) throw new Error('the generated codecs have another form: adapt textMessages');
+  const lazy = LAZY.replace('NAMES', JSON.stringify(names)).replace('VALUES', names.join(', '));
+  return `${parts.join('')}${text.slice(at)}\n${lazy}`;
+}
+
+const LAZY = `function __lazy(target, name, body) {
   Object.defineProperty(target, name, { configurable: true, enumerable: true, get() {
-    const value = make();
+    const value = new Function(...NAMES, body)(VALUES);
     Object.defineProperty(target, name, { value, enumerable: true });
     return value;
   } });
