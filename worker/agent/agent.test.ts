@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -332,6 +332,23 @@ describe('agent', () => {
       ['one', 'two'],
     );
     assert.equal(leader.streamed[0]?.id, 's1');
+  });
+  it('keeps the log of a task as long as managers know it, and no longer', async () => {
+    const agent = await connected();
+    leader.assignAll([processTask('t1', ['exit', '0'])]);
+    await leader.untilState('t1', TaskState.COMPLETE);
+    assert.equal(existsSync(join(stateDir, 'logs', 't1')), true);
+    leader.assignAll([]);
+    await eventually(() => agent.localTasks().length === 0);
+    assert.equal(existsSync(join(stateDir, 'logs', 't1')), false);
+  });
+  it('leaves nothing in the runtime when it has stopped all tasks for good', async () => {
+    const agent = await connected();
+    leader.assignAll([processTask('t1', ['run'])]);
+    await leader.untilState('t1', TaskState.RUNNING);
+    await agent.stopTasks('stopped: this node leaves');
+    assert.deepEqual(machine.ids, []);
+    assert.equal(leader.stateOf('t1') === TaskState.FAILED, false);
   });
   it('says why there is no log', async () => {
     await connected();

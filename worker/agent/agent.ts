@@ -169,7 +169,17 @@ export class Agent implements Component {
   /** Stops every task here and resolves when none is left: `leave`, and `stop --with-tasks`. */
   async stopTasks(message: string): Promise<void> {
     for (const runner of this.#runners.values()) runner.stopAs(TaskState.SHUTDOWN, message);
-    await Promise.all([...this.#runners.values()].map((runner) => runner.ended()));
+    await Promise.all(
+      [...this.#runners.values()].map(async (runner) => {
+        await runner.ended();
+        await runner.release().catch((error) => {
+          this.#deps.log.warn(
+            { task: runner.id, error: messageOf(error) },
+            'task not cleared away',
+          );
+        });
+      }),
+    );
   }
   localTasks(): readonly LocalTask[] {
     return [...this.#runners.values()].map(({ task, status }) =>

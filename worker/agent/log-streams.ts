@@ -9,7 +9,7 @@ import {
 import { messageOf } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
-import type { Client, Duplex } from '../../shared/rpc/rpc.ts';
+import type { Client } from '../../shared/rpc/rpc.ts';
 
 const BATCH_BYTES_MAX = 64 << 10;
 
@@ -55,6 +55,8 @@ export class LogStreams {
     });
     const closed = new Promise<void>((resolve) => stream.onClose(() => resolve()));
     void closed.then(() => abort.abort());
+    let drained: () => void = () => undefined;
+    stream.onDrain(() => drained());
     const { id } = request;
     // The first message names the stream, also when there is nothing to tell for a long time.
     stream.send(StreamUp.create({ id }));
@@ -63,7 +65,13 @@ export class LogStreams {
       for await (const records of inBatches(this.#deps.read(logs.taskId, logs, abort.signal))) {
         if (abort.signal.aborted) break;
         stream.send(StreamUp.create({ id, records }));
-        await untilDrained(stream, abort.signal);
+        // A slow reader at the other end holds the reading of the file up, nothing else.
+        if (stream.unsentBytes > LIMITS.sessionUnsentBytesMax && !abort.signal.aborted) {
+          const drain = new Promise<void>((resolve) => {
+            drained = resolve;
+          });
+          await Promise.race([drain, closed]);
+        }
       }
       stream.send(StreamUp.create({ id, end: true }));
     } catch (error) {
@@ -111,13 +119,4 @@ async function* inBatches(records: AsyncIterable<LogRecord>): AsyncIterable<LogR
 
 function soon(): Promise<undefined> {
   return new Promise((resolve) => setImmediate(resolve, undefined));
-}
-
-/** A slow reader at the other end holds the reading of the file up, nothing else. */
-function untilDrained(stream: Duplex<StreamDown, StreamUp>, signal: AbortSignal): Promise<void> {
-  if (stream.unsentBytes <= LIMITS.sessionUnsentBytesMax) return Promise.resolve();
-  return new Promise((resolve) => {
-    stream.onDrain(resolve);
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

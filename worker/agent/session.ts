@@ -18,6 +18,8 @@ const BACKOFF_MIN_MS = 100;
 const BACKOFF_MAX_MS = 1_000;
 /** Without a welcome in this time the next manager is asked. */
 const WELCOME_MS = 2_000;
+/** How long an orderly end may take. */
+const FAREWELL_MS = 300;
 /** Followers that point at each other are believed only so often in a row. */
 const HINTS_MAX = 3;
 
@@ -72,9 +74,13 @@ export class Session {
     if (goodbye !== undefined && this.#up) {
       this.#stream?.send(AgentMessage.create({ goodbye: { reason: goodbye } }));
     }
-    this.#stream?.end();
+    const stream = this.#stream;
+    stream?.end();
+    // A leader that does not answer holds nobody up.
+    const timer = this.#deps.clock.setTimer(FAREWELL_MS, () => stream?.destroy());
     this.#wake?.();
     await this.#done;
+    timer.cancel();
   }
   send(message: AgentMessage): void {
     if (this.#up) this.#stream?.send(message);

@@ -52,6 +52,7 @@ export class TaskRunner {
   #running = false;
   #exit: Exit | undefined;
   #committed: boolean;
+  #historyGone = false;
   #step = new AbortController();
   #change: (() => void) | undefined;
   #changed = false;
@@ -119,7 +120,14 @@ export class TaskRunner {
   }
   /** No manager knows the task any more. */
   dismiss(): void {
-    if (!this.#record.removed) this.#setRecord({ removed: true });
+    if (this.#record.removed) return;
+    // It had ended and was history, and now is not even that.
+    this.#historyGone = this.status.state >= TaskState.COMPLETE;
+    this.#setRecord({ removed: true });
+  }
+  /** It has ended: what the runtime keeps of it goes; its record and its logs stay. */
+  async release(): Promise<void> {
+    await this.#controller?.remove();
   }
   /** The agent's own decision. */
   stopAs(state: TaskState, message: string): void {
@@ -241,6 +249,7 @@ export class TaskRunner {
     void this.#awaitExit(controller);
     if (!adopted) this.#setStatus({ pid, ports, message: message || 'started' }, false);
     this.#checks.start(ports, this.status, adopted);
+    if (!adopted && !this.#checks.healthy) this.#setStatus({ health: 'starting' }, false);
   }
   async #awaitExit(controller: TaskController): Promise<void> {
     try {
@@ -295,7 +304,8 @@ export class TaskRunner {
   async #forget(): Promise<void> {
     await this.#attempt('remove', async () => this.#controller?.remove());
     this.#deps.store.removeTask(this.id);
-    if (this.task.desiredState >= TaskState.REMOVE) this.#deps.logs.remove(this.id);
+    const history = !this.#historyGone && this.task.desiredState < TaskState.REMOVE;
+    if (!history) this.#deps.logs.remove(this.id);
     this.#deps.onForgotten(this.id);
   }
   /** Temporary failures are tried again with back-off, others end the task. */
