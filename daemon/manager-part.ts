@@ -71,10 +71,13 @@ export class ManagerPart {
       server.addService(DispatcherService, handlers.dispatcher);
       server.addService(ControlService, handlers.control);
       await manager.start();
+      void announceAddress(manager, options, deps, stop);
       return new ManagerPart(manager, server);
     } catch (error) {
       await server.stop();
       await manager?.stop({ handOver: false }).catch(() => undefined);
+      // Rows are checked while they are loaded: the next try finds no state and joins anew.
+      if (isDamage(error)) await giveUpState(options, deps, error);
       throw error;
     }
   }
@@ -100,15 +103,57 @@ async function openOrJoin(
   try {
     return await open(options, deps);
   } catch (error) {
-    if (!SwarmError.is(error) || error.code !== 'DAMAGED') throw error;
-    deps.log.error(
-      { reason: messageOf(error) },
-      'the state of this manager is damaged: it joins anew',
-    );
+    if (!isDamage(error)) throw error;
+    await giveUpState(options, deps, error);
   }
-  await wipeMember(options.raftDir, systemDisk);
   await joinMembers(options, deps, stop);
   return open(options, deps);
+}
+
+function isDamage(error: unknown): boolean {
+  return SwarmError.is(error) && error.code === 'DAMAGED';
+}
+
+/** A damaged member must not vote again: it goes, and joins with a raft id of its own. */
+async function giveUpState(
+  options: ManagerPartOptions,
+  deps: ManagerPartDeps,
+  error: unknown,
+): Promise<void> {
+  const others = deps.managers().filter((address) => address !== options.advertiseAddress);
+  if (others.length === 0) throw error;
+  deps.log.error(
+    { reason: messageOf(error) },
+    'the state of this manager is damaged: it joins anew',
+  );
+  await wipeMember(options.raftDir, systemDisk);
+}
+
+/** A manager that came back at another address tells the leader, until it has heard it. */
+async function announceAddress(
+  manager: Manager,
+  options: ManagerPartOptions,
+  deps: ManagerPartDeps,
+  stop: AbortSignal,
+): Promise<void> {
+  const { nodeId } = deps.live.current.subject;
+  const backoff = new Backoff(deps.random, JOIN_RETRY_MIN_MS, JOIN_RETRY_MAX_MS);
+  const request = { nodeId, raftId: manager.raftId, address: options.advertiseAddress };
+  while (!stop.aborted) {
+    const known = manager.memberAddress(nodeId);
+    if (known === undefined || known === options.advertiseAddress) return;
+    try {
+      if (manager.isLeader) await manager.announce(request);
+      else await askAnyManager(deps, request);
+      return;
+    } catch (error) {
+      deps.log.warn(
+        { reason: messageOf(error) },
+        'the leader has not heard of the new address yet',
+      );
+    }
+    await delay(deps.clock, backoff.nextDelayMs());
+  }
 }
 
 function open(options: ManagerPartOptions, deps: ManagerPartDeps): Promise<Manager> {

@@ -14,7 +14,8 @@ export interface DaemonOptions {
   readonly allowProcess: boolean;
 }
 
-export const USAGE = `Usage: swarmd [--state-dir DIR] [--socket PATH] [--log-file FILE] [--log-level LEVEL] [--allow-process]
+export const USAGE = `Usage: swarmd [--state-dir DIR] [--socket PATH] [--log-file FILE] [--log-level LEVEL]
+              [--allow-process]
 
 The daemon of one node. \`swarm init\`, \`swarm join\` and \`swarm start\` start it; systemd does where it is installed.
 

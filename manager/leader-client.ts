@@ -1,5 +1,6 @@
-import { SwarmError } from '../shared/errors.ts';
+import type { SwarmError } from '../shared/errors.ts';
 import type { Client } from '../shared/rpc/rpc.ts';
+import { noQuorum } from './control/writes.ts';
 import type { RaftDriver } from './raft/index.ts';
 
 /** A connection to whoever leads, kept as long as that one does. */
@@ -27,12 +28,7 @@ export class LeaderClient {
 
   /** Why a write cannot be done now: which managers do not answer. */
   noLeader(): SwarmError {
-    const { members } = this.#driver.status();
-    const missing = members
-      .filter((member) => !member.active && member.role === 'voter')
-      .map((member) => `${member.nodeName || member.nodeId.slice(0, 8)} (${member.address})`);
-    const who = missing.length === 0 ? '' : `: ${missing.join(', ')} not heard from`;
-    return new SwarmError('NO_QUORUM', `no manager leads with a quorum${who}`);
+    return noQuorum(this.#driver.status());
   }
 
   close(): void {

@@ -3,17 +3,18 @@ import {
   ControlService,
   type DispatcherService,
   Freshness,
+  type JoinRaftRequest,
   type RaftService,
   Role,
 } from '../proto/index.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { SwarmError } from '../shared/errors.ts';
 import type { IdSource } from '../shared/ids.ts';
-import { DEFAULTS } from '../shared/limits.ts';
+import { DEFAULTS, LIMITS } from '../shared/limits.ts';
 import type { Log } from '../shared/log.ts';
 import type { Random } from '../shared/random.ts';
 import { forwarding } from '../shared/rpc/forward.ts';
-import type { Client, Handlers } from '../shared/rpc/rpc.ts';
+import type { CallContext, Client, Handlers } from '../shared/rpc/rpc.ts';
 import type { Authorizer } from '../shared/rpc/rules.ts';
 import type { Identity } from '../shared/tls/identity.ts';
 import { parseToken } from '../shared/tls/token.ts';
@@ -70,6 +71,7 @@ export class Manager {
   readonly #deps: ManagerDeps;
   readonly #raft: OpenedRaft;
   readonly #leader: LeaderClient;
+  readonly #roles: Roles;
 
   /** Opens and checks the state; rejects with DAMAGED when it must not be used again. */
   static async open(options: ManagerOptions, deps: ManagerDeps): Promise<Manager> {
@@ -108,7 +110,7 @@ export class Manager {
     this.ca = new Ca({ store, clock, random, managers: () => this.managerAddresses() });
     const loop = new Loop({ store, clock, log });
     const dispatcher = this.#makeDispatcher(loop);
-    const roles = new Roles({
+    this.#roles = new Roles({
       store,
       raft: driver,
       clock,
@@ -145,7 +147,7 @@ export class Manager {
         local: new Set(['getRoot', 'renewalNonce']),
       }),
       dispatcher: dispatcher.handlers,
-      raft: raftHandlers(driver, (request, context) => roles.join(request, context)),
+      raft: raftHandlers(driver, (request, context) => this.#roles.join(request, context)),
     };
     driver.onLeadership(store);
     driver.onLeadership({
@@ -153,7 +155,7 @@ export class Manager {
       lost: () => dispatcher.stop(),
     });
     driver.onLeadership({ gained: (term) => loop.start(term), lost: () => loop.stop() });
-    driver.onLeadership(roles);
+    driver.onLeadership(this.#roles);
     this.#followSettings();
   }
 
@@ -187,6 +189,18 @@ export class Manager {
   /** A new certificate for this manager's own key, signed here. */
   renewOwn(identity: Identity): Identity {
     return this.ca.renewOwn(identity);
+  }
+
+  /** Where the members' table says that a manager is; undefined before it knows. */
+  memberAddress(nodeId: string): string | undefined {
+    return this.store.view.table('member').get(nodeId)?.address;
+  }
+  /** On the leader itself: its own new address. */
+  async announce(request: JoinRaftRequest): Promise<void> {
+    await this.#roles.join(
+      request,
+      ownContext(request.nodeId, this.#raft.driver.identity.clusterId),
+    );
   }
 
   #makeDispatcher(loop: Loop): Dispatcher {
@@ -229,4 +243,17 @@ export class Manager {
       if (entry.changes.some((change) => change.table === 'cluster')) follow();
     });
   }
+}
+
+/** A call that this manager makes to itself. */
+function ownContext(nodeId: string, clusterId: string): CallContext {
+  return {
+    peer: { kind: 'node', nodeId, role: Role.MANAGER, clusterId },
+    peerAddress: '',
+    requestId: '',
+    consistency: 'linearizable',
+    timeoutMs: LIMITS.joinDeadlineMs,
+    signal: new AbortController().signal,
+    forwarded: true,
+  };
 }
