@@ -277,7 +277,11 @@ describe('agent', () => {
   });
   it('stops tasks of services that asked for it when its managers are gone', async () => {
     const agent = await connected();
-    const spec = { process: { command: ['run'] }, onDisconnect: OnDisconnect.STOP };
+    const spec = {
+      process: { command: ['run'] },
+      onDisconnect: OnDisconnect.STOP,
+      onDisconnectAfterMs: 10,
+    };
     leader.assignAll([processTask('t1', [], { spec })]);
     await leader.untilState('t1', TaskState.RUNNING);
     leader.unreachable = true;

@@ -19,7 +19,7 @@ import {
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import type { Component } from '../../shared/lifecycle.ts';
-import { LIMITS } from '../../shared/limits.ts';
+import { DEFAULTS, LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Random } from '../../shared/random.ts';
 import type { Client } from '../../shared/rpc/rpc.ts';
@@ -335,7 +335,9 @@ export class Agent implements Component {
     for (const runner of this.#runners.values()) {
       const spec = runner.task.spec;
       if (spec?.onDisconnect !== OnDisconnect.STOP) continue;
-      const timer = this.#deps.clock.setTimer(spec.onDisconnectAfterMs, () => {
+      // Not before the managers take this node for lost: a short break stops nothing.
+      const afterMs = spec.onDisconnectAfterMs || DEFAULTS.nodeGraceMs;
+      const timer = this.#deps.clock.setTimer(afterMs, () => {
         this.#disconnectTimers.delete(timer);
         runner.stopAs(TaskState.SHUTDOWN, 'stopped: this node lost its managers');
       });

@@ -1,10 +1,10 @@
-import type { AssignedTask, PortBinding, TaskStatus } from '../../proto/index.ts';
+import type { AssignedTask, TaskStatus } from '../../proto/index.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Random } from '../../shared/random.ts';
 import { type Health, HealthMonitor } from '../health/health-monitor.ts';
 import { makeProbe, type ProbeTarget } from '../health/probe.ts';
 import { ReadinessMonitor } from '../health/readiness-monitor.ts';
-import type { TaskController } from '../runtime/runtime.ts';
+import type { RuntimeStatus, TaskController } from '../runtime/runtime.ts';
 
 export interface TaskChecksDeps {
   readonly clock: Clock;
@@ -33,18 +33,19 @@ export class TaskChecks {
     return this.#health === undefined || this.#verdict === 'healthy';
   }
   get readyAtOnce(): boolean {
-    return !this.#deps.task.spec?.ready;
+    const spec = this.#deps.task.spec?.ready;
+    return !spec || (spec.http === '' && spec.tcp === '');
   }
   get outputs(): readonly string[] {
     return this.#outputs;
   }
   /** The task runs. `adopted`: it did already before this daemon came, and `status` is from then. */
-  start(ports: readonly PortBinding[], status: TaskStatus, adopted: boolean): void {
+  start(running: RuntimeStatus, status: TaskStatus, adopted: boolean): void {
     const { clock, random, task, controller } = this.#deps;
     this.#target = {
       clock,
-      host: ports[0]?.host ?? '127.0.0.1',
-      ports,
+      host: running.host,
+      ports: running.ports,
       runCommand: async (command, timeoutMs) =>
         (await controller?.probeCommand(command, timeoutMs)) ?? { code: -1, output: '' },
     };

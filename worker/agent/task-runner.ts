@@ -244,11 +244,12 @@ export class TaskRunner {
         await controller.start(this.#step.signal);
       });
     }
-    const { pid, ports, message } = await controller.status();
+    const running = await controller.status();
+    const { pid, ports, message } = running;
     this.#running = true;
     void this.#awaitExit(controller);
     if (!adopted) this.#setStatus({ pid, ports, message: message || 'started' }, false);
-    this.#checks.start(ports, this.status, adopted);
+    this.#checks.start(running, this.status, adopted);
     if (!adopted && !this.#checks.healthy) this.#setStatus({ health: 'starting' }, false);
   }
   async #awaitExit(controller: TaskController): Promise<void> {

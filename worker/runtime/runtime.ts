@@ -64,6 +64,8 @@ export interface RuntimeStatus {
   readonly pid: number;
   readonly ports: readonly PortBinding[];
   readonly message: string;
+  /** Address at which this machine itself reaches the task's ports. */
+  readonly host: string;
 }
 
 /** `temporary`: the agent tries again with back-off. Else the task is REJECTED (before STARTING) or FAILED. */

@@ -137,9 +137,12 @@ export class ProcessController implements TaskController {
   async status(): Promise<RuntimeStatus> {
     const { io, cgroups } = this.#shared;
     const missing = cgroups.missing(this.#task.spec?.limits ?? null);
+    const prepared = readPrepared(io, this.#base);
+    const host = prepared?.listenHost ?? this.#shared.publishHost;
     return {
       pid: readTask(io, this.#base)?.pid ?? 0,
-      ports: readPrepared(io, this.#base)?.ports ?? [],
+      ports: prepared?.ports ?? [],
+      host: host === '0.0.0.0' ? '127.0.0.1' : host,
       message:
         missing.length === 0
           ? ''

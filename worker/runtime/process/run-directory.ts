@@ -38,7 +38,11 @@ export class RunDirectory {
   open(): void {
     this.#io.mkdir(this.path);
     this.#opened = true;
-    this.#watch = this.#io.watch(this.path, (name) => this.#noticed(name));
+    try {
+      this.#watch = this.#io.watch(this.path, (name) => this.#noticed(name));
+    } catch {
+      // The user's watches are used up: polling alone notices everything, only later.
+    }
     this.scan();
   }
   close(): void {

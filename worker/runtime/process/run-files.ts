@@ -86,6 +86,7 @@ export function removeRunFiles(io: Io, directory: string, id: string, entry: Run
   const base = join(directory, id);
   // In this order: a supervisor that claims after the last step misses what went in the first.
   io.unlink(`${base}.json`);
+  io.unlink(`${base}.json.tmp`);
   io.unlink(`${base}.task`);
   if (entry.exitCode !== undefined) io.unlink(`${base}.exit-${entry.exitCode}`);
   io.unlink(`${base}.pid`);
