@@ -7,6 +7,7 @@ import { SystemRandom } from '../../../shared/random.ts';
 import { CutIo } from '../cut-io.ts';
 import type { Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';
 import { SystemIo } from '../system-io.ts';
+import { Cgroups } from './cgroups.ts';
 import { ProcessRuntime, type ProcessRuntimeDeps } from './process-runtime.ts';
 
 /** For tests: a process runtime on this machine, in a directory of its own. */
@@ -138,6 +139,10 @@ export class ProcessWorld implements RuntimeWorld {
     return names.filter((name) => !name.startsWith('supervise-'));
   }
   async close(): Promise<void> {
+    // A life that was cut could not take its control groups away.
+    const cgroups = new Cgroups(new SystemIo(this.#clock), this.uid, this.stateDir);
+    cgroups.open();
+    cgroups.close();
     rmSync(this.stateDir, { recursive: true, force: true });
   }
   #file(what: string, id: string): string {
