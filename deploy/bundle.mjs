@@ -1,15 +1,8 @@
 // Bundles the mains into dist/bundle: swarm.mjs (the command line) with swarm-rpc.mjs (gRPC, loaded at
 // the first call), swarmd.mjs and netd.mjs. Native code (LevelDB) stays outside, in node_modules.
-// Does nothing when no compiled file is newer than what it made. `--force` makes them anew.
-import {
-  existsSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+// Does nothing when it was made of these very files. `--force` makes them anew.
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -40,7 +33,7 @@ async function main() {
   const entries = Object.fromEntries(
     Object.entries(ENTRIES).filter(([, path]) => existsSync(path)),
   );
-  const digest = `${JSON.stringify(Object.keys(entries))} ${newest(PARTS)}`;
+  const digest = contentOf(PARTS);
   const current = existsSync(STAMP) ? readFileSync(STAMP, 'utf8') : '';
   if (current === digest && !process.argv.includes('--force')) return;
   const esbuild = await import('esbuild');
@@ -155,23 +148,21 @@ const LATER = `function __later(get) {
   });
 }`;
 
-/** Time and path of the newest compiled file. */
-function newest(parts) {
-  let best = 0;
-  let count = 0;
+/** Of what is compiled, by content: files are written anew that have not changed. */
+function contentOf(parts) {
+  const hash = createHash('sha256').update(readFileSync(fileURLToPath(import.meta.url)));
   const walk = (dir) => {
-    for (const entry of readdirSync(dir, { withFileTypes: true })) {
+    const entries = readdirSync(dir, { withFileTypes: true });
+    for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const path = join(dir, entry.name);
       if (entry.isDirectory()) walk(path);
-      else if (entry.name.endsWith('.js') && !entry.name.endsWith('.test.js')) {
-        best = Math.max(best, statSync(path).mtimeMs);
-        count++;
-      }
+      else if (entry.name.endsWith('.js') && !entry.name.endsWith('.test.js'))
+        hash.update(entry.name).update(readFileSync(path));
     }
   };
   for (const part of parts)
     if (existsSync(join(ROOT, 'dist', part))) walk(join(ROOT, 'dist', part));
-  return `${best} ${count} ${statSync(fileURLToPath(import.meta.url)).mtimeMs}`;
+  return hash.digest('hex');
 }
 
 await main();
