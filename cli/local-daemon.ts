@@ -69,7 +69,12 @@ export async function stopDaemon(
 ): Promise<void> {
   const info: InfoResponse = await session.read(LocalService.info, Empty.create());
   const startTime = processStartTime(info.pid) ?? '';
-  await session.write(LocalService.stop, StopRequest.create(how));
+  try {
+    await session.write(LocalService.stop, StopRequest.create(how));
+  } catch (error) {
+    // It may end before its answer is out; whether it did is seen below.
+    if (!SwarmError.is(error) || error.details['reset'] !== 'true') throw error;
+  }
   session.close();
   await waitForEnd(context, info.pid, startTime);
 }

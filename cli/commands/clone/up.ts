@@ -145,6 +145,8 @@ async function ensureUpDaemon(
   const { daemon } = installation;
   const { stateDir, socket } = marker;
   const place = { daemon, stateDir, socket, allowProcess: context.io.uid === 0 };
+  // Written before: cut off from here on, the daemon that runs is known to be of this build.
+  writeUpMarker(dir, { ...marker, build });
   const { pid, logFile } = await startDaemon(place, context.io.clock);
   context.io.err(`Started the daemon (pid ${pid}), log: ${logFile}\n`);
   const started = { ...marker, build, pid, startTime: processStartTime(pid) ?? '' };
