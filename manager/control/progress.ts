@@ -62,6 +62,8 @@ function currentTasks(view: View, service: Service, slots: readonly SlotState[])
   );
 }
 
+const BUSY = [RolloutState.UPDATING, RolloutState.ROLLBACK_STARTED] as readonly RolloutState[];
+
 const FAILED_ROLLOUTS: { readonly [state: number]: string } = {
   [RolloutState.PAUSED]: 'the update is paused',
   [RolloutState.ROLLBACK_PAUSED]: 'the rollback is paused',
@@ -83,10 +85,18 @@ function failureOf(
   if (failed !== undefined && !wished)
     return rollout!.message === '' ? failed : `${failed}: ${rollout!.message}`;
   const held = slots.find((slot) => slot.held !== undefined)?.held;
-  return held === undefined ? '' : `task ${held.task.id} ${held.task.endReason || 'has ended'}`;
+  if (held !== undefined) return `task ${held.task.id} ${held.task.endReason || 'has ended'}`;
+  return rollout !== null && BUSY.includes(rollout.state) ? '' : refusal(slots);
 }
 
-const BUSY = [RolloutState.UPDATING, RolloutState.ROLLBACK_STARTED] as readonly RolloutState[];
+/** Nothing is under way any more: each task that is missing was refused by every node that fits. */
+function refusal(slots: readonly SlotState[]): string {
+  const missing = slots.filter((slot) => !slot.serving);
+  const reasons = missing.map(({ head }) => unpackReason(head?.task.pendingReason ?? ''));
+  const [first] = reasons;
+  if (first === undefined || reasons.some((each) => each?.code !== 'refused-everywhere')) return '';
+  return first.text;
+}
 
 function isConverged(
   view: View,

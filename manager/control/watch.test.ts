@@ -120,6 +120,20 @@ test('waiting is useless when restarts are used up', async () => {
   assert.deepEqual([failed, message], [true, `task t1 ${endReason}`]);
 });
 
+test('waiting is useless when each missing task was refused by every node that fits', async () => {
+  const at = new Fixture();
+  const id = await at.create({ replicas: 2 });
+  await at.state({ id, seenRevision: 1, runningRevision: 1 });
+  const pendingReason = 'refused-everywhere|every node that fits has refused it: no such command';
+  await at.task({ id: 't1', serviceId: id, slot: 1, state: TaskState.PENDING, pendingReason });
+  await at.task({ id: 't2', serviceId: id, slot: 2, nodeId: 'n1' }, { state: TaskState.ASSIGNED });
+  assert.equal(progress(at, id).failed, false, 'the other one may still run');
+  await at.running(id, 't2', 2);
+  const { failed, message } = progress(at, id);
+  assert.equal(failed, true);
+  assert.match(message, /every node that fits has refused it: no such command/);
+});
+
 test('a port is published while one ready node listens on it, and each failure names its node', async () => {
   const at = new Fixture();
   await at.node('n1', {}, { listenFailures: [{ port: 8080, reason: 'nginx has it' }] });

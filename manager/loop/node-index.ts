@@ -143,12 +143,17 @@ export class NodeIndex {
   spreadOf(serviceId: string): ReadonlyMap<number, number> {
     return this.#spread.get(serviceId) ?? NONE;
   }
+  /** Nodes that refused this revision in the last five minutes. */
+  refusedBy(groupKey: string, nowMs: number): ReadonlySet<string> {
+    const refused = new Set<string>();
+    for (const [nodeId, atMs] of this.#rejections.get(groupKey) ?? [])
+      if (atMs > nowMs - FAILURE_MEMORY_MS) refused.add(nodeId);
+    return refused;
+  }
   /** Nodes on which this revision failed five times in five minutes, or was refused. */
   badNodes(groupKey: string, nowMs: number): ReadonlySet<string> {
     const since = nowMs - FAILURE_MEMORY_MS;
-    const bad = new Set<string>();
-    for (const [nodeId, atMs] of this.#rejections.get(groupKey) ?? [])
-      if (atMs > since) bad.add(nodeId);
+    const bad = new Set(this.refusedBy(groupKey, nowMs));
     for (const [nodeId, times] of this.#failures.get(groupKey) ?? [])
       if (times.length >= 5 && times[times.length - 5]! > since) bad.add(nodeId);
     return bad;

@@ -25,6 +25,10 @@ const ADVICE = {
     'swarm service ls',
   ],
   'restart-delay': ['Wait, or set --restart-delay.', ''],
+  'refused-everywhere': [
+    'Change what the nodes say is wrong, then update the service.',
+    'swarm service ps --no-trunc',
+  ],
   'waits-for-stop': ['It starts when the task before it has stopped.', ''],
   'restarts-used-up': [
     'Look at its log, mend it, then start it again with --force.',

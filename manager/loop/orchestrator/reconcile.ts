@@ -2,6 +2,7 @@ import { TaskState } from '../../../proto/index.ts';
 import { DEFAULTS } from '../../../shared/limits.ts';
 import { meets } from '../constraint.ts';
 import { isUnreachable } from '../node-condition.ts';
+import { groupKey } from '../node-index.ts';
 import { type Entry, isAssigned, isFinal, isOver, isWanted } from '../task-facts.ts';
 import { afterEnd, reschedule } from './replace.ts';
 import { orphan, retire, settleDraining, sweep } from './retire.ts';
@@ -100,6 +101,7 @@ function goOn(scope: Scope, slot: Slot, head: Entry): void {
     desiredMs: turn.now,
     ...(isAssigned(head.task) ? { pendingReason: '' } : {}),
   });
+  if (!isAssigned(head.task)) turn.dirty.groups.add(groupKey(head.task));
 }
 
 /** A task without a node takes up the newest revision that asks for the same work. */

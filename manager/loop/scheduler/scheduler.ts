@@ -106,6 +106,9 @@ function placeFree(placing: Placing, facts: RevisionFacts, entries: readonly Ent
   const { turn } = placing;
   const isFree = (node: NodeRecord) =>
     busyBecause(node, facts, turn.index.spreadOf(facts.serviceId).get(node.at) ?? 0) === undefined;
+  const isRefused = refusedByAll(turn, entries[0]!, () =>
+    placing.fitting.get(facts).filter(isFree),
+  );
   const source = sourceOf(placing, facts, entries, isFree);
   let none: Reason | undefined;
   const codes = new Set(entries.map((entry) => codeOf(entry)));
@@ -113,6 +116,10 @@ function placeFree(placing: Placing, facts: RevisionFacts, entries: readonly Ent
     if (turn.isFull()) {
       turn.left.groups.add(groupKey(entry.task));
       setPending(turn, entry, undefined);
+      continue;
+    }
+    if (isRefused && isDelayed(turn, entry)) {
+      setPending(turn, entry, refusedReason(turn, entry));
       continue;
     }
     const node = none === undefined ? source.take(isFree) : undefined;
@@ -181,16 +188,37 @@ function placePinned(turn: Turn, facts: RevisionFacts, entry: Entry): void {
     return;
   }
   const verdict = unfitBecause(record, facts) ?? busyBecause(record, facts, 0);
-  if (verdict === undefined) assign(turn, entry, record.id);
+  if (isDelayed(turn, entry) && refusedByAll(turn, entry, () => [record]))
+    setPending(turn, entry, refusedReason(turn, entry));
+  else if (verdict === undefined) assign(turn, entry, record.id);
   else setPending(turn, entry, summarize([verdict]));
+}
+
+function isDelayed(turn: Turn, { task }: Entry): boolean {
+  return task.desiredState === TaskState.READY && task.startAfterMs > turn.now;
+}
+
+/**
+ * Where every node that fits has refused the revision, the next try has to wait for the restart
+ * delay: a task that has its node already is prepared, and refused again, at once.
+ */
+function refusedByAll(turn: Turn, { task }: Entry, nodes: () => readonly NodeRecord[]): boolean {
+  const refused = turn.index.refusedBy(groupKey(task), turn.now);
+  if (refused.size === 0) return false;
+  const fitting = nodes();
+  return fitting.length > 0 && fitting.every((node) => refused.has(node.id));
+}
+
+function refusedReason(turn: Turn, { task }: Entry): Reason {
+  const before = turn.draft.table('taskStatus').get(task.replaces);
+  const said = before?.err || before?.message || 'no reason was given';
+  const who = task.slot > 0 ? 'every node that fits' : 'its node';
+  return reason('refused-everywhere', `${who} has refused it: ${said}`);
 }
 
 function assign(turn: Turn, entry: Entry, nodeId: string): void {
   // A delay that runs goes on to be the reason why it does not run yet.
-  const pendingReason =
-    entry.task.desiredState === TaskState.READY && entry.task.startAfterMs > turn.now
-      ? entry.task.pendingReason
-      : '';
+  const pendingReason = isDelayed(turn, entry) ? entry.task.pendingReason : '';
   write(turn, entry, { nodeId, state: TaskState.ASSIGNED, pendingReason });
 }
 
