@@ -2,9 +2,10 @@ import { Command, CommanderError, Option } from 'commander';
 import { SwarmError } from '../shared/errors.ts';
 import { typedFlags, type Verb } from './command.ts';
 import type { Context, Globals } from './context.ts';
+import type { Entry } from './entry.ts';
 import type { Io } from './io.ts';
 import { Flags } from './spec/flags.ts';
-import { type Entry, TREE } from './tree.ts';
+import { TREE } from './tree.ts';
 
 /** What was chosen on the command line; `code` when help or an error of usage has been shown. */
 export type Choice =

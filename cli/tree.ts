@@ -1,15 +1,4 @@
-import type { Verb } from './command.ts';
-
-/** A word of the command line with what it leads to. Verbs are loaded when they are chosen. */
-export interface Entry {
-  readonly summary: string;
-  readonly aliases?: readonly string[];
-  readonly hidden?: true;
-  readonly load?: () => Promise<Verb>;
-  readonly verbs?: { readonly [word: string]: Entry };
-  /** Heading in the list of commands. */
-  readonly group?: string;
-}
+import type { Entry } from './entry.ts';
 
 const CLUSTER = 'Cluster:';
 const OBJECTS = 'Nodes, services, tasks:';
@@ -238,6 +227,6 @@ export const TREE: { readonly [word: string]: Entry } = {
   __complete: {
     summary: '',
     hidden: true,
-    load: async () => (await import('./commands/complete.ts')).complete,
+    load: async () => (await import('./commands/complete.ts')).completeVerb(TREE),
   },
 };

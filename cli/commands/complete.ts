@@ -3,35 +3,40 @@ import { ControlService, ListRequest } from '../../proto/index.ts';
 import type { Verb } from '../command.ts';
 import type { Context } from '../context.ts';
 import { readDevMarker } from '../dev/marker.ts';
+import type { Entry } from '../entry.ts';
 import { printable } from '../output/printable.ts';
 import type { Session } from '../session.ts';
 import { Flags } from '../spec/flags.ts';
-import { type Entry, TREE } from '../tree.ts';
 import { dirOf } from './dev/options.ts';
 
+type Entries = { readonly [word: string]: Entry };
+
 /** `swarm __complete WORD...`: prints what may stand in the place of the last word. */
-export const complete: Verb = {
-  declare(command) {
-    command.argument('[words...]').passThroughOptions().allowUnknownOption();
-  },
-  async run(context, words) {
-    const found = await suggestions(context, words).catch(() => []);
-    const typed = words.at(-1) ?? '';
-    const matching = found.filter(([word]) => word.startsWith(typed));
-    context.io.out(matching.map(([word, text]) => `${printable(word)}\t${text}\n`).join(''));
-  },
-};
+export function completeVerb(tree: Entries): Verb {
+  return {
+    declare(command) {
+      command.argument('[words...]').passThroughOptions().allowUnknownOption();
+    },
+    async run(context, words) {
+      const found = await suggestions(context, tree, words).catch(() => []);
+      const typed = words.at(-1) ?? '';
+      const matching = found.filter(([word]) => word.startsWith(typed));
+      context.io.out(matching.map(([word, text]) => `${printable(word)}\t${text}\n`).join(''));
+    },
+  };
+}
 
 type Suggestion = readonly [word: string, text: string];
 
 async function suggestions(
   context: Context,
+  tree: Entries,
   words: readonly string[],
 ): Promise<readonly Suggestion[]> {
   const before = words.slice(0, -1);
   const typed = words.at(-1) ?? '';
   const path: string[] = [];
-  let entries: { readonly [word: string]: Entry } = TREE;
+  let entries = tree;
   let entry: Entry | undefined;
   for (const word of before) {
     if (word.startsWith('-')) continue;
@@ -52,7 +57,7 @@ async function suggestions(
   return objects(context, path);
 }
 
-function names(entries: { readonly [word: string]: Entry }): readonly Suggestion[] {
+function names(entries: Entries): readonly Suggestion[] {
   return Object.entries(entries)
     .filter(([, entry]) => entry.hidden !== true)
     .map(([word, entry]) => [word, entry.summary]);
