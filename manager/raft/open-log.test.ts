@@ -4,6 +4,7 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { SeededRandom } from '../../shared/random.ts';
 import { openLevel, systemDisk } from '../database/index.ts';
 import { createFirstMember } from './bootstrap.ts';
@@ -142,8 +143,9 @@ interface Outcome {
 async function flipEverywhere(path: string): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   for (let from = 0; ; from = outcomes.length) {
-    const script = new URL('./test-flips.ts', import.meta.url).pathname;
-    const child = spawn(process.execPath, ['--import', 'tsx', script, path, String(from)]);
+    // The same file as this one: a source under tsx, or compiled.
+    const script = fileURLToPath(import.meta.url).replace('open-log.test', 'test-flips');
+    const child = spawn(process.execPath, [...process.execArgv, script, path, String(from)]);
     let text = '';
     child.stdout.on('data', (bytes) => (text += bytes));
     const code = await new Promise((resolve) => child.once('close', resolve));

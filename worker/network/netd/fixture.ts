@@ -152,7 +152,7 @@ export function netdScript(): Promise<string> {
     process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
     const outfile = join(directory, 'netd.mjs');
     await build({
-      entryPoints: [fileURLToPath(new URL('./fixture-main.ts', import.meta.url))],
+      entryPoints: [fileURLToPath(import.meta.url).replace(/fixture(\.[jt]s)$/, 'fixture-main$1')],
       bundle: true,
       platform: 'node',
       format: 'esm',
