@@ -65,6 +65,9 @@ link_command() {
 put_unit() {
   if ! has_systemd; then
     say 'There is no systemd here: swarm init and swarm join start the daemon themselves.'
+    if "$OPT/swarm" --socket /run/swarm/swarm.sock info >/dev/null 2>&1; then
+      say 'The daemon that runs is of the version before: swarm stop, then swarm start (tasks go on).'
+    fi
     return
   fi
   cp "$OPT/deploy/swarm.service" "$UNIT"

@@ -22,6 +22,9 @@ const FOLDERS = [
   { path: 'test/integration', alone: true },
 ];
 
+/** A file that takes longer hangs: it is ended and counts as failed. */
+const FILE_MS = 15 * 60_000;
+
 /** `args`: folders or files (as sources or compiled), none means all. Resolves to the exit code. */
 export async function runTests(root, args) {
   const wanted = args.map((arg) => relative(root, resolve(root, arg)));
@@ -85,7 +88,11 @@ function runFolder(root, folder, files) {
   const counts = { passed: 0, failed: 0, skipped: 0 };
   const output = new Map();
   const shown = new Set();
-  const stream = run({ files: compiled, concurrency: folder.alone ? 1 : true });
+  const stream = run({
+    files: compiled,
+    concurrency: folder.alone ? 1 : true,
+    timeout: FILE_MS,
+  });
   const say = (data) => {
     const text = output.get(data.file) ?? '';
     // Enough of the end to see what went wrong, never a flood.
