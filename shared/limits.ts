@@ -86,9 +86,32 @@ export const LIMITS = {
   /** Log records in one message of a log stream. */
   logBatchRecordsMax: 500,
 
+  // -- containers
+  containerdMessageBytesMax: 16 << 20,
+  /** Starting a container on a busy machine takes seconds. */
+  containerdCallMs: 60_000,
+  /** One message of a blob that is written. */
+  blobChunkBytes: 1 << 20,
+  /** A larger manifest, index or image configuration is refused. */
+  imageDocumentBytesMax: 4 << 20,
+  /** More layers are refused: overlayfs takes no more. */
+  imageLayersMax: 1_000,
+  /** Blobs of one image that are fetched at once. */
+  pullBlobsMax: 3,
+  /** A registry that sends nothing for this long counts as gone. */
+  registryIdleMs: 30_000,
+  registryRedirectsMax: 5,
+  registryRetriesMax: 4,
+  archiveEntriesMax: 100_000,
+  /** Containers of one node that have an address at once. */
+  containerAddressesMax: 60_000,
+  passwdBytesMax: 1 << 20,
+
   // -- the user's API
   /** Without a leader for this long, reads are answered from local state, marked stale. */
   readWithoutLeaderMs: 2_000,
+  /** Without a leader for this long, a write is answered NO_QUORUM. */
+  writeWithoutLeaderMs: 8_000,
   /** A watch is pushed at most this often. */
   watchSpacingMs: 50,
   /** A node that gives no log record for this long is left out, with a note. */

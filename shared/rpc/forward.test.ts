@@ -156,6 +156,29 @@ test('without a leader until the deadline the answer says which managers are mis
   assert.ok(clock.monotonicMs() <= 5_300);
 });
 
+test('managers that are gone are not waited for until a long deadline', async () => {
+  const { clock, handlers } = setUp({ leaderClient: () => undefined });
+  const patient = { ...CONTEXT, timeoutMs: 60_000 };
+  await assert.rejects(running(clock, handlers.removeService(Ref.create(), patient)), {
+    code: 'NO_QUORUM',
+  });
+  assert.ok(clock.monotonicMs() < 10_000);
+});
+
+test('what may have been done is never called undone by a later attempt', async () => {
+  let known = true;
+  const { clock, leader, handlers } = setUp({
+    leaderClient: () => (known ? leader.client : undefined),
+  });
+  leader.answer = () => {
+    known = false;
+    throw new SwarmError('MAYBE_DONE', 'lost');
+  };
+  await assert.rejects(running(clock, handlers.removeService(Ref.create(), CONTEXT)), {
+    code: 'MAYBE_DONE',
+  });
+});
+
 test('a lost answer is asked for again only under a request id', async () => {
   const { clock, leader, handlers } = setUp();
   leader.answer = () => {

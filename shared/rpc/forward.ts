@@ -109,13 +109,16 @@ class Attempts {
   readonly #backoff: Backoff;
   readonly #endMs: number;
   #leaderSaidNo = false;
+  #leaderSeenMs: number;
+  #maybeDone: SwarmError | undefined;
 
   constructor(target: Target, context: CallContext) {
     const { clock, random } = target.deps;
     this.#target = target;
     this.#context = context;
     this.#backoff = new Backoff(random, 20, 250);
-    this.#endMs = clock.monotonicMs() + Math.min(context.timeoutMs, LIMITS.writeDeadlineMs);
+    this.#leaderSeenMs = clock.monotonicMs();
+    this.#endMs = this.#leaderSeenMs + Math.min(context.timeoutMs, LIMITS.writeDeadlineMs);
   }
 
   /** Whether this manager is to do it itself. */
@@ -142,10 +145,11 @@ class Attempts {
 
   /** Waits until the next attempt is due, or throws what the caller gets. */
   async failed(error: unknown): Promise<void> {
+    if (SwarmError.is(error) && error.code === 'MAYBE_DONE') this.#maybeDone = error;
     if (!this.#mayRetry(error)) throw error;
     const { clock } = this.#target.deps;
     const waitMs = this.#backoff.nextDelayMs();
-    if (this.#leftMs() <= waitMs) throw this.#final(error);
+    if (this.#leftMs() <= waitMs || this.#isLeaderless()) throw this.#final(error);
     await pause(clock, waitMs, this.#context.signal);
   }
 
@@ -169,9 +173,18 @@ class Attempts {
     }
   }
 
+  /** An election is waited out; nobody waits long for managers that are gone. */
+  #isLeaderless(): boolean {
+    const { deps } = this.#target;
+    const nowMs = deps.clock.monotonicMs();
+    if (deps.isLeader() || deps.leaderClient() !== undefined) this.#leaderSeenMs = nowMs;
+    return nowMs - this.#leaderSeenMs >= LIMITS.writeWithoutLeaderMs;
+  }
+
+  /** An earlier attempt may have been done: then no later one may say that nothing was. */
   #final(error: unknown): unknown {
     const { deps } = this.#target;
-    if (SwarmError.is(error) && error.code === 'MAYBE_DONE') return error;
+    if (this.#maybeDone !== undefined) return this.#maybeDone;
     if (!deps.isLeader() && deps.leaderClient() === undefined) return deps.noLeader();
     return error;
   }
