@@ -43,6 +43,7 @@ export class DevCluster {
   readonly #remove: () => void;
   /** Runs commands as another user, when set: a prefix such as `setpriv …`. */
   readonly #options: RunOptions;
+  readonly #sockets = new Map<string, string>();
 
   private constructor(dir: string, remove: () => void, options: RunOptions) {
     this.dir = dir;
@@ -54,8 +55,9 @@ export class DevCluster {
     managers: number,
     workers: number,
     options: RunOptions = {},
+    own: typeof tempDir = tempDir,
   ): Promise<DevCluster> {
-    const { path, remove } = tempDir();
+    const { path, remove } = own();
     const cluster = new DevCluster(path, remove, options);
     try {
       await mustSwarm(
@@ -87,17 +89,24 @@ export class DevCluster {
     return found;
   }
 
+  /** The socket of a node, which stays the same over its restarts. */
+  async socket(name: string): Promise<string> {
+    const known = this.#sockets.get(name) ?? (await this.node(name)).socket;
+    this.#sockets.set(name, known);
+    return known;
+  }
+
   /** A command answered by the node `via`. */
   async swarm(via: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-    const { socket } = await this.node(via);
+    const socket = await this.socket(via);
     return swarm(args, this.#with(socket, options));
   }
   async must(via: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
-    const { socket } = await this.node(via);
+    const socket = await this.socket(via);
     return mustSwarm(args, this.#with(socket, options));
   }
   async rows<T>(via: string, args: readonly string[], options: RunOptions = {}): Promise<T[]> {
-    const { socket } = await this.node(via);
+    const socket = await this.socket(via);
     return rows<T>(args, this.#with(socket, options));
   }
 

@@ -23,6 +23,8 @@ export interface RunOptions {
   readonly input?: string;
   readonly timeoutMs?: number;
   readonly cwd?: string;
+  /** Words before the command that run it as somebody else: `setpriv …`. */
+  readonly prefix?: readonly string[];
 }
 
 /** Runs a program to its end. A time-out ends it and counts as exit code 124. */
@@ -32,7 +34,8 @@ export function run(
   options: RunOptions = {},
 ): Promise<Ran> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
+    const [program, ...words] = [...(options.prefix ?? []), command, ...args];
+    const child = spawn(program!, words, {
       env: { ...process.env, ...options.env },
       cwd: options.cwd ?? ROOT,
       stdio: ['pipe', 'pipe', 'pipe'],
