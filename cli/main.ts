@@ -53,7 +53,8 @@ function processIo(): Io {
     env: process.env,
     uid: process.getuid?.() ?? -1,
     isTerminal: process.stdout.isTTY === true,
-    columns: process.stdout.columns ?? 80,
+    // A terminal that does not know its width says 0.
+    columns: process.stdout.columns || 80,
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     readStdin: async () => {
