@@ -15,7 +15,7 @@ import type { Random } from '../../shared/random.ts';
 import type { Client, Duplex } from '../../shared/rpc/rpc.ts';
 
 const BACKOFF_MIN_MS = 100;
-const BACKOFF_MAX_MS = 1_000;
+const BACKOFF_MAX_MS = 400;
 /** Without a welcome in this time the next manager is asked. */
 const WELCOME_MS = 2_000;
 /** How long an orderly end may take. */
