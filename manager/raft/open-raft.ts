@@ -1,5 +1,5 @@
 import { messageOf } from '../../shared/errors.ts';
-import { Database, type Disk, type OpenEngine } from '../database/index.ts';
+import { Database, type DatabaseDeps, type Disk, type OpenEngine } from '../database/index.ts';
 import { type RaftDeps, RaftDriver, type RaftOptions } from './driver.ts';
 import { clearLeftovers, openLog } from './open-log.ts';
 
@@ -8,6 +8,8 @@ export interface OpenRaftDeps extends RaftDeps {
   readonly openEngine: OpenEngine;
   /** Too little disk space, or enough again. Proposals are refused by the driver itself. */
   readonly onReadOnly?: (readOnly: boolean) => void;
+  /** See `DatabaseDeps`. */
+  readonly examine?: DatabaseDeps['examine'];
 }
 
 /** A member's database and driver, opened and checked, not started. */
@@ -38,6 +40,7 @@ export async function openRaft(
     // The writer whose write failed reports it as well; this is for writes of nobody's.
     onPoison: (error) => driver?.poisoned(error),
     ...(deps.onReadOnly ? { onReadOnly: deps.onReadOnly } : {}),
+    ...(deps.examine ? { examine: deps.examine } : {}),
   });
   try {
     const opened = await openLog(directory, database, deps.disk);

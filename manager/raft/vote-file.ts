@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { messageOf, SwarmError } from '../../shared/errors.ts';
 import { crc32, type Disk } from '../database/index.ts';
 import { putU64, readU64 } from './keys.ts';
 
@@ -56,11 +57,14 @@ export class VoteFile {
     return this.#newest;
   }
 
-  /** Durable when it resolves. Not to be called again before that. */
+  /** Durable when it resolves. Not to be called again before that, or after it rejected (STATE_DIR). */
   async write(vote: Omit<Vote, 'sequence'>): Promise<Vote> {
     const next: Vote = { ...vote, sequence: this.#newest.sequence + 1 };
     const path = join(this.#directory, NAMES[next.sequence % 2]!);
-    await this.#disk.overwrite(path, encodeVote(next));
+    await this.#disk.overwrite(path, encodeVote(next)).catch((error: unknown) => {
+      const text = `writing the vote file failed: ${messageOf(error)}`;
+      throw new SwarmError('STATE_DIR', text, { cause: error });
+    });
     this.#newest = next;
     return next;
   }
