@@ -59,7 +59,25 @@ export function applyEntry(
   }
   tables.index = index;
   tables.timeMs = Math.max(tables.timeMs, entry.timeMs);
+  rows.push(clockRow(index, tables.timeMs));
   return { entry: { index, term, timeMs: tables.timeMs, changes }, rows };
+}
+
+/**
+ * Cluster time as it lies on disk: one row beside the tables, replaced by every entry. Derived from
+ * other rows it would go back where the newest moment is in a deleted row, or in none.
+ */
+const CLOCK = 'clock';
+
+function clockRow(index: number, timeMs: number): RowChange {
+  const bytes = Buffer.from(String(timeMs));
+  return { table: CLOCK, id: 'time', version: index, bytes, secret: false };
+}
+
+/** The cluster time of a stored row; undefined: it is a row of a table. */
+export function storedTimeMs(row: RowChange): number | undefined {
+  if (row.table !== CLOCK || row.bytes === undefined) return undefined;
+  return Number(Buffer.from(row.bytes).toString());
 }
 
 interface MutableRow {

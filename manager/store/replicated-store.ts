@@ -6,7 +6,7 @@ import type { IdSource } from '../../shared/ids.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
 import type { LeadershipListener, Proposer, RowChange, StateMachine } from '../replication.ts';
-import { applyEntry, type DraftRows, decodeRow, ENTRY_FORMAT } from './apply.ts';
+import { applyEntry, type DraftRows, decodeRow, ENTRY_FORMAT, storedTimeMs } from './apply.ts';
 import { GroupDraft } from './draft.ts';
 import { UpdateQueue, type Waiting } from './queue.ts';
 import { Retention } from './retention.ts';
@@ -130,14 +130,19 @@ export class ReplicatedStore implements Store, StateMachine, LeadershipListener 
   }
   async load(index: number, _term: number, rows: AsyncIterable<RowChange>): Promise<void> {
     const tables = new Tables();
-    for await (const { table, id, version, bytes } of rows) {
+    for await (const row of rows) {
+      const timeMs = storedTimeMs(row);
+      if (timeMs !== undefined) {
+        tables.timeMs = timeMs;
+        continue;
+      }
+      const { table, id, version, bytes } = row;
       assert(bytes !== undefined, 'a stored row without bytes');
       const name = table as TableName;
       tables.table(name).set(id, decodeRow(name, id, version, bytes) as never);
       tables.index = Math.max(tables.index, version);
     }
     tables.index = Math.max(tables.index, index);
-    tables.timeMs = latestTimeMs(tables);
     this.#tables = tables;
     this.#retention.reload(tables);
     for (const listener of this.#reloadListeners) listener();
@@ -296,16 +301,4 @@ function rowsOf(draft: GroupDraft): DraftRows {
 export function answerOf(row: AnswerRow): unknown {
   const text = Buffer.from(row.answer).toString('utf8');
   return text === '' ? undefined : JSON.parse(text);
-}
-
-/** Cluster time is in no row of its own: the newest moment that any row speaks of. */
-function latestTimeMs(tables: Tables): number {
-  let latest = 0;
-  for (const row of tables.table('answer').all()) latest = Math.max(latest, row.atMs);
-  for (const row of tables.table('taskStatus').all())
-    latest = Math.max(latest, row.runningSinceMs, row.endedMs);
-  for (const row of tables.table('task').all())
-    latest = Math.max(latest, row.createdMs, row.desiredMs);
-  for (const row of tables.table('nodeStatus').all()) latest = Math.max(latest, row.sinceMs);
-  return latest;
 }

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Node, Service, Task, TaskState, TaskStatus } from '../../proto/index.ts';
+import { Cluster, Node, Service, Task, TaskState, TaskStatus } from '../../proto/index.ts';
 import { ManualClock } from '../../shared/clock.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import { SeededIds } from '../../shared/ids.ts';
 import { SeededRandom } from '../../shared/random.ts';
+import type { RowChange } from '../replication.ts';
 import { LocalStore } from './local-store.ts';
 import { PENDING_VERSION } from './view.ts';
 
@@ -68,6 +69,28 @@ test('nobody but its writer puts a row', async () => {
     writer: 'users',
   });
   await assert.rejects(put, /users may not write taskStatus/);
+});
+
+test('cluster time goes on after a restart, also where no row speaks of its last moment', async () => {
+  const { store, clock } = aStore();
+  clock.advance(5_000);
+  const disk = new Map<string, RowChange>();
+  const apply = store.apply.bind(store);
+  store.apply = (...entry) => {
+    const rows = apply(...entry);
+    for (const row of rows) disk.set(`${row.table}/${row.id}`, row);
+    return rows;
+  };
+  await store.put('cluster', 'users', Cluster.create({ id: 'a' }));
+  const restarted = aStore().store;
+  await restarted.load(
+    1,
+    1,
+    (async function* () {
+      yield* disk.values();
+    })(),
+  );
+  assert.equal(restarted.view.timeMs, 5_000);
 });
 
 test('the same request id is done once and gets the same answer', async () => {
