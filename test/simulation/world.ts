@@ -1,0 +1,182 @@
+import { FIRST_INDEX } from '../../manager/raft/index.ts';
+import type { RowChange } from '../../manager/replication.ts';
+import { Member, Role } from '../../proto/index.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import { SeededRandom } from '../../shared/random.ts';
+import { Admin } from './admin.ts';
+import { Checker } from './checker.ts';
+import { Clients } from './clients.ts';
+import { Counters } from './counters.ts';
+import { Faults } from './faults.ts';
+import { Machine } from './machine.ts';
+import { SimNetwork } from './sim-network.ts';
+import { Timeline } from './timeline.ts';
+
+export interface SimulationResult {
+  readonly seed: number;
+  readonly machines: number;
+  readonly events: number;
+  readonly simulatedMs: number;
+  /** Empty: all that was promised was kept. */
+  readonly violations: readonly string[];
+  readonly counters: Counters;
+}
+
+export const EVENTS_DEFAULT = 20_000;
+const CLIENTS = 4;
+/** After everything healed: so long for a leader, every member up to date, and some commits. */
+const LIVENESS_MS = 60_000;
+const LIVENESS_COMMITS = 100;
+const SETUP_MS = 60_000;
+const SMALL_LIMITS = [
+  { raftCompactEveryEntries: 30, raftLogKeepEntries: 8, raftLogHardMaxEntries: 80 },
+  { raftCompactEveryEntries: 120, raftLogKeepEntries: 40, raftLogHardMaxEntries: 400 },
+] as const;
+
+/** Runs one seed: a cluster comes up, lives through faults for `events` events, and has to heal. */
+export async function simulate(
+  seed: number,
+  events: number = EVENTS_DEFAULT,
+  trace?: (line: string) => void,
+): Promise<SimulationResult> {
+  const random = new SeededRandom(seed);
+  const timeline = new Timeline();
+  const counters = new Counters();
+  if (trace) counters.trace = (name) => trace(`${timeline.nowMs.toFixed(1)} ${name}`);
+  const checker = new Checker(counters, () => {
+    timeline.stopped = true;
+  });
+  const network = new SimNetwork(timeline, random.stream('network'), counters);
+  const count = [3, 3, 5, 5, 7][random.below(5)]!;
+  const restore = setLimits(random);
+  const deps = { timeline, network, checker, counters };
+  const machines = Array.from(
+    { length: count },
+    (_, number) => new Machine(number, { ...deps, random: random.stream(`machine ${number}`) }),
+  );
+  const admin = new Admin({ timeline, counters, random: random.stream('admin'), machines });
+  const clients = new Clients({ ...deps, machines, random: random.stream('clients') });
+  try {
+    startCluster(machines, admin, checker);
+    await runUntil(timeline, SETUP_MS, () => isWhole(machines, admin));
+    if (!isWhole(machines, admin) && checker.violations.length === 0)
+      checker.fail('the cluster did not come up');
+    const faults = new Faults({ ...deps, machines, admin, random: random.stream('faults') });
+    clients.start(CLIENTS);
+    faults.start();
+    await runUntil(timeline, Number.POSITIVE_INFINITY, () => timeline.ran >= events);
+    faults.stop();
+    await heal(timeline, machines, admin, clients, checker);
+  } finally {
+    restore();
+  }
+  judge(clients, checker, counters);
+  return {
+    seed,
+    machines: count,
+    events: timeline.ran,
+    simulatedMs: timeline.nowMs,
+    violations: checker.violations,
+    counters,
+  };
+}
+
+/** A small log makes snapshots common. */
+function setLimits(random: SeededRandom): () => void {
+  const limits = LIMITS as { -readonly [K in keyof typeof LIMITS]: number };
+  const before = { ...LIMITS };
+  if (random.below(4) > 0) Object.assign(limits, SMALL_LIMITS[random.below(2)]);
+  limits.snapshotChunkBytesMax = 500;
+  return () => {
+    Object.assign(limits, before);
+  };
+}
+
+function startCluster(machines: readonly Machine[], admin: Admin, checker: Checker): void {
+  for (const machine of machines) {
+    const raftId = admin.newRaftId();
+    const isFirst = machine === machines[0];
+    const rows = isFirst ? [firstRow(machine, raftId)] : undefined;
+    if (rows) checker.bootstrapped(rows);
+    const peers = isFirst ? [] : [{ ...peerOf(machines[0]!), raftId: machines[0]!.raftId }];
+    void machine.create(raftId, peers, rows).then(() => machine.start());
+  }
+  admin.start();
+}
+
+/** The first member says where it is. */
+function firstRow({ nodeId: id, address }: Machine, raftId: number): RowChange {
+  const row = Member.create({ id, raftId, address, role: Role.MANAGER });
+  return {
+    table: 'member',
+    id,
+    version: FIRST_INDEX,
+    bytes: Member.encode(row),
+    secret: false,
+  };
+}
+
+function peerOf(machine: Machine) {
+  return { raftId: machine.raftId, nodeId: machine.nodeId, address: machine.address };
+}
+
+/** Everybody up, a voter, and as far as the leader. */
+function isWhole(machines: readonly Machine[], admin: Admin): boolean {
+  const leader = admin.leader();
+  if (!leader) return false;
+  const { voters, learners } = leader.confState;
+  if (voters.length !== machines.length || learners.length > 0) return false;
+  return machines.every(
+    (machine) =>
+      machine.isUp &&
+      voters.includes(machine.raftId) &&
+      machine.process!.appliedIndex >= leader.appliedIndex - 5,
+  );
+}
+
+function runUntil(timeline: Timeline, forMs: number, holds: () => boolean): Promise<void> {
+  let isDone = false;
+  return timeline
+    .run(timeline.nowMs + forMs, () => {
+      if (!holds()) return;
+      isDone = true;
+      timeline.stopped = true;
+    })
+    .then(() => {
+      if (isDone) timeline.stopped = false;
+    });
+}
+
+async function heal(
+  timeline: Timeline,
+  machines: readonly Machine[],
+  admin: Admin,
+  clients: Clients,
+  checker: Checker,
+): Promise<void> {
+  if (checker.violations.length > 0) return;
+  const answered = clients.answered;
+  const isHealed = (): boolean =>
+    clients.answered >= answered + LIVENESS_COMMITS && isWhole(machines, admin);
+  await runUntil(timeline, LIVENESS_MS, isHealed);
+  if (checker.violations.length > 0 || isHealed()) return;
+  const leader = admin.leader();
+  const states = machines.map(({ number, process, raftId, needsNewId }) =>
+    process?.isReady
+      ? `${number}: ${raftId} applied ${process.appliedIndex} ${process.driver.status().state} ` +
+        `term ${process.driver.status().term} ${JSON.stringify(process.driver.confState().voters)}`
+      : `${number}: ${raftId} ${needsNewId ? 'needs a new id' : process ? 'opening' : 'down'}`,
+  );
+  checker.fail(
+    `not healed in ${LIVENESS_MS} ms: ${clients.answered - answered} commits, leader ` +
+      `${leader?.raftId}, members ${JSON.stringify(leader?.confState)}; ${states.join('; ')}`,
+  );
+}
+
+function judge(clients: Clients, checker: Checker, counters: Counters): void {
+  clients.stop();
+  if (checker.violations.length > 0) return;
+  const verdict = clients.judge();
+  if (verdict === false) checker.violations.push('the history of the clients is not linearizable');
+  counters.count(verdict === undefined ? 'history too open to judge' : 'history judged');
+}
