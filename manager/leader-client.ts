@@ -1,17 +1,24 @@
+import type { RaftStatus } from '../proto/index.ts';
 import type { SwarmError } from '../shared/errors.ts';
 import type { Client } from '../shared/rpc/rpc.ts';
 import { noQuorum } from './control/writes.ts';
 import type { RaftDriver } from './raft/index.ts';
 
+export interface LeaderClientDeps {
+  dial(address: string): Client;
+  /** The members with their names. */
+  status(): RaftStatus;
+}
+
 /** A connection to whoever leads, kept as long as that one does. */
 export class LeaderClient {
   readonly #driver: RaftDriver;
-  readonly #dial: (address: string) => Client;
+  readonly #deps: LeaderClientDeps;
   #client: Client | undefined;
 
-  constructor(driver: RaftDriver, dial: (address: string) => Client) {
+  constructor(driver: RaftDriver, deps: LeaderClientDeps) {
     this.#driver = driver;
-    this.#dial = dial;
+    this.#deps = deps;
   }
 
   /** Undefined while no leader is known, and on the leader itself. */
@@ -21,14 +28,14 @@ export class LeaderClient {
     if (address === '' || leader?.raftId === this.#driver.identity.raftId) return undefined;
     if (this.#client?.address !== address) {
       this.#client?.close();
-      this.#client = this.#dial(address);
+      this.#client = this.#deps.dial(address);
     }
     return this.#client;
   }
 
   /** Why a write cannot be done now: which managers do not answer. */
   noLeader(): SwarmError {
-    return noQuorum(this.#driver.status());
+    return noQuorum(this.#deps.status());
   }
 
   close(): void {

@@ -5,6 +5,7 @@ import {
   Freshness,
   type JoinRaftRequest,
   type RaftService,
+  type RaftStatus,
   Role,
 } from '../proto/index.ts';
 import type { Clock } from '../shared/clock.ts';
@@ -25,6 +26,7 @@ import { Dispatcher } from './dispatcher/dispatcher.ts';
 import { LeaderClient } from './leader-client.ts';
 import { explain } from './loop/explain.ts';
 import { Loop } from './loop/loop.ts';
+import { withMemberNames } from './member-names.ts';
 import { type OpenedRaft, openRaft, type Probe, raftHandlers } from './raft/index.ts';
 import { Roles } from './roles/roles.ts';
 import { ReplicatedStore } from './store/replicated-store.ts';
@@ -100,10 +102,11 @@ export class Manager {
     const { clock, random, ids, log } = deps;
     this.#deps = deps;
     this.#raft = raft;
-    this.#leader = new LeaderClient(driver, (address) => deps.dial(address));
     const leaderAddress = (): string | undefined => driver.leader()?.address || undefined;
     const store = new ReplicatedStore({ clock, ids, log, proposer: driver, leaderAddress });
     this.store = store;
+    const status = (): RaftStatus => withMemberNames(driver.status(), store.view);
+    this.#leader = new LeaderClient(driver, { dial: deps.dial, status });
     this.authorizer = {
       nodeRole: (nodeId) => this.#nodeRole(nodeId),
     };
@@ -123,7 +126,7 @@ export class Manager {
       clock,
       log,
       reads: { linearize: (consistency) => this.#linearize(consistency === 'stale') },
-      raft: { status: () => driver.status(), leader: () => driver.leader() },
+      raft: { status, leader: () => driver.leader() },
       dispatcher,
       explain,
       tokens: {

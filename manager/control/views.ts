@@ -97,10 +97,10 @@ export function nodeView(node: Node, around: NodeSurroundings): NodeView {
     if (view.table('taskStatus').get(task.id)?.state === TaskState.RUNNING) running++;
   const self = node.id === around.selfNodeId;
   const status = view.table('nodeStatus').get(node.id) ?? null;
-  // Only the leader's raft knows who answers; every agent has its session with the leader.
-  const leads = around.leaderId === around.selfNodeId;
+  // Under a leader only its raft knows who answers; every agent has its session with the leader.
+  const raftKnows = around.leaderId === around.selfNodeId || around.leaderId === '';
   const answers =
-    member !== null && leads
+    member !== null && raftKnows
       ? around.raft.members.some((other) => other.nodeId === node.id && other.active)
       : status?.liveness === Liveness.READY;
   const leader = node.id === around.leaderId;

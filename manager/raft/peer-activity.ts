@@ -1,5 +1,8 @@
 import type { Clock } from '../../shared/clock.ts';
 
+/** Election timeouts within which a candidate surely asked: each waits up to two. */
+const ELECTION_ROUNDS = 4;
+
 /**
  * Who was heard of within an election timeout. The core's own flag is cleared at every check of the
  * quorum, so right after one nobody would seem to be there.
@@ -20,7 +23,15 @@ export class PeerActivity {
     this.#heardMs.delete(raftId);
   }
   isActive(raftId: number): boolean {
+    return this.#isHeardWithin(raftId, this.#windowMs());
+  }
+  /** Without a leader members speak only when one of them asks for votes. */
+  isActiveWithoutLeader(raftId: number): boolean {
+    return this.#isHeardWithin(raftId, ELECTION_ROUNDS * this.#windowMs());
+  }
+
+  #isHeardWithin(raftId: number, windowMs: number): boolean {
     const heardMs = this.#heardMs.get(raftId);
-    return heardMs !== undefined && this.#clock.monotonicMs() - heardMs <= this.#windowMs();
+    return heardMs !== undefined && this.#clock.monotonicMs() - heardMs <= windowMs;
   }
 }

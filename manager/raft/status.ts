@@ -17,7 +17,7 @@ const PROGRESS: { readonly [state in ProgressState]: string } = {
   [ProgressState.Snapshot]: 'snapshot',
 };
 
-/** The members as this one sees them; match, progress and activity only on the leader. */
+/** The members as this one sees them; match and progress only on the leader. */
 export function raftStatus(
   node: RawNode | undefined,
   store: LogStore,
@@ -52,6 +52,7 @@ function memberStatus(
   directory: PeerDirectory,
   activity: PeerActivity,
 ) {
+  const isActive = node.isLeader ? activity.isActive(id) : activity.isActiveWithoutLeader(id);
   const progress = node.isLeader ? node.progress(id) : undefined;
   const peer = directory.get(id);
   return {
@@ -61,6 +62,6 @@ function memberStatus(
     role: config.learners.includes(id) ? 'learner' : 'voter',
     match: progress?.match ?? 0,
     progress: progress ? PROGRESS[progress.state] : '',
-    active: id === node.id || (node.isLeader && activity.isActive(id)),
+    active: id === node.id || isActive,
   };
 }
