@@ -80,3 +80,12 @@ test('a task that fails again and again is not waited for', () => {
   assert.equal(see({ tasks: [task('t5', TaskState.FAILED, 'exit code 1')] }), 'failed');
   assert.match(judge.reason, /failed 5 times: exit code 1/);
 });
+
+test('nodes that do not pass connections on yet are waited for, but not for ever', () => {
+  const { see, clock, gaveUp, judge } = aJudge();
+  assert.equal(see({ converged: true, published: true, behind: ['w1'] }), 'again');
+  assert.equal(see({ converged: true, published: true }), 'converged');
+  assert.equal(see({ converged: true, published: true, behind: ['w1'] }), 'again');
+  clock.advance(3_000);
+  assert.deepEqual([gaveUp(), judge.late, judge.gaveUp], [1, true, false]);
+});

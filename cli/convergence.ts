@@ -26,6 +26,8 @@ export class Judge {
   readonly #failures = new Map<string, Set<string>>();
   #last: ServiceProgress | undefined;
   gaveUp = false;
+  /** Converged, but for nodes that do not listen yet. */
+  late = false;
   reason = '';
 
   constructor(clock: Clock, giveUp: () => void) {
@@ -44,13 +46,23 @@ export class Judge {
       return 'failed';
     }
     if (!progress.converged) return this.#wait(progress);
-    if (progress.published || progress.listenFailures.length === 0) return 'converged';
-    // Some nodes said that they cannot listen; others may still say that they do.
-    this.#portTimer ??= this.#clock.setTimer(LISTEN_MS, () => {
-      const reasons = this.#last?.listenFailures.map((f) => `port ${f.port}: ${f.reason}`) ?? [];
-      this.#end(`No node listens on a published port:\n  ${reasons.join('\n  ')}`);
-    });
+    const isTaken = !progress.published && progress.listenFailures.length > 0;
+    if (!isTaken && progress.behind.length === 0) return 'converged';
+    // Some nodes said that they cannot listen, others nothing yet: they may still say that they do.
+    this.#portTimer ??= this.#clock.setTimer(LISTEN_MS, () => this.#judgePorts());
     return 'again';
+  }
+  /** A node that is slow to listen is no reason to fail; ports that no node can have are. */
+  #judgePorts(): void {
+    const last = this.#last;
+    const failures = last?.published === false ? last.listenFailures : [];
+    if (failures.length === 0) {
+      this.late = true;
+      this.#giveUp();
+      return;
+    }
+    const reasons = failures.map((f) => `port ${f.port}: ${f.reason}`);
+    this.#end(`No node listens on a published port:\n  ${reasons.join('\n  ')}`);
   }
   stop(): void {
     this.#timer?.cancel();

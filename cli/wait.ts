@@ -64,10 +64,12 @@ async function watchOnce(
       if (verdict !== 'again') return verdict;
     }
   } catch (error) {
+    if (judge.late) return 'converged';
     if (judge.gaveUp || signal.aborted) return 'failed';
     if (removal && SwarmError.is(error) && error.code === 'NOT_FOUND') return 'converged';
     if (!SwarmError.is(error) || !RETRIED.has(error.code)) throw error;
   }
+  if (judge.late) return 'converged';
   return judge.gaveUp ? 'failed' : 'again';
 }
 

@@ -13,12 +13,11 @@ import { Why } from './why.ts';
 
 /**
  * What every manager answers by itself, with a read index. The rest is done by the leader: writes,
- * and what only its memory knows (sessions, logs).
+ * and what only its memory knows (sessions, logs, progress).
  */
 export const LOCAL_METHODS: ReadonlySet<string> = new Set([
   'listServices',
   'getService',
-  'watchService',
   'listTasks',
   'getTask',
   'listNodes',

@@ -52,6 +52,10 @@ export interface DispatcherInfo {
   openLogs(nodeId: string, request: LogRequest, signal: AbortSignal): AsyncIterable<LogRecord>;
   /** What the agent told for people only (PREPARING and the like); never committed. */
   transientStatus(taskId: string): TaskStatus | undefined;
+  /** Up to which index the node's load balancing is in effect; undefined: it has no session. */
+  settledIndex(nodeId: string): number | undefined;
+  /** Called when a `settledIndex` may have grown. Returns what ends it. */
+  onSettled(fn: () => void): () => void;
   /** True while the node has a session. */
   reachable(nodeId: string): boolean;
 }

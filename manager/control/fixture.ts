@@ -42,6 +42,8 @@ export class Fixture {
   readonly opened: LogRequest[] = [];
   readonly signals: AbortSignal[] = [];
   readonly unreachable = new Set<string>();
+  /** Nodes whose load balancing is not in effect yet. */
+  readonly behind = new Set<string>();
   readonly control = makeControl(this.deps());
 
   deps(): ControlDeps {
@@ -58,6 +60,8 @@ export class Fixture {
           return open();
         },
         transientStatus: (id) => this.transient.get(id),
+        settledIndex: (id) => (this.behind.has(id) ? 0 : Number.MAX_SAFE_INTEGER),
+        onSettled: () => () => undefined,
         reachable: (id) => !this.unreachable.has(id),
       },
       explain: () => this.verdicts,

@@ -20,6 +20,7 @@ import { sameTask } from './specs.ts';
 import { fullView, newestStatus, stateOf } from './views.ts';
 
 type Transient = Pick<ControlDeps['dispatcher'], 'transientStatus'>;
+type Known = Pick<ControlDeps['dispatcher'], 'transientStatus' | 'settledIndex'>;
 
 /**
  * How far a service is from what its user wished, as of one state of the store. `version` is that of
@@ -29,7 +30,7 @@ export function progressOf(
   view: View,
   service: Service,
   version: number,
-  dispatcher: Transient,
+  dispatcher: Known,
 ): ServiceProgress {
   const state = view.table('serviceState').get(service.id);
   const slots = slotsOf(view, service);
@@ -48,6 +49,7 @@ export function progressOf(
     service: fullView(view, service),
     tasks: tasks.map((task) => taskProgress(view, service, task, dispatcher)),
     listenFailures,
+    behind: behind(view, state, tasks, dispatcher),
   });
 }
 
@@ -166,6 +168,28 @@ export function listenFailuresOf(view: View, ports: readonly PortConfig[]): List
         found.push(ListenFailure.create({ protocol, port, reason: `${node.name}: ${reason}` }));
   }
   return found.sort((a, b) => a.port - b.port || (a.reason < b.reason ? -1 : 1));
+}
+
+/** Ready nodes on which the service's ports do not lead to all of these tasks yet. */
+function behind(
+  view: View,
+  state: ServiceState | undefined,
+  tasks: readonly Task[],
+  dispatcher: Known,
+): string[] {
+  if (state === undefined || !state.ports.some(isIngress)) return [];
+  let index = state.version;
+  for (const task of tasks) {
+    const status = view.table('taskStatus').get(task.id);
+    index = Math.max(index, task.version, status?.version ?? 0);
+  }
+  const names: string[] = [];
+  for (const { id, liveness } of view.table('nodeStatus').all()) {
+    const late = liveness === Liveness.READY && (dispatcher.settledIndex(id) ?? 0) < index;
+    const node = late ? view.table('node').get(id) : undefined;
+    if (node !== undefined) names.push(node.name);
+  }
+  return names.sort();
 }
 
 function isPublished(view: View, service: Service, state: ServiceState | undefined): boolean {

@@ -15,7 +15,7 @@ import {
 import { context, Fixture } from './fixture.ts';
 import { progressOf } from './progress.ts';
 
-const nothing = { transientStatus: () => undefined };
+const nothing = { transientStatus: () => undefined, settledIndex: () => undefined };
 
 function progress(at: Fixture, id: string, version = 0): ServiceProgress {
   const { view } = at.store;
@@ -148,6 +148,32 @@ test('a port is published while one ready node listens on it, and each failure n
   );
   await at.node('n2');
   assert.equal(progress(at, id).published, true);
+});
+
+test('a ready node whose load balancing is older than the tasks is behind', async () => {
+  const at = new Fixture();
+  for (const name of ['n1', 'n2']) await at.node(name);
+  const id = await at.create({
+    replicas: 1,
+    endpoint: { ports: [{ target: 80, published: 8080 }] },
+  });
+  const { view } = at.store;
+  await at.state({
+    id,
+    seenRevision: 1,
+    runningRevision: 1,
+    ports: [{ target: 80, published: 8080 }],
+  });
+  const settled = view.table('serviceState').get(id)!.version;
+  await at.running(id, 't1', 1);
+  const behind = (index: number | undefined) =>
+    progressOf(view, view.table('service').get(id)!, 0, {
+      transientStatus: () => undefined,
+      settledIndex: (nodeId) => (nodeId === 'n1' ? view.index : index),
+    }).behind;
+  assert.deepEqual(behind(settled), ['n2']);
+  assert.deepEqual(behind(undefined), ['n2'], 'it has no session');
+  assert.deepEqual(behind(view.index), []);
 });
 
 test('a service without ports counts as published', async () => {

@@ -24,15 +24,19 @@ export class Watch {
     request: WatchServiceRequest,
     context: CallContext,
   ): AsyncIterable<ServiceProgress> {
-    const { store, clock } = this.#deps;
+    const { store, clock, dispatcher } = this.#deps;
     await this.#reads.before(context.consistency);
     const id = this.#idOf(request);
     const wakeup = new Wakeup(context.signal);
+    let isBehind = false;
     const closers = [
       store.onApplied((entry) => {
         if (touches(store, entry, id)) wakeup.wake();
       }),
       store.onReload(() => wakeup.wake()),
+      dispatcher.onSettled(() => {
+        if (isBehind) wakeup.wake();
+      }),
     ];
     try {
       let before = '';
@@ -42,6 +46,7 @@ export class Watch {
         if (now !== before) yield progress;
         if (progress.removed) return;
         before = now;
+        isBehind = progress.behind.length > 0;
         const shownMs = clock.monotonicMs();
         await wakeup.wait();
         const tooSoonMs = LIMITS.watchSpacingMs - (clock.monotonicMs() - shownMs);

@@ -64,6 +64,7 @@ export class Dispatcher {
   #lastSession = 0;
   #lastFlushMs = Number.NEGATIVE_INFINITY;
   #timer: Timer | undefined;
+  readonly #settledFns = new Set<() => void>();
   #unsubscribe: readonly (() => void)[] = [];
 
   constructor(deps: DispatcherDeps) {
@@ -116,6 +117,18 @@ export class Dispatcher {
   /** True while the node has a session. */
   reachable(nodeId: string): boolean {
     return this.#sessions.has(nodeId);
+  }
+  /** Up to which index the node's load balancing is in effect; undefined: it has no session. */
+  settledIndex(nodeId: string): number | undefined {
+    return this.#sessions.get(nodeId)?.settledIndex;
+  }
+  /** Called when a `settledIndex` may have grown. Returns what ends it. */
+  onSettled(fn: () => void): () => void {
+    this.#settledFns.add(fn);
+    return () => this.#settledFns.delete(fn);
+  }
+  #tellSettled(): void {
+    for (const fn of this.#settledFns) fn();
   }
   transientStatus(taskId: string): TaskStatus | undefined {
     return this.#statuses.transientStatus(taskId);
@@ -226,8 +239,9 @@ export class Dispatcher {
     if (message.report !== null) {
       this.#report(session, message.report.sequence, reportOf(message.report));
     } else if (message.acknowledged !== null) {
-      session.acknowledge(message.acknowledged.index);
+      session.acknowledge(message.acknowledged.index, message.acknowledged.report);
       this.#checkDrains();
+      this.#tellSettled();
     } else if (message.goodbye !== null) {
       this.#liveness.said(session.nodeId, message.goodbye.reason);
     }
@@ -240,7 +254,10 @@ export class Dispatcher {
       listenFailures: content.listenFailures,
       description: content.description,
       done: () => {
-        if (this.#isCurrent(session)) session.send({ reportsCommitted: { sequence } });
+        if (!this.#isCurrent(session)) return;
+        session.send({ reportsCommitted: { sequence } });
+        session.reported(sequence);
+        this.#tellSettled();
       },
       failed: (error) => {
         if (this.#isCurrent(session)) session.destroy(asSwarmError(error));
@@ -330,6 +347,7 @@ export class Dispatcher {
       session.update(this.#rows, view, to, tasks, services);
     }
     this.#checkDrains();
+    this.#tellSettled();
   }
 
   #checkDrains(): void {

@@ -30,6 +30,8 @@ export class Session {
   /** Index of the last message that changed its load balancing. */
   #balanced = 0;
   #considered = 0;
+  #awaitedReport = 0;
+  #committedReport = 0;
 
   constructor(nodeId: string, number: number, certificateRole: Role, stream: AgentStream) {
     this.nodeId = nodeId;
@@ -56,8 +58,17 @@ export class Session {
     return true;
   }
 
-  acknowledge(index: number): void {
+  /** `report` has to be committed before it is known on which ports the node does not listen. */
+  acknowledge(index: number, report: number): void {
     this.#acknowledged = Math.max(this.#acknowledged, index);
+    this.#awaitedReport = Math.max(this.#awaitedReport, report);
+  }
+  reported(sequence: number): void {
+    this.#committedReport = Math.max(this.#committedReport, sequence);
+  }
+  /** Everything up to this index is in effect there, and what is not is told in committed rows. */
+  get settledIndex(): number {
+    return this.#committedReport < this.#awaitedReport ? 0 : this.acknowledgedIndex;
   }
 
   /** Brings the agent from what it has to `to`. */

@@ -95,7 +95,9 @@ export class Agent implements Component {
       statusOf: (taskId) => this.#runners.get(taskId)?.report,
     });
     this.#acknowledger = new Acknowledger((index) =>
-      this.#session.send(AgentMessage.create({ acknowledged: { index } })),
+      this.#session.send(
+        AgentMessage.create({ acknowledged: { index, report: this.#reporter.failuresReport } }),
+      ),
     );
     this.#streams = new LogStreams({
       log,

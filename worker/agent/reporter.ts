@@ -45,6 +45,10 @@ export class Reporter {
   get sequence(): number {
     return this.#sequence;
   }
+  /** The number of the report that will tell of `listenFailures`; 0: it has gone out. */
+  get failuresReport(): number {
+    return this.#failuresDirty ? this.#sequence : 0;
+  }
   get listenFailures(): readonly ListenFailure[] {
     return this.#failures;
   }
