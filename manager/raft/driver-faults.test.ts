@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { LIMITS } from '../../shared/limits.ts';
-import { peerOf, TestCluster } from './test-cluster.ts';
+import { peerOf, TestCluster, type TestMember } from './test-cluster.ts';
 
 describe('members and faults', () => {
   let cluster: TestCluster;
@@ -52,6 +52,19 @@ describe('members and faults', () => {
     assert.deepEqual(leader.driver.confState().voters.includes(gone.id), false);
     await cluster.until(() => gone.wasRemoved);
     await cluster.write('a', '1');
+  });
+
+  test('a member that was away when another joined can answer it', async () => {
+    await cluster.start(3);
+    const [first, second, away] = cluster.members as [TestMember, TestMember, TestMember];
+    cluster.network.cut(away.address);
+    await cluster.until(() => first.driver.isLeader || second.driver.isLeader);
+    const joined = await cluster.join(4);
+    // The two that are left cannot make a leader, but each must be able to give the other its vote.
+    await cluster.kill(first);
+    await cluster.kill(second);
+    cluster.network.heal(away.address);
+    await cluster.until(() => away.driver.directory.get(4)?.address === joined.address);
   });
 
   test('leadership is handed over in less than a tick and a half', async () => {

@@ -131,7 +131,13 @@ export class RaftDriver implements Proposer {
     );
     const { identity, directory } = this;
     const { log, dial } = deps;
-    this.transport = new Transport(identity, directory, this.#transportOwner(), deps);
+    this.transport = new Transport(
+      options.address,
+      identity,
+      directory,
+      this.#transportOwner(),
+      deps,
+    );
     const reported = (raftId: number, ok: boolean) =>
       this.#loop?.run((node) => node.reportSnapshot(raftId, ok));
     this.#sender = new SnapshotSender({
@@ -396,7 +402,6 @@ export class RaftDriver implements Proposer {
       this.#loseLeadership();
     }
     if (!this.#leaders.look(node)) return;
-    this.transport.leaderAddress = node.isLeader ? this.#options.address : '';
     if (!node.isLeader) this.#retention.clear();
     this.#deps.log.info({ term: node.term, leader: node.lead }, 'leader');
     this.#leaders.announce();

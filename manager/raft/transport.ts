@@ -32,30 +32,31 @@ export interface TransportDeps {
 
 /** Messages between members: two streams to each peer, so that entries never delay heartbeats. */
 export class Transport {
+  /**
+   * Travels with every frame: a member that was away when the sender joined could not answer it
+   * otherwise, and the answer may be the vote that the cluster needs.
+   */
+  readonly #ownAddress: string;
   readonly #identity: Identity;
   readonly #directory: PeerDirectory;
   readonly #owner: TransportOwner;
   readonly #deps: TransportDeps;
   readonly #channels = new Map<number, Record<ChannelKind, Channel>>();
   readonly #incoming = new Set<Duplex<RaftFrame, RaftAck>>();
-  #ownAddress = '';
   #stopped = false;
 
   constructor(
+    ownAddress: string,
     identity: Identity,
     directory: PeerDirectory,
     owner: TransportOwner,
     deps: TransportDeps,
   ) {
+    this.#ownAddress = ownAddress;
     this.#identity = identity;
     this.#directory = directory;
     this.#owner = owner;
     this.#deps = deps;
-  }
-
-  /** While this member leads, its address travels with every frame; else empty. */
-  set leaderAddress(address: string) {
-    this.#ownAddress = address;
   }
 
   /** Never blocks and never fails; what cannot be sent is reported unreachable. */
