@@ -52,7 +52,8 @@ export class Admin {
   /** Takes a machine's member out of the cluster; it comes back under another raft id. */
   remove(machine: Machine): void {
     const leader = this.leader();
-    if (leader && this.#removable(leader, machine.raftId)) {
+    const isVoter = leader?.driver.confState().voters.includes(machine.raftId);
+    if (leader && isVoter && this.#removable(leader, machine.raftId)) {
       this.#deps.counters.count('member removed');
       this.#change(leader, { kind: 'remove', peer: peer(machine, machine.raftId) });
     }

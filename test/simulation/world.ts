@@ -169,7 +169,7 @@ async function heal(
   );
   checker.fail(
     `not healed in ${LIVENESS_MS} ms: ${clients.answered - answered} commits, leader ` +
-      `${leader?.raftId}, members ${JSON.stringify(leader?.confState)}; ${states.join('; ')}`,
+      `${leader?.raftId}, members ${JSON.stringify(leader?.driver.status().members)}; ${states.join('; ')}`,
   );
 }
 
