@@ -1,6 +1,7 @@
 import { converge } from './converge.ts';
 import { failover } from './failover.ts';
 import { footprint } from './footprint.ts';
+import { raft } from './raft.ts';
 import { machineLoad } from './report.ts';
 
 /** `npm run bench -- NAME`: prints `name value unit` lines. Never an assertion on time. */
@@ -8,6 +9,7 @@ const BENCHES: { readonly [name: string]: (args: readonly string[]) => Promise<v
   converge,
   failover,
   footprint,
+  raft,
 };
 
 const [name = '', ...args] = process.argv.slice(2);

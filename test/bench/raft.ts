@@ -1,0 +1,251 @@
+import { readFileSync } from 'node:fs';
+import { MemberProcess, RaftCluster, until } from './raft-cluster.ts';
+import { EtcdPeer } from './raft-etcd.ts';
+import type { LoadResult } from './raft-load.ts';
+import { rpcLoad } from './raft-rpc.ts';
+import { line, since, spread } from './report.ts';
+
+/**
+ * `npm run bench -- raft [parts] [name=value…]`: 3 managers as processes on loopback, real disk,
+ * mutual TLS, every write durable. Parts: see PARTS; none means all. Values: rounds, ms (of each
+ * load), runs (of a killed leader), tasks (that the opened state has), join (bytes).
+ */
+const PARTS: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
+  write: writes,
+  rpc: overRpc,
+  read: reads,
+  transfer,
+  kill,
+  join,
+  idle,
+  open,
+};
+const WIDTHS = [1, 16, 64, 256, 1024];
+const ETCD_WIDTHS = [1, 16, 64, 256];
+const WARM_MS = 500;
+const IDLE_MS = 10_000;
+const TICKS_PER_SECOND = 100;
+const TRANSFERS = 10;
+
+interface Bench {
+  readonly cluster: RaftCluster;
+  readonly rounds: number;
+  readonly runMs: number;
+  readonly kills: number;
+  readonly tasks: number;
+  readonly joinBytes: number;
+  readonly withEtcd: boolean;
+}
+
+export async function raft(args: readonly string[]): Promise<void> {
+  const named = new Map(args.filter((arg) => arg.includes('=')).map((arg) => pair(arg)));
+  const asked = args.filter((arg) => Object.hasOwn(PARTS, arg));
+  const parts = asked.length > 0 ? asked : Object.keys(PARTS);
+  const flags = named.has('prof') ? ['--cpu-prof', `--cpu-prof-dir=${named.get('prof')}`] : [];
+  const cluster = await RaftCluster.up(3, flags);
+  const bench: Bench = {
+    cluster,
+    rounds: Number(named.get('rounds') ?? 5),
+    runMs: Number(named.get('ms') ?? 2_000),
+    kills: Number(named.get('runs') ?? 20),
+    tasks: Number(named.get('tasks') ?? 200_000),
+    joinBytes: Number(named.get('join') ?? 100e6),
+    withEtcd: named.get('etcd') !== 'no',
+  };
+  try {
+    for (const part of parts) await PARTS[part]!(bench);
+    if (flags.length > 0) for (const member of cluster.members) await member.stop();
+  } finally {
+    await cluster.down();
+  }
+}
+
+function pair(arg: string): [string, string] {
+  const at = arg.indexOf('=');
+  return [arg.slice(0, at), arg.slice(at + 1)];
+}
+
+/** Proposals from inside the leader beside etcd's puts, alternating. */
+async function writes(bench: Bench): Promise<void> {
+  const ours = new Rounds();
+  const theirs = new Rounds();
+  const etcd = bench.withEtcd ? await EtcdPeer.up() : undefined;
+  if (bench.withEtcd && etcd === undefined) {
+    process.stdout.write('etcd or go is not installed: see test/bench/peers/README.md\n');
+  }
+  try {
+    const leader = await bench.cluster.leader();
+    const warm = { kind: 'write', width: 64, warmMs: 0, runMs: bench.runMs } as const;
+    await leader.ask(warm);
+    for (let round = 0; round < bench.rounds; round++) {
+      for (const width of WIDTHS) {
+        ours.add(width, await leader.ask({ ...warm, width, warmMs: WARM_MS }));
+        await bench.cluster.settled();
+        if (etcd === undefined || !ETCD_WIDTHS.includes(width)) continue;
+        theirs.add(width, await etcd.load(width, WARM_MS, bench.runMs));
+      }
+    }
+  } finally {
+    await etcd?.down();
+  }
+  ours.print('proposers');
+  theirs.print('etcd clients');
+  for (const width of theirs.widths()) {
+    line(`ratio to etcd at ${width}`, ours.perSecond(width) / theirs.perSecond(width), 'x');
+    line(`p99 to etcd's at ${width}`, ours.p99(width) / theirs.p99(width), 'x');
+  }
+}
+
+async function overRpc(bench: Bench): Promise<void> {
+  const leader = await bench.cluster.leader();
+  for (const how of ['stream', 'unary'] as const) {
+    const rounds = new Rounds();
+    const client = rpcLoad(leader.options, bench.cluster.identity);
+    for (const width of [1, 16, 64]) {
+      rounds.add(width, await client.run(how, width, WARM_MS, bench.runMs));
+    }
+    client.close();
+    rounds.print(`${how} clients`);
+  }
+}
+
+async function reads(bench: Bench): Promise<void> {
+  const leader = await bench.cluster.leader();
+  const rounds = new Rounds();
+  for (const width of [1, 64, 256]) {
+    rounds.add(
+      width,
+      await leader.ask({ kind: 'read', width, warmMs: WARM_MS, runMs: bench.runMs }),
+    );
+  }
+  rounds.print('linearizable readers');
+}
+
+/** Leadership handed over in order: until the next leader's first accepted write. */
+async function transfer({ cluster }: Bench): Promise<void> {
+  const times: number[] = [];
+  for (let run = 0; run < TRANSFERS; run++) {
+    await cluster.settled();
+    const leader = await cluster.leader();
+    const others = cluster.members.filter((member) => member !== leader);
+    const written = Promise.race(others.map((member) => member.ask({ kind: 'firstWrite' })));
+    const startMs = performance.now();
+    await leader.ask({ kind: 'transfer' });
+    await written;
+    times.push(since(startMs));
+  }
+  spread('transfer: next accepted write', times, 'ms');
+}
+
+async function kill({ cluster, kills }: Bench): Promise<void> {
+  const times: number[] = [];
+  for (let run = 0; run < kills; run++) {
+    await cluster.settled();
+    const leader = await cluster.leader();
+    const others = cluster.members.filter((member) => member !== leader);
+    const written = Promise.race(others.map((member) => member.ask({ kind: 'firstWrite' })));
+    const startMs = performance.now();
+    void leader.kill();
+    await written;
+    times.push(since(startMs));
+    await leader.kill();
+    await leader.start();
+  }
+  if (times.length > 0) spread('leader killed: next accepted write', times, 'ms');
+}
+
+/** A state of `joinBytes` to a member that has nothing, until it has applied all of it. */
+async function join({ cluster, joinBytes }: Bench): Promise<void> {
+  const leader = await cluster.leader();
+  const startMs = performance.now();
+  await leader.ask({ kind: 'fillBytes', count: joinBytes });
+  await cluster.settled();
+  line(`writing ${Math.round(joinBytes / 1e6)} MB of rows`, since(startMs), 'ms');
+  await leader.ask({ kind: 'pause' });
+  const joinMs = performance.now();
+  await cluster.join(4, 'learner');
+  line('all of it to a new member', since(joinMs), 'ms');
+  line('longest pause of the leader meanwhile', await leader.ask({ kind: 'pause' }), 'ms');
+}
+
+async function idle({ cluster }: Bench): Promise<void> {
+  await cluster.settled();
+  const leader = await cluster.leader();
+  const before = cluster.members.map((member) => cpuTicks(member.pid));
+  await new Promise((resolve) => setTimeout(resolve, IDLE_MS));
+  for (const [at, member] of cluster.members.entries()) {
+    const ticks = cpuTicks(member.pid) - before[at]!;
+    const percent = (ticks / TICKS_PER_SECOND / (IDLE_MS / 1000)) * 100;
+    line(`idle ${member === leader ? 'leader' : 'follower'}`, percent, '% of a core');
+  }
+}
+
+/** How long a manager of one with so many tasks takes from its start to taking part. */
+async function open({ tasks }: Bench): Promise<void> {
+  const cluster = await RaftCluster.up(1);
+  try {
+    const member = cluster.members[0]!;
+    await member.ask({ kind: 'fillTasks', count: tasks });
+    await member.stop();
+    const fresh = new MemberProcess(member.raftId, member.nodeId, member.options);
+    cluster.members[0] = fresh;
+    const startMs = performance.now();
+    const { openMs, pauseMs, memoryBytes } = await fresh.start();
+    line(`${tasks} tasks: opened and loaded`, openMs, 'ms');
+    await until(async () => (await fresh.ask({ kind: 'status' })).isLeader);
+    line(`${tasks} tasks: process start to leader`, since(startMs), 'ms');
+    line(`${tasks} tasks: longest pause at open`, pauseMs, 'ms');
+    line(`${tasks} tasks: memory of the process`, memoryBytes / 1e6, 'MB');
+  } finally {
+    await cluster.down();
+  }
+}
+
+/** Results of several rounds of several widths: medians are shown. */
+class Rounds {
+  readonly #results = new Map<number, LoadResult[]>();
+
+  add(width: number, result: LoadResult): void {
+    const known = this.#results.get(width) ?? [];
+    known.push(result);
+    this.#results.set(width, known);
+  }
+  widths(): number[] {
+    return [...this.#results.keys()];
+  }
+  perSecond(width: number): number {
+    return this.#median(width, (result) => result.perSecond);
+  }
+  p99(width: number): number {
+    return this.#median(width, (result) => result.p99Ms);
+  }
+  print(what: string): void {
+    for (const [width, results] of this.#results) {
+      const rates = results.map((result) => result.perSecond);
+      line(`${width} ${what}`, this.perSecond(width), 'per second');
+      if (rates.length > 1) line(`${width} ${what} min`, Math.min(...rates), 'per second');
+      if (rates.length > 1) line(`${width} ${what} max`, Math.max(...rates), 'per second');
+      line(
+        `${width} ${what} p50`,
+        this.#median(width, (result) => result.p50Ms),
+        'ms',
+      );
+      line(`${width} ${what} p99`, this.p99(width), 'ms');
+      const pauseMs = Math.max(...results.map((result) => result.pauseMs));
+      if (pauseMs > 0) line(`${width} ${what} longest pause`, pauseMs, 'ms');
+    }
+  }
+  #median(width: number, of: (result: LoadResult) => number): number {
+    const sorted = this.#results
+      .get(width)!
+      .map(of)
+      .sort((a, b) => a - b);
+    return sorted[Math.floor(sorted.length / 2)]!;
+  }
+}
+
+function cpuTicks(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return Number(fields[11]) + Number(fields[12]);
+}
