@@ -68,3 +68,24 @@ test('a read that fails is tried again until there is a leader', async () => {
   }
   assert.equal((await answer).freshness!.stale, false);
 });
+
+test('who reads again while nobody leads does not wait again', async () => {
+  const at = new Fixture();
+  let tries = 0;
+  at.linearize = async () => {
+    tries++;
+    throw new Error('no leader');
+  };
+  const first = list(at);
+  for (let passedMs = 0; passedMs <= LIMITS.readWithoutLeaderMs; passedMs += 100) {
+    await new Promise(setImmediate);
+    at.clock.advance(100);
+  }
+  assert.equal((await first).freshness!.stale, true);
+  tries = 0;
+  const second = list(at);
+  await new Promise(setImmediate);
+  at.clock.advance(1);
+  assert.equal((await second).freshness!.stale, true);
+  assert.equal(tries, 1);
+});

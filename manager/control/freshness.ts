@@ -14,6 +14,8 @@ const RETRY_MS = 100;
 export class FreshReads {
   readonly #deps: Pick<ControlDeps, 'reads' | 'clock' | 'store'>;
   #freshAtWallMs = 0;
+  /** Since when every try failed, and the last one that did. */
+  #failing = { sinceMs: 0, lastMs: -Infinity };
 
   constructor(deps: Pick<ControlDeps, 'reads' | 'clock' | 'store'>) {
     this.#deps = deps;
@@ -22,7 +24,8 @@ export class FreshReads {
   async before(consistency: Consistency): Promise<Freshness> {
     if (consistency === 'stale') return this.#stale('asked for');
     const { clock } = this.#deps;
-    const untilMs = clock.monotonicMs() + LIMITS.readWithoutLeaderMs;
+    const startMs = clock.monotonicMs();
+    let untilMs = startMs + LIMITS.readWithoutLeaderMs;
     let reason = 'no manager leads with a quorum';
     for (
       let leftMs = LIMITS.readWithoutLeaderMs;
@@ -32,12 +35,24 @@ export class FreshReads {
       const result = await this.#try(leftMs);
       if (typeof result !== 'string') {
         this.#freshAtWallMs = clock.wallMs();
+        this.#failing = { sinceMs: 0, lastMs: -Infinity };
         return result;
       }
       if (result !== '') reason = result;
+      // Whoever asks again while nobody leads does not wait the same time again.
+      untilMs = Math.min(untilMs, this.#failingSince(startMs) + LIMITS.readWithoutLeaderMs);
       await delay(clock, Math.min(RETRY_MS, Math.max(0, untilMs - clock.monotonicMs())));
     }
     return this.#stale(reason);
+  }
+
+  /** Since when tries fail, one right after the other; `startMs` when this read is the first. */
+  #failingSince(startMs: number): number {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const before = this.#failing;
+    const goesOn = nowMs - before.lastMs <= LIMITS.readWithoutLeaderMs;
+    this.#failing = { sinceMs: goesOn ? before.sinceMs : startMs, lastMs: nowMs };
+    return this.#failing.sinceMs;
   }
 
   /** One attempt within `leftMs`; a text says why it did not succeed, empty after the deadline. */
