@@ -89,7 +89,13 @@ export type RuntimeErrorCode =
   | 'PORT'
   | 'RESOURCE'
   | 'LOST'
-  | 'IO';
+  | 'IO'
+  | 'IMAGE_NOT_FOUND'
+  | 'IMAGE_AUTH'
+  | 'IMAGE_PLATFORM'
+  | 'IMAGE_INVALID'
+  | 'PULL_FAILED'
+  | 'UNAVAILABLE';
 
 /** The states a controller's task passes through on the agent. */
 export type AgentTaskState = TaskState;

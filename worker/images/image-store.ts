@@ -1,0 +1,331 @@
+import { type Image, ImagesService, type Lease, LeasesService } from '../../proto/containerd.ts';
+import type { Clock } from '../../shared/clock.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import type { Log } from '../../shared/log.ts';
+import type { Random } from '../../shared/random.ts';
+import { type Containerd, unless } from '../runtime/containerd/client.ts';
+import { RuntimeError } from '../runtime/runtime.ts';
+import { type Archive, openArchive } from './archive.ts';
+import {
+  chainIds,
+  choosePlatform,
+  type Descriptor,
+  type ImageConfig,
+  isIndex,
+  type Manifest,
+  MEDIA,
+  parseConfig,
+  parseIndex,
+  parseManifest,
+  sha256,
+  wrongPlatform,
+} from './documents.ts';
+import { type FetchContext, LayerStore, SNAPSHOTTER } from './layer-store.ts';
+import { type ImageReference, imageName, parseReference, withDigest } from './reference.ts';
+import type { Registry } from './registry.ts';
+import type { ImageSource, OnProgress, RegistryAuth } from './source.ts';
+
+export interface ImageStoreDeps {
+  readonly containerd: Containerd;
+  readonly registry: Registry;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** As registries name it: amd64, arm64. */
+  readonly architecture: string;
+}
+
+/** An image whose layers are unpacked: a container can be made from it at once. */
+export interface ReadyImage {
+  /** Its name in containerd. */
+  readonly name: string;
+  /** Of the manifest for this machine. */
+  readonly digest: string;
+  /** The snapshot of all its layers. */
+  readonly chainId: string;
+  readonly config: ImageConfig;
+}
+
+/** One image as `image ls` shows it. */
+export interface StoredImage {
+  readonly name: string;
+  readonly digest: string;
+  readonly loaded: boolean;
+}
+
+/** Came from a file: no registry is asked for it. */
+const LOADED_LABEL = 'swarm.loaded';
+const LEASE_LABEL = 'containerd.io/gc.expire';
+const LEASE_MS = 24 * 3_600_000;
+
+/** The images of this node, in containerd. */
+export class ImageStore {
+  readonly #deps: ImageStoreDeps;
+  readonly #layers: LayerStore;
+  readonly #pulls = new Map<string, Promise<ReadyImage>>();
+
+  constructor(deps: ImageStoreDeps) {
+    this.#deps = deps;
+    this.#layers = new LayerStore(deps.containerd, deps.random);
+  }
+  /** Gives up what an earlier daemon had begun. */
+  async open(): Promise<void> {
+    const { leases } = await this.#deps.containerd.call(LeasesService.list, {});
+    for (const lease of leases) await this.#endLease(lease.id);
+  }
+  /**
+   * The image for a container. By digest what is here is taken; by tag the registry is asked, and what
+   * is here is taken where it gives none. Throws RuntimeError with the reason for people.
+   */
+  async ensure(
+    text: string,
+    auth: RegistryAuth | undefined,
+    onProgress: OnProgress,
+    signal: AbortSignal,
+  ): Promise<ReadyImage> {
+    const reference = parseReference(text);
+    const local = await this.#local(reference);
+    if (local && (reference.digest !== '' || local.labels[LOADED_LABEL] === 'yes')) {
+      const ready = await this.#ready(local, signal);
+      if (ready) return ready;
+    }
+    try {
+      return await this.#pull(reference, auth, onProgress, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const ready = local && (await this.#ready(local, signal));
+      if (!ready) throw error;
+      const reason = messageOf(error);
+      this.#deps.log.warn({ image: text, reason }, 'the image here is used: no newer one came');
+      return ready;
+    }
+  }
+  /** Every image of a `docker save` file, an OCI layout file or directory. Returns their names. */
+  async importArchive(path: string, signal: AbortSignal): Promise<readonly ReadyImage[]> {
+    const archive = await openArchive(path);
+    try {
+      return await this.#withLease((lease) => this.#importAll(archive, { lease, signal }));
+    } finally {
+      await archive.close();
+    }
+  }
+  async list(): Promise<readonly StoredImage[]> {
+    const { images } = await this.#deps.containerd.call(ImagesService.list, {});
+    return images.map(({ name, target, labels }) => ({
+      name,
+      digest: target?.digest ?? '',
+      loaded: labels[LOADED_LABEL] === 'yes',
+    }));
+  }
+  /** Its layers go as well, where no other image and no container has them. False: there is none. */
+  async remove(name: string): Promise<boolean> {
+    const deleted = this.#deps.containerd.call(ImagesService.delete, { name, sync: true });
+    return (await unless(deleted, 'NOT_FOUND')) !== undefined;
+  }
+
+  async #importAll(
+    archive: Archive,
+    { lease, signal }: Pick<FetchContext, 'lease' | 'signal'>,
+  ): Promise<ReadyImage[]> {
+    const ready: ReadyImage[] = [];
+    for (const { names, root } of archive.images) {
+      const context = { source: archive, lease, signal, onProgress: () => undefined };
+      const image = await this.#fetch(root, context);
+      const labels = { [LOADED_LABEL]: 'yes' };
+      const references = names.map((name) => parseReference(name));
+      const byDigest = references.map((r) => imageName(withDigest(r, root.digest)));
+      const all = new Set([...references.map(imageName), ...byDigest]);
+      if (all.size === 0) all.add(`loaded@${image.target.digest}`);
+      for (const name of all) await this.#name(name, image.target, labels);
+      ready.push({ ...image.ready, name: [...all][0]! });
+    }
+    return ready;
+  }
+  async #pull(
+    reference: ImageReference,
+    auth: RegistryAuth | undefined,
+    onProgress: OnProgress,
+    signal: AbortSignal,
+  ): Promise<ReadyImage> {
+    const name = imageName(reference);
+    // Credentials may differ: who has none does not profit from another's right to pull.
+    const key = JSON.stringify([name, auth?.username, auth?.password]);
+    const running = this.#pulls.get(key);
+    if (running) {
+      const ready = await running.catch(() => undefined);
+      signal.throwIfAborted();
+      if (ready) return ready;
+    }
+    const pull = this.#withLease(async (lease) => {
+      const source = this.#deps.registry.image(reference, auth);
+      const root = await source.resolve(signal);
+      const image = await this.#fetch(root, { source, lease, signal, onProgress });
+      await this.#name(name, image.target, {});
+      await this.#name(imageName(withDigest(reference, root.digest)), image.target, {});
+      return { ...image.ready, name };
+    });
+    this.#pulls.set(key, pull);
+    return pull.finally(() => {
+      if (this.#pulls.get(key) === pull) this.#pulls.delete(key);
+    });
+  }
+  async #fetch(
+    root: Descriptor,
+    context: FetchContext,
+  ): Promise<{ readonly ready: Omit<ReadyImage, 'name'>; readonly target: Descriptor }> {
+    const { source, lease, signal } = context;
+    let target = root;
+    let bytes = await checked(source, target, signal);
+    if (isIndex(mediaTypeOf(target, bytes))) {
+      target = choosePlatform(parseIndex(bytes), this.#deps.architecture);
+      bytes = await checked(source, target, signal);
+    }
+    target = { ...target, mediaType: mediaTypeOf(target, bytes), size: bytes.length };
+    const manifest = parseManifest(bytes);
+    const configBytes = await checked(source, manifest.config, signal);
+    const config = this.#checkedConfig(manifest, configBytes);
+    await this.#fetchLayers(manifest.layers, context);
+    const chainId = await this.#layers.unpack(manifest.layers, config.diffIds, context);
+    const snapshot = { [`containerd.io/gc.ref.snapshot.${SNAPSHOTTER}`]: chainId };
+    await this.#layers.writeDocument(manifest.config, configBytes, snapshot, lease);
+    await this.#layers.writeDocument(target, bytes, manifestLabels(manifest), lease);
+    return { target, ready: { digest: target.digest, chainId, config } };
+  }
+  async #fetchLayers(layers: readonly Descriptor[], context: FetchContext): Promise<void> {
+    const failed = new AbortController();
+    const signal = AbortSignal.any([context.signal, failed.signal]);
+    const waiting = [...layers];
+    const work = async (): Promise<void> => {
+      for (let layer = waiting.shift(); layer; layer = waiting.shift()) {
+        await this.#layers.ensureBlob(layer, { ...context, signal });
+      }
+    };
+    const workers = Array.from({ length: LIMITS.pullBlobsMax }, () =>
+      work().catch((error) => {
+        failed.abort(error);
+        throw error;
+      }),
+    );
+    const results = await Promise.allSettled(workers);
+    context.signal.throwIfAborted();
+    if (results.some(({ status }) => status === 'rejected')) throw failed.signal.reason;
+  }
+  #checkedConfig(manifest: Manifest, bytes: Uint8Array): ImageConfig {
+    const config = parseConfig(bytes);
+    if (config.diffIds.length !== manifest.layers.length) {
+      const text = 'the image is broken: its configuration names other layers than its manifest';
+      throw new RuntimeError('IMAGE_INVALID', text);
+    }
+    const { architecture } = this.#deps;
+    const runs = config.architecture === architecture || config.architecture === '';
+    const compatible = architecture === 'amd64' && config.architecture === '386';
+    if (config.os !== 'linux' || !(runs || compatible)) {
+      throw wrongPlatform(`${config.os}/${config.architecture}`, architecture);
+    }
+    return config;
+  }
+  async #local(reference: ImageReference): Promise<Image | undefined> {
+    const { containerd } = this.#deps;
+    const name = imageName(reference);
+    const found = await unless(containerd.call(ImagesService.get, { name }), 'NOT_FOUND');
+    if (found?.image) return found.image;
+    if (reference.digest === '') return undefined;
+    // The same digest under another name is the same image.
+    const filters = [`target.digest==${reference.digest}`];
+    const { images } = await containerd.call(ImagesService.list, { filters });
+    return images[0];
+  }
+  /** Undefined when parts of it are gone. */
+  async #ready({ name, target }: Image, signal: AbortSignal): Promise<ReadyImage | undefined> {
+    if (!target || !(await this.#layers.has(target.digest))) return undefined;
+    const manifest = parseManifest(await this.#layers.read(target.digest));
+    if (!(await this.#layers.has(manifest.config.digest))) return undefined;
+    const config = parseConfig(await this.#layers.read(manifest.config.digest));
+    for (const { digest } of manifest.layers) {
+      if (!(await this.#layers.has(digest))) return undefined;
+    }
+    const top = chainIds(config.diffIds).at(-1) ?? '';
+    const chainId = (await this.#layers.hasSnapshot(top))
+      ? top
+      : await this.#withLease((lease) => {
+          const context = { source: NO_SOURCE, lease, signal, onProgress: () => undefined };
+          return this.#layers.unpack(manifest.layers, config.diffIds, context);
+        });
+    return { name, digest: target.digest, chainId, config };
+  }
+  async #name(
+    name: string,
+    target: Descriptor,
+    labels: { readonly [key: string]: string },
+  ): Promise<void> {
+    const { containerd } = this.#deps;
+    const { mediaType, digest, size } = target;
+    const image = { name, labels, target: { mediaType, digest, size } };
+    const created = containerd.call(ImagesService.create, { image });
+    if (await unless(created, 'ALREADY_EXISTS')) return;
+    const updateMask = { paths: ['target', 'labels'] };
+    await containerd.call(ImagesService.update, { image, updateMask });
+  }
+  async #withLease<T>(fn: (lease: string) => Promise<T>): Promise<T> {
+    const { containerd, random, clock } = this.#deps;
+    const id = `swarm-${Buffer.from(random.bytes(8)).toString('hex')}`;
+    const expires = new Date(clock.wallMs() + LEASE_MS).toISOString();
+    const labels = { [LEASE_LABEL]: expires };
+    const made: { lease: Lease | null } = await containerd.call(LeasesService.create, {
+      id,
+      labels,
+    });
+    try {
+      return await fn(made.lease?.id ?? id);
+    } finally {
+      await this.#endLease(id).catch(() => undefined);
+    }
+  }
+  async #endLease(id: string): Promise<void> {
+    const deleted = this.#deps.containerd.call(LeasesService.delete, { id });
+    await unless(deleted, 'NOT_FOUND');
+  }
+}
+
+const NO_SOURCE: ImageSource = {
+  from: 'this node',
+  async document() {
+    throw new RuntimeError('IO', 'a part of the image is gone');
+  },
+  async blob() {
+    throw new RuntimeError('IO', 'a part of the image is gone');
+  },
+};
+
+/** What came, when it is what the digest says. */
+async function checked(
+  source: ImageSource,
+  descriptor: Descriptor,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const bytes = await source.document(descriptor, signal);
+  if (sha256(bytes) === descriptor.digest) return bytes;
+  throw new RuntimeError(
+    'IMAGE_INVALID',
+    `${source.from} gave other bytes for ${descriptor.digest} than its digest says`,
+  );
+}
+
+/** Layouts and registries do not always say what a document is; the document does. */
+function mediaTypeOf(descriptor: Descriptor, bytes: Uint8Array): string {
+  if (descriptor.mediaType !== '') return descriptor.mediaType;
+  const text = Buffer.from(bytes).toString('utf8');
+  const named = /"mediaType"\s*:\s*"([^"]+)"/.exec(text)?.[1];
+  return named ?? (text.includes('"manifests"') ? MEDIA.ociIndex : MEDIA.ociManifest);
+}
+
+function manifestLabels(manifest: Manifest): { readonly [key: string]: string } {
+  const labels: { [key: string]: string } = {
+    'containerd.io/gc.ref.content.config': manifest.config.digest,
+  };
+  for (const [at, { digest }] of manifest.layers.entries()) {
+    labels[`containerd.io/gc.ref.content.l.${at}`] = digest;
+  }
+  return labels;
+}

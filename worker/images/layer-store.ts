@@ -1,0 +1,249 @@
+import {
+  ContentService,
+  DiffService,
+  SnapshotsService,
+  WriteAction,
+} from '../../proto/containerd.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import type { Random } from '../../shared/random.ts';
+import {
+  type Containerd,
+  ContainerdError,
+  type ContentWriter,
+  unless,
+} from '../runtime/containerd/client.ts';
+import { RuntimeError } from '../runtime/runtime.ts';
+import { chainIds, type Descriptor } from './documents.ts';
+import type { ImageSource, OnProgress } from './source.ts';
+
+export const SNAPSHOTTER = 'overlayfs';
+type Labels = { readonly [key: string]: string };
+
+/** How one fetch of an image is carried out. */
+export interface FetchContext {
+  readonly source: ImageSource;
+  readonly lease: string;
+  readonly signal: AbortSignal;
+  readonly onProgress: OnProgress;
+}
+
+/** Blobs and unpacked layers in containerd. What two images share is written once. */
+export class LayerStore {
+  readonly #containerd: Containerd;
+  readonly #random: Random;
+  readonly #writing = new Map<string, Promise<void>>();
+  readonly #unpacking = new Map<string, Promise<void>>();
+
+  constructor(containerd: Containerd, random: Random) {
+    this.#containerd = containerd;
+    this.#random = random;
+  }
+  async has(digest: string): Promise<boolean> {
+    const info = this.#containerd.call(ContentService.info, { digest });
+    return (await unless(info, 'NOT_FOUND')) !== undefined;
+  }
+  /** A small blob as a whole. */
+  async read(digest: string): Promise<Uint8Array> {
+    const parts: Uint8Array[] = [];
+    const request = { digest, size: LIMITS.imageDocumentBytesMax };
+    for await (const part of this.#containerd.list(ContentService.read, request)) {
+      parts.push(part.data);
+    }
+    return Buffer.concat(parts);
+  }
+  /** Labels tell containerd's collector what the blob refers to. */
+  async writeDocument(
+    descriptor: Descriptor,
+    bytes: Uint8Array,
+    labels: Labels,
+    lease: string,
+  ): Promise<void> {
+    const { digest } = descriptor;
+    const writer = this.#containerd.write({ lease });
+    try {
+      const request = { ref: `swarm-${digest}`, total: bytes.length, expected: digest };
+      await unless(
+        writer.send({ ...request, action: WriteAction.COMMIT, data: bytes, labels }),
+        'ALREADY_EXISTS',
+      );
+    } finally {
+      writer.close();
+    }
+    const paths = Object.keys(labels).map((key) => `labels.${key}`);
+    if (paths.length === 0) return;
+    const info = { digest, labels };
+    await this.#containerd.call(ContentService.update, { info, updateMask: { paths } }, { lease });
+  }
+  /** Resolves when the blob is there, whoever writes it. */
+  async ensureBlob(descriptor: Descriptor, context: FetchContext): Promise<void> {
+    const { digest } = descriptor;
+    while (!(await this.has(digest))) {
+      const other = this.#writing.get(digest);
+      if (other) {
+        await other.catch(() => undefined);
+        context.signal.throwIfAborted();
+        continue;
+      }
+      const writing = this.#write(descriptor, context);
+      this.#writing.set(digest, writing);
+      await writing.finally(() => this.#writing.delete(digest));
+      return;
+    }
+    const { size } = descriptor;
+    context.onProgress({ digest, doneBytes: size, totalBytes: size, what: 'done' });
+  }
+  async #write(descriptor: Descriptor, context: FetchContext): Promise<void> {
+    const { digest } = descriptor;
+    const { source, signal, lease } = context;
+    for (let retry = 0; ; retry++) {
+      const writer = this.#containerd.write({ lease });
+      try {
+        await this.#writeOnce(descriptor, context, writer);
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (ContainerdError.is(error, 'ALREADY_EXISTS')) return;
+        if (ContainerdError.is(error, 'STATE')) {
+          const ref = refOf(digest);
+          await unless(this.#containerd.call(ContentService.abort, { ref }), 'NOT_FOUND');
+          throw new RuntimeError(
+            'IMAGE_INVALID',
+            `${source.from} gave other bytes for ${digest} than its digest says`,
+          );
+        }
+        const temporary = error instanceof RuntimeError && error.temporary;
+        // What has come stays: the next try goes on from there.
+        if (!temporary || retry >= LIMITS.registryRetriesMax) throw error;
+      } finally {
+        writer.close();
+      }
+    }
+  }
+  async #writeOnce(
+    descriptor: Descriptor,
+    context: FetchContext,
+    writer: ContentWriter,
+  ): Promise<void> {
+    const { digest, size } = descriptor;
+    const about = { ref: refOf(digest), total: size, expected: digest };
+    const begun = await writer.send({ ...about, action: WriteAction.STAT });
+    const stream = await context.source.blob(descriptor, begun.offset, context.signal);
+    let offset = stream.offset;
+    let told = 0;
+    for await (const chunk of sized(stream.bytes)) {
+      context.signal.throwIfAborted();
+      if (offset + chunk.length > size) {
+        throw new RuntimeError(
+          'IMAGE_INVALID',
+          `${context.source.from} gave more bytes for ${digest} than its manifest says`,
+        );
+      }
+      await writer.send({ ...about, action: WriteAction.WRITE, offset, data: chunk });
+      offset += chunk.length;
+      if (offset - told < PROGRESS_BYTES && offset < size) continue;
+      told = offset;
+      context.onProgress({ digest, doneBytes: offset, totalBytes: size, what: 'fetching' });
+    }
+    if (offset < size) {
+      throw new RuntimeError(
+        'PULL_FAILED',
+        `${context.source.from} gave only ${offset} of ${size} bytes of ${digest}`,
+        true,
+      );
+    }
+    const labels = { 'swarm.layer': 'yes' };
+    await writer.send({ ...about, action: WriteAction.COMMIT, offset, labels });
+  }
+  /** Unpacks the layers that are not unpacked yet. Returns the name of the topmost snapshot. */
+  async unpack(
+    layers: readonly Descriptor[],
+    diffIds: readonly string[],
+    context: FetchContext,
+  ): Promise<string> {
+    const chain = chainIds(diffIds);
+    for (const [at, name] of chain.entries()) {
+      const parent = at === 0 ? '' : chain[at - 1]!;
+      const layer = layers[at]!;
+      const progress = { digest: layer.digest, doneBytes: layer.size, totalBytes: layer.size };
+      const running = this.#unpacking.get(name);
+      if (running) await running.catch(() => undefined);
+      if (await this.hasSnapshot(name)) continue;
+      context.onProgress({ ...progress, what: 'unpacking' });
+      const unpacking = this.#unpackOne(layer, diffIds[at]!, { name, parent }, context);
+      this.#unpacking.set(name, unpacking);
+      await unpacking.finally(() => this.#unpacking.delete(name));
+      context.onProgress({ ...progress, what: 'done' });
+    }
+    return chain.at(-1) ?? '';
+  }
+  async hasSnapshot(key: string): Promise<boolean> {
+    const stat = this.#containerd.call(SnapshotsService.stat, { snapshotter: SNAPSHOTTER, key });
+    return (await unless(stat, 'NOT_FOUND')) !== undefined;
+  }
+  async #unpackOne(
+    layer: Descriptor,
+    diffId: string,
+    snapshot: { readonly name: string; readonly parent: string },
+    { lease, signal }: FetchContext,
+  ): Promise<void> {
+    const snapshotter = SNAPSHOTTER;
+    const { name, parent } = snapshot;
+    const key = `extract-${Buffer.from(this.#random.bytes(6)).toString('hex')} ${name}`;
+    const options = { lease, signal, timeoutMs: UNPACK_MS };
+    const prepared = { snapshotter, key, parent };
+    const { mounts } = await this.#containerd.call(SnapshotsService.prepare, prepared, options);
+    try {
+      const { mediaType, digest, size } = layer;
+      const diff = { mediaType, digest, size };
+      const applied = await this.#containerd.call(DiffService.apply, { diff, mounts }, options);
+      if (applied.applied?.digest !== diffId) {
+        const is = applied.applied?.digest ?? 'nothing';
+        const text = `the image is broken: layer ${digest} unpacks to ${is} instead of ${diffId}`;
+        throw new RuntimeError('IMAGE_INVALID', text);
+      }
+      await this.#containerd.call(SnapshotsService.commit, { snapshotter, name, key }, options);
+    } catch (error) {
+      const removed = this.#containerd.call(SnapshotsService.remove, { snapshotter, key });
+      await removed.catch(() => undefined);
+      if (ContainerdError.is(error, 'ALREADY_EXISTS')) return;
+      throw asLayerError(error, layer.digest);
+    }
+  }
+}
+
+const PROGRESS_BYTES = 4 << 20;
+/** A layer of gigabytes on a slow disk. */
+const UNPACK_MS = 15 * 60_000;
+
+function refOf(digest: string): string {
+  return `swarm-${digest}`;
+}
+
+function asLayerError(error: unknown, digest: string): unknown {
+  if (!(error instanceof ContainerdError)) return error;
+  const full = /no space left/i.test(error.message);
+  if (full) {
+    return new RuntimeError('RESOURCE', "the disk is full: a layer can't be unpacked", true, error);
+  }
+  if (error.code !== 'OTHER') return error;
+  return new RuntimeError('IMAGE_INVALID', `can't unpack layer ${digest}: ${error.message}`);
+}
+
+/** Neither tiny messages nor ones over the limit. */
+async function* sized(bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  let held: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of bytes) {
+    held.push(chunk);
+    length += chunk.length;
+    if (length < LIMITS.blobChunkBytes) continue;
+    const all = Buffer.concat(held);
+    let at = 0;
+    for (; at + LIMITS.blobChunkBytes <= all.length; at += LIMITS.blobChunkBytes) {
+      yield all.subarray(at, at + LIMITS.blobChunkBytes);
+    }
+    held = at < all.length ? [all.subarray(at)] : [];
+    length = all.length - at;
+  }
+  if (length > 0) yield Buffer.concat(held);
+}
