@@ -27,6 +27,9 @@ export function localService(node: NodeDaemon): Handlers<typeof LocalService> {
     },
     tasks: async () => LocalTasksResponse.create({ tasks: node.localTasks() }),
     taskLogs: (request, context) => taskLogs(node, request, context),
+    backup: (_request, context) => node.backup(context),
+    restore: (chunks) => node.restore(chunks),
+    recover: (request) => node.recover(request),
   };
 }
 

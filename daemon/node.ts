@@ -1,16 +1,14 @@
 import { rmSync } from 'node:fs';
-import { chmod, mkdir, stat } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { firstState } from '../manager/bootstrap-rows.ts';
-import { openLevel, systemDisk } from '../manager/database/index.ts';
 import type { Manager } from '../manager/manager.ts';
-import { createFirstMember } from '../manager/raft/index.ts';
 import {
+  type BackupChunk,
   type CertificateNews,
   ControlService,
   type InfoResponse,
   type InitRequest,
-  InitResponse,
+  type InitResponse,
   type JoinRequest,
   JoinResponse,
   Liveness,
@@ -18,13 +16,17 @@ import {
   type LocalTask,
   type LogRecord,
   type LogsRequest,
+  type RecoverRequest,
+  type RecoverResponse,
+  type RestoreChunk,
+  type RestoreResponse,
   Role,
   type StopRequest,
 } from '../proto/index.ts';
 import { Backoff } from '../shared/backoff.ts';
 import { delay } from '../shared/clock.ts';
 import { messageOf, SwarmError } from '../shared/errors.ts';
-import { newRaftId } from '../shared/ids.ts';
+import type { CallContext } from '../shared/rpc/rpc.ts';
 import { RpcServer } from '../shared/rpc/server.ts';
 import { newKey } from '../shared/tls/csr.ts';
 import {
@@ -41,6 +43,7 @@ import { type Addresses, addressesOf } from './address.ts';
 import { controlGate } from './control-gate.ts';
 import type { DaemonDeps } from './deps.ts';
 import { hostName } from './describe.ts';
+import { makeCluster } from './first-manager.ts';
 import { reasonForEnding } from './goodbye.ts';
 import { localService } from './local-service.ts';
 import { ManagerPart } from './manager-part.ts';
@@ -48,10 +51,11 @@ import { type NodeConfig, readNodeConfig, writeNodeConfig } from './node-config.
 import type { DaemonOptions } from './options.ts';
 import { type NodePaths, nodePaths } from './paths.ts';
 import { checkPortFree } from './port-check.ts';
+import { backUpNode, type NodeSteps, recoverNode, restoreNode } from './recovery.ts';
+import { socketMode } from './socket-mode.ts';
 import { VERSION } from './version.ts';
 import { WorkerPart } from './worker-part.ts';
 
-const SOCKET_MODE = 0o660;
 const LEADER_WAIT_MS = 15_000;
 const MANAGER_WAIT_MS = 10_000;
 const MANAGER_RETRY_MIN_MS = 200;
@@ -105,7 +109,8 @@ export class NodeDaemon {
       controlGate(async () => (await this.#runningManager()).handlers.control),
     );
     await mkdir(dirname(this.#options.socket), { recursive: true, mode: 0o700 });
-    await this.#local.listenUnix(this.#options.socket, await this.#socketMode());
+    const { socket, stateDir } = this.#options;
+    await this.#local.listenUnix(socket, await socketMode(socket, stateDir));
     await this.#exclusive(async () => {
       try {
         const config = readNodeConfig(this.#options.stateDir);
@@ -146,13 +151,22 @@ export class NodeDaemon {
   }
 
   init(request: InitRequest): Promise<InitResponse> {
-    return this.#exclusive(() => this.#init(request));
+    return this.#exclusive(() => makeCluster(request, this.#steps()));
   }
   join(request: JoinRequest): Promise<JoinResponse> {
     return this.#exclusive(() => this.#join(request));
   }
   leave(force: boolean): Promise<void> {
     return this.#exclusive(() => this.#leave(force));
+  }
+  async *backup(context: CallContext): AsyncIterable<BackupChunk> {
+    yield* backUpNode(await this.#runningManager(), context, this.#deps);
+  }
+  restore(chunks: AsyncIterable<RestoreChunk>): Promise<RestoreResponse> {
+    return this.#exclusive(() => restoreNode(chunks, this.#steps()));
+  }
+  recover(request: RecoverRequest): Promise<RecoverResponse> {
+    return this.#exclusive(() => recoverNode(request, this.#steps()));
   }
   localTasks(): readonly LocalTask[] {
     return this.#membership?.worker.localTasks() ?? [];
@@ -172,51 +186,6 @@ export class NodeDaemon {
   }
 
   // -- entering
-
-  async #init(request: InitRequest): Promise<InitResponse> {
-    this.#refuseIfMember();
-    const { clock, random, ids } = this.#deps;
-    const addresses = addressesOf(request);
-    const nodeName = request.nodeName || hostName();
-    const raftId = newRaftId(random);
-    const [clusterId, nodeId] = [ids.next(), ids.next()];
-    await checkPortFree(addresses.listen);
-    const { identity, rows } = await firstState(
-      {
-        clusterId,
-        nodeId,
-        raftId,
-        nodeName,
-        address: addresses.advertise,
-        availability: request.availability,
-        spec: request.spec,
-      },
-      clock,
-      random,
-    );
-    const member = { clusterId, epoch: 1, nodeId, raftId, address: addresses.advertise };
-    await this.#entering(async () => {
-      await createFirstMember(this.#paths.raft, member, rows, {
-        disk: systemDisk,
-        random,
-        openEngine: openLevel,
-      });
-      await this.#enter(
-        identity,
-        this.#configFor(addresses, nodeName, request.allowProcess, [addresses.advertise]),
-      );
-      await this.#untilLeader();
-    });
-    const { ca } = this.#managerPart().manager;
-    return InitResponse.create({
-      nodeId,
-      clusterId,
-      workerToken: ca.token(Role.WORKER),
-      managerToken: ca.token(Role.MANAGER),
-      advertiseAddress: addresses.advertise,
-      warnings: addresses.warnings,
-    });
-  }
 
   async #join(request: JoinRequest): Promise<JoinResponse> {
     this.#refuseIfMember();
@@ -501,6 +470,35 @@ export class NodeDaemon {
     await ManagerPart.wipe(this.#paths.raft);
   }
 
+  /** What the operator's side of consensus does with this node (recovery.ts). */
+  #steps(): NodeSteps {
+    const { stateDir } = this.#options;
+    return {
+      stateDir,
+      paths: this.#paths,
+      deps: this.#deps,
+      refuseIfMember: () => this.#refuseIfMember(),
+      configFor: (to, name, process) => this.#configFor(to, name, process, [to.advertise]),
+      entering: (steps) => this.#entering(steps),
+      enter: (identity, config) => this.#enter(identity, config).then(() => this.#untilLeader()),
+      present: () => {
+        const { live, config, manager } = this.#member();
+        return { identity: live.current, config, ...(manager && { manager: manager.manager }) };
+      },
+      end: async () => {
+        const starting = this.#membership?.managerStarting;
+        await this.#endMembership({ handOver: false, goodbye: undefined });
+        await starting?.catch(() => undefined);
+      },
+      begin: async (identity, config, lead) => {
+        writeNodeConfig(stateDir, config);
+        await this.#begin(identity, config, lead);
+        if (lead) await this.#untilLeader();
+      },
+      manager: () => this.#managerPart().manager,
+    };
+  }
+
   // -- small things
 
   #member(): Membership {
@@ -563,15 +561,6 @@ export class NodeDaemon {
         throw new SwarmError('INTERNAL', 'the new manager did not become its own leader');
       await delay(clock, 5);
     }
-  }
-
-  /** A directory of group `swarm` opens the socket to it; any other keeps it to the daemon's user. */
-  async #socketMode(): Promise<number> {
-    const directory = dirname(this.#options.socket);
-    const { mode } = await stat(directory);
-    if ((mode & 0o050) === 0o050) return SOCKET_MODE;
-    if (directory === this.#options.stateDir) await chmod(directory, 0o700);
-    return 0o600;
   }
 
   #exclusive<R>(fn: () => Promise<R>): Promise<R> {

@@ -15,7 +15,7 @@ import { DEFAULTS, LIMITS } from '../shared/limits.ts';
 import type { Log } from '../shared/log.ts';
 import type { Random } from '../shared/random.ts';
 import { forwarding } from '../shared/rpc/forward.ts';
-import type { CallContext, Client, Handlers } from '../shared/rpc/rpc.ts';
+import type { CallContext, Client, Consistency, Handlers } from '../shared/rpc/rpc.ts';
 import type { Authorizer } from '../shared/rpc/rules.ts';
 import type { Identity } from '../shared/tls/identity.ts';
 import { parseToken } from '../shared/tls/token.ts';
@@ -28,6 +28,7 @@ import { explain } from './loop/explain.ts';
 import { Loop } from './loop/loop.ts';
 import { withMemberNames } from './member-names.ts';
 import { type OpenedRaft, openRaft, type Probe, raftHandlers } from './raft/index.ts';
+import { onlineSnapshot } from './recovery/index.ts';
 import { Roles } from './roles/roles.ts';
 import { ReplicatedStore } from './store/replicated-store.ts';
 import { CLUSTER_KEY } from './store/schema.ts';
@@ -192,6 +193,20 @@ export class Manager {
   /** A new certificate for this manager's own key, signed here. */
   renewOwn(identity: Identity): Identity {
     return this.ca.renewOwn(identity);
+  }
+
+  /** For a backup; see `onlineSnapshot`. */
+  snapshot(consistency: Consistency): ReturnType<typeof onlineSnapshot> {
+    const { database, driver } = this.#raft;
+    const readIndex = () => driver.readIndex();
+    return onlineSnapshot({ database, clock: this.#deps.clock, readIndex }, consistency);
+  }
+  /** True when a quorum confirms within the time of a read that it follows a leader. */
+  async hasQuorum(): Promise<boolean> {
+    return this.#raft.driver.readIndex().then(
+      () => true,
+      () => false,
+    );
   }
 
   /** Where the members' table says that a manager is; undefined before it knows. */

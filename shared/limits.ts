@@ -26,6 +26,12 @@ export const LIMITS = {
   raftPeerQueueBytesMax: 4 << 20,
   raftPeerQueueMessagesMax: 256,
   snapshotChunkBytesMax: 256 << 10,
+  /** Bytes a second of one snapshot on its way to a member: others need the line as well. */
+  snapshotBytesPerSecondMax: 50 << 20,
+  /** A learner that has not caught up by then is given up, with the reason. */
+  learnerCatchUpMs: 10 * 60_000,
+  /** Plaintext of one sealed piece of a backup. */
+  backupFrameBytesMax: 8 << 20,
   /** Below this, or below a tenth of the disk, the leader is read-only. */
   freeBytesMin: 256 << 20,
 

@@ -13,7 +13,13 @@ import {
 import type { RowChange } from '../replication.ts';
 import { type ConfState, EMPTY_CONF_STATE } from './core/index.ts';
 import { META } from './keys.ts';
-import { encodeHard, encodeJson, type Identity, type PeerRecord } from './meta.ts';
+import {
+  encodeHard,
+  encodeJson,
+  type Identity,
+  type PeerRecord,
+  type PeerRecords,
+} from './meta.ts';
 import { rowOp } from './row-record.ts';
 import { VoteFile } from './vote-file.ts';
 
@@ -49,7 +55,26 @@ export async function createFirstMember(
 ): Promise<void> {
   const confState: ConfState = { ...EMPTY_CONF_STATE, voters: [member.raftId] };
   const self = { raftId: member.raftId, nodeId: member.nodeId, address: member.address };
-  await create(directory, member, { index: FIRST_INDEX, confState, rows, peers: [self] }, deps);
+  const position = { index: FIRST_INDEX, term: FIRST_TERM };
+  const peers = { peers: [self], removed: [] };
+  await create(directory, member, { ...position, confState, rows: [rows], peers }, deps);
+}
+
+/**
+ * Like `createFirstMember`, for the rows of a backup, which come in slices and continue another log
+ * at `position`. When `rows` throws, there is no state.
+ */
+export async function createRestoredMember(
+  directory: string,
+  member: NewMember & { readonly address: string },
+  rows: AsyncIterable<readonly RowChange[]>,
+  position: { readonly index: number; readonly term: number },
+  deps: BootstrapDeps,
+): Promise<void> {
+  const confState: ConfState = { ...EMPTY_CONF_STATE, voters: [member.raftId] };
+  const self = { raftId: member.raftId, nodeId: member.nodeId, address: member.address };
+  const peers = { peers: [self], removed: [] };
+  await create(directory, member, { ...position, confState, rows, peers }, deps);
 }
 
 /**
@@ -62,7 +87,8 @@ export async function createJoiningMember(
   peers: readonly PeerRecord[],
   deps: BootstrapDeps,
 ): Promise<void> {
-  await create(directory, member, { index: 0, confState: EMPTY_CONF_STATE, rows: [], peers }, deps);
+  const nothing = { index: 0, term: 0, confState: EMPTY_CONF_STATE, rows: [] };
+  await create(directory, member, { ...nothing, peers: { peers, removed: [] } }, deps);
 }
 
 /** Removes a manager's state: after a demotion, or before a damaged one joins anew. */
@@ -78,9 +104,10 @@ export async function wipeMember(directory: string, disk: Disk): Promise<void> {
 
 interface Start {
   readonly index: number;
+  readonly term: number;
   readonly confState: ConfState;
-  readonly rows: readonly RowChange[];
-  readonly peers: readonly PeerRecord[];
+  readonly rows: Iterable<readonly RowChange[]> | AsyncIterable<readonly RowChange[]>;
+  readonly peers: PeerRecords;
 }
 
 async function create(
@@ -97,31 +124,37 @@ async function create(
   await disk.remove(fresh);
   await disk.makeDirectory(fresh);
   const keys = await createDataKeys(join(fresh, DATABASE_FILES.dataKey), disk, deps.random);
-  const term = start.index === 0 ? 0 : FIRST_TERM;
-  const vote = await VoteFile.create(fresh, disk, { term, vote: 0, durableIndex: start.index });
+  const { index, term } = start;
+  const vote = await VoteFile.create(fresh, disk, { term, vote: 0, durableIndex: index });
   const engine = await deps.openEngine(join(fresh, DATABASE_FILES.database));
-  const ops = [...metaOps(member, start, term, vote.sequence)];
-  for (const change of start.rows) ops.push(rowOp(FIRST_GENERATION, change));
-  await writeSealed(engine, new Sealer(keys, deps.random), ops);
+  const sealer = new Sealer(keys, deps.random);
+  try {
+    for await (const slice of start.rows) {
+      await write(
+        engine,
+        sealer,
+        slice.map((change) => rowOp(FIRST_GENERATION, change)),
+      );
+    }
+    await write(engine, sealer, metaOps(member, start, vote.sequence));
+  } finally {
+    await engine.close();
+  }
   await disk.syncDirectory(fresh);
   await disk.rename(fresh, directory);
   await disk.syncDirectory(dirname(directory));
 }
 
-async function writeSealed(engine: Engine, sealer: Sealer, ops: readonly DbOp[]): Promise<void> {
+async function write(engine: Engine, sealer: Sealer, ops: readonly DbOp[]): Promise<void> {
   const sealed = ops.map(({ key, value, secret }) => {
     return { key, value: value && sealer.seal(key, value, secret) };
   });
-  try {
-    await engine.write(sealed, true);
-  } finally {
-    await engine.close();
-  }
+  await engine.write(sealed, true);
 }
 
-function metaOps(member: NewMember, start: Start, term: number, voteSequence: number): DbOp[] {
+function metaOps(member: NewMember, start: Start, voteSequence: number): DbOp[] {
   const { clusterId, epoch, nodeId, raftId } = member;
-  const { index, confState } = start;
+  const { index, term, confState } = start;
   const identity: Identity = { clusterId, epoch, nodeId, raftId, format: 1 };
   const hard = { term, vote: 0, commit: index, lastIndex: index, voteSequence };
   const values: [Uint8Array, Uint8Array][] = [
@@ -129,7 +162,7 @@ function metaOps(member: NewMember, start: Start, term: number, voteSequence: nu
     [META.hardState, encodeHard(hard)],
     [META.boundary, encodeJson({ index, term, chain: 0 })],
     [META.applied, encodeJson({ index, term, generation: FIRST_GENERATION, confState })],
-    [META.peers, encodeJson({ peers: start.peers, removed: [] })],
+    [META.peers, encodeJson(start.peers)],
   ];
   return values.map(([key, value]) => ({ key, value, secret: false }));
 }

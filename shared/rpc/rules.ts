@@ -61,7 +61,18 @@ export const RULES: { readonly [path: string]: Rule } = {
     'Events',
     'Logs',
   ]),
-  ...all('Local', LOCAL, ['Info', 'Init', 'Join', 'Leave', 'Stop', 'Tasks', 'TaskLogs']),
+  ...all('Local', LOCAL, [
+    'Info',
+    'Init',
+    'Join',
+    'Leave',
+    'Stop',
+    'Tasks',
+    'TaskLogs',
+    'Backup',
+    'Restore',
+    'Recover',
+  ]),
 };
 
 function all(service: string, rule: Rule, names: readonly string[]): { [path: string]: Rule } {

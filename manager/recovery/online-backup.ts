@@ -1,0 +1,53 @@
+import { Freshness } from '../../proto/index.ts';
+import { type Clock, delay } from '../../shared/clock.ts';
+import { messageOf, SwarmError } from '../../shared/errors.ts';
+import type { Consistency } from '../../shared/rpc/rpc.ts';
+import type { Database, DbSnapshot } from '../database/index.ts';
+import { positionOf } from './backup.ts';
+
+export interface OnlineSource {
+  readonly database: Database;
+  readonly clock: Clock;
+  /** See `RaftDriver.readIndex`. */
+  readonly readIndex: () => Promise<number>;
+}
+
+/** Rows go to disk with the next write of the log, or with the next tick. */
+const LOOK_AGAIN_MS = 10;
+const ON_DISK_MS = 10_000;
+
+/**
+ * The rows on disk, with everything in them that was acknowledged before the call; without a quorum
+ * (or where stale ones will do) those that this manager has, and said so. To be closed by the caller.
+ */
+export async function onlineSnapshot(
+  source: OnlineSource,
+  consistency: Consistency,
+): Promise<{ readonly snapshot: DbSnapshot; readonly freshness: Freshness }> {
+  const { clock, database } = source;
+  const asOfWallMs = clock.wallMs();
+  if (consistency === 'stale') return stale(database, asOfWallMs, 'asked for');
+  let index: number;
+  try {
+    index = await source.readIndex();
+  } catch (error) {
+    return stale(database, asOfWallMs, messageOf(error));
+  }
+  const endMs = clock.monotonicMs() + ON_DISK_MS;
+  for (;;) {
+    const snapshot = database.snapshot();
+    if (positionOf(snapshot).index >= index) {
+      return { snapshot, freshness: Freshness.create({ asOfWallMs }) };
+    }
+    await snapshot.close();
+    if (clock.monotonicMs() > endMs) {
+      throw new SwarmError('DEADLINE', 'The rows of this manager did not reach its disk in time.');
+    }
+    await delay(clock, LOOK_AGAIN_MS);
+  }
+}
+
+function stale(database: Database, asOfWallMs: number, reason: string) {
+  const freshness = Freshness.create({ stale: true, asOfWallMs, reason });
+  return { snapshot: database.snapshot(), freshness };
+}
