@@ -1,0 +1,130 @@
+import { posix } from 'node:path';
+import type { Mount } from '../../proto/index.ts';
+import { RuntimeError } from '../runtime/runtime.ts';
+
+/** `mounts` of an OCI spec. */
+export interface OciMount {
+  readonly destination: string;
+  readonly type: string;
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+/** What every container has, as with Docker. */
+export function standardMounts(privateCgroup: boolean): readonly OciMount[] {
+  const cgroupOptions = ['ro', 'nosuid', 'noexec', 'nodev'];
+  return [
+    mount('/proc', 'proc', ['nosuid', 'noexec', 'nodev']),
+    mount('/dev', 'tmpfs', ['nosuid', 'strictatime', 'mode=755', 'size=65536k']),
+    mount('/dev/pts', 'devpts', [
+      'nosuid',
+      'noexec',
+      'newinstance',
+      'ptmxmode=0666',
+      'mode=0620',
+      'gid=5',
+    ]),
+    mount('/sys', 'sysfs', ['nosuid', 'noexec', 'nodev', 'ro']),
+    mount('/sys/fs/cgroup', 'cgroup', [...cgroupOptions, ...(privateCgroup ? [] : ['relatime'])]),
+    mount('/dev/mqueue', 'mqueue', ['nosuid', 'noexec', 'nodev']),
+    {
+      destination: '/dev/shm',
+      type: 'tmpfs',
+      source: 'shm',
+      options: ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=65536k'],
+    },
+  ];
+}
+
+/** A file or directory of the node inside the container. */
+export function bindMount(
+  source: string,
+  destination: string,
+  options: readonly string[],
+): OciMount {
+  return { destination, type: 'bind', source, options: ['rbind', 'rprivate', ...options] };
+}
+
+/** `volumePath`: where the node keeps a volume of this name, made already. */
+export function userMounts(
+  mounts: readonly Mount[],
+  volumePath: (name: string, target: string) => string,
+): readonly OciMount[] {
+  const made = mounts.map((each) => {
+    if (each.type === 'tmpfs') return tmpfs(each);
+    if (each.type === 'bind') throw bindRefused(each);
+    checkVolumeOptions(each);
+    const mode = each.readOnly ? ['ro'] : ['rw'];
+    return bindMount(volumePath(each.source, each.target), clean(each.target), mode);
+  });
+  // What lies in another mount comes after it.
+  return made.sort((a, b) => depth(a.destination) - depth(b.destination));
+}
+
+export function checkTarget(target: string): void {
+  const path = clean(target);
+  if (path === '/' || /^\/(proc|sys|dev)(\/|$)/.test(path)) {
+    throw new RuntimeError('INVALID_SPEC', `nothing can be mounted over ${path}: change --mount`);
+  }
+}
+
+function tmpfs({ target, options, readOnly }: Mount): OciMount {
+  const known = new Set(['tmpfs-size', 'tmpfs-mode']);
+  const unknown = Object.keys(options).find((key) => !known.has(key));
+  if (unknown !== undefined) throw unsupported(`the option ${unknown} of a tmpfs`);
+  const size = options['tmpfs-size'];
+  const mode = options['tmpfs-mode'];
+  if (size !== undefined && !/^\d+$/.test(size)) {
+    throw new RuntimeError('INVALID_SPEC', `tmpfs-size is a number of bytes, not ${size}`);
+  }
+  if (mode !== undefined && !/^[0-7]{3,5}$/.test(mode)) {
+    throw new RuntimeError('INVALID_SPEC', `tmpfs-mode is octal as in 1777, not ${mode}`);
+  }
+  return {
+    destination: clean(target),
+    type: 'tmpfs',
+    source: 'tmpfs',
+    options: [
+      'nosuid',
+      'nodev',
+      'noexec',
+      ...(size === undefined ? [] : [`size=${size}`]),
+      ...(mode === undefined ? [] : [`mode=${mode}`]),
+      ...(readOnly ? ['ro'] : []),
+    ],
+  };
+}
+
+function checkVolumeOptions({ options, source }: Mount): void {
+  const [unknown] = Object.keys(options).filter((key) => key !== 'volume-driver');
+  if (unknown !== undefined) throw unsupported(`the option ${unknown} of a volume`);
+  const driver = options['volume-driver'];
+  if (driver !== undefined && driver !== 'local') throw unsupported(`the volume driver ${driver}`);
+  if (source !== '' && !/^[a-zA-Z0-9][\w.-]{0,254}$/.test(source)) {
+    throw new RuntimeError('INVALID_SPEC', `${source} is no name of a volume`);
+  }
+}
+
+function bindRefused({ source }: Mount): RuntimeError {
+  return new RuntimeError(
+    'NOT_ALLOWED',
+    `this node binds nothing of its own into containers, so not ${source}: use a volume`,
+  );
+}
+
+function unsupported(what: string): RuntimeError {
+  return new RuntimeError('UNSUPPORTED', `this release has not ${what}: leave it out`);
+}
+
+function mount(destination: string, type: string, options: readonly string[]): OciMount {
+  return { destination, type, source: type, options };
+}
+
+function clean(target: string): string {
+  const path = posix.normalize(target);
+  return path.length > 1 ? path.replace(/\/$/, '') : path;
+}
+
+function depth(path: string): number {
+  return path.split('/').length;
+}

@@ -1,0 +1,285 @@
+import type { AssignedTask, ContainerSpec, Ulimit } from '../../../proto/index.ts';
+import type { ImageConfig } from '../../images/documents.ts';
+import {
+  bindMount,
+  checkTarget,
+  type OciMount,
+  standardMounts,
+  userMounts,
+} from '../../mounts/container-mounts.ts';
+import { parseSignal } from '../process/exit.ts';
+import { RuntimeError } from '../runtime.ts';
+import { capabilitySet, unknownCapability } from './capabilities.ts';
+import { type ContainerUser, containerUser, type UserFiles } from './container-user.ts';
+import { type OciResources, ociResources } from './resources.ts';
+import { type SeccompProfile, seccompProfile } from './seccomp.ts';
+import { expandTemplate, type TemplateNode } from './templates.ts';
+
+/** Everything that the spec of a container is made from; nothing else goes in. */
+export interface SpecInput {
+  readonly task: AssignedTask;
+  readonly image: ImageConfig;
+  readonly users: UserFiles;
+  readonly node: TemplateNode;
+  readonly networkNamespace: string;
+  readonly cgroupsPath: string;
+  /** A cgroup v2 only machine: containers see their own group alone. */
+  readonly cgroupNamespace: boolean;
+  /** The kernel counts swap, so that a limit of memory can hold for both. */
+  readonly swapLimit: boolean;
+  /** Files of this task on the node, bound over those of the image. */
+  readonly files: { readonly hosts: string; readonly hostname: string; readonly resolv: string };
+  /** A static init on this node; undefined: there is none. */
+  readonly initPath: string | undefined;
+  /** Loaded on this node; undefined: none. */
+  readonly apparmorProfile: string | undefined;
+  readonly volumePath: (name: string, target: string) => string;
+}
+
+export interface OciProcess {
+  readonly terminal: boolean;
+  readonly user: {
+    readonly uid: number;
+    readonly gid: number;
+    readonly additionalGids: readonly number[];
+  };
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly capabilities: { readonly [set: string]: readonly string[] };
+  readonly rlimits: readonly {
+    readonly type: string;
+    readonly soft: number;
+    readonly hard: number;
+  }[];
+  readonly noNewPrivileges: boolean;
+  readonly oomScoreAdj: number;
+  readonly apparmorProfile?: string;
+}
+
+/** The parts of an OCI runtime spec that are used. */
+export interface OciSpec {
+  readonly ociVersion: string;
+  readonly process: OciProcess;
+  readonly root: { readonly path: string; readonly readonly: boolean };
+  readonly hostname: string;
+  readonly mounts: readonly OciMount[];
+  readonly linux: {
+    readonly sysctl: { readonly [key: string]: string };
+    readonly resources: OciResources;
+    readonly cgroupsPath: string;
+    readonly namespaces: readonly { readonly type: string; readonly path?: string }[];
+    readonly seccomp: SeccompProfile;
+    readonly maskedPaths: readonly string[];
+    readonly readonlyPaths: readonly string[];
+  };
+}
+
+const INIT_PATH = '/sbin/docker-init';
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const MASKED =
+  '/proc/acpi /proc/asound /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats ' +
+  '/proc/sched_debug /proc/scsi /proc/timer_list /proc/timer_stats ' +
+  '/sys/devices/virtual/powercap /sys/firmware';
+const READONLY = '/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger';
+const SYSCTLS = /^(net\.|kernel\.(msg|shm)|kernel\.sem$|fs\.mqueue\.)/;
+/** As in a namespace of one's own nothing else listens there. */
+const DEFAULT_SYSCTLS = {
+  'net.ipv4.ip_unprivileged_port_start': '0',
+  'net.ipv4.ping_group_range': '0 2147483647',
+};
+const NOFILE = { type: 'RLIMIT_NOFILE', soft: 1_024, hard: 524_288 };
+
+/** Docker's defaults and what the service asks for. Throws RuntimeError for what can't be. */
+export function buildSpec(input: SpecInput): OciSpec {
+  const { task, image, node } = input;
+  const spec = containerOf(task);
+  refuse(spec);
+  const user = containerUser(spec.user || image.user, spec.groups, input.users);
+  const capabilities = capabilitySet(spec.capabilityAdd, spec.capabilityDrop);
+  const hostname = hostnameOf(input);
+  const process: OciProcess = {
+    terminal: spec.tty,
+    user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
+    args: [...(spec.init ? [INIT_PATH, '--'] : []), ...commandOf(spec, image)],
+    env: environmentOf(input, hostname, user),
+    cwd: spec.workdir || image.workdir || '/',
+    capabilities: capabilitiesOf(capabilities, user.uid),
+    rlimits: rlimitsOf(spec.ulimits),
+    noNewPrivileges: false,
+    oomScoreAdj: spec.oomScoreAdj,
+    ...(input.apparmorProfile ? { apparmorProfile: input.apparmorProfile } : {}),
+  };
+  return {
+    ociVersion: '1.0.2',
+    process,
+    root: { path: 'rootfs', readonly: spec.readOnly },
+    hostname,
+    mounts: mountsOf(input, spec),
+    linux: {
+      sysctl: { ...DEFAULT_SYSCTLS, ...spec.sysctls },
+      resources: ociResources(task.spec?.limits ?? null, input.swapLimit),
+      cgroupsPath: input.cgroupsPath,
+      namespaces: namespacesOf(input),
+      seccomp: seccompProfile(node.architecture, capabilities),
+      maskedPaths: MASKED.split(' '),
+      readonlyPaths: READONLY.split(' '),
+    },
+  };
+}
+
+/** What the service says, else the image, else what every program understands. */
+export function stopSignalOf(task: AssignedTask, image: Pick<ImageConfig, 'stopSignal'>): string {
+  const text = task.spec?.container?.stopSignal || image.stopSignal || 'SIGTERM';
+  return parseSignal(text) ?? 'SIGTERM';
+}
+
+/** The spec of a container task. Throws RuntimeError UNSUPPORTED for another one. */
+export function containerOf(task: AssignedTask): ContainerSpec {
+  if (task.spec?.container) return task.spec.container;
+  throw new RuntimeError('UNSUPPORTED', 'this is no service with an image');
+}
+
+/** Checks that need no image, so that nothing is pulled in vain. */
+export function refuse(spec: ContainerSpec): void {
+  const capability = unknownCapability([...spec.capabilityAdd, ...spec.capabilityDrop]);
+  if (capability !== undefined) {
+    throw new RuntimeError('INVALID_SPEC', `${capability} is no capability of Linux`);
+  }
+  const sysctl = Object.keys(spec.sysctls).find((key) => !SYSCTLS.test(key.replaceAll('/', '.')));
+  if (sysctl !== undefined) {
+    throw new RuntimeError(
+      'NOT_ALLOWED',
+      `the sysctl ${sysctl} belongs to the whole node, not to one container: leave it out`,
+    );
+  }
+  for (const { target } of spec.mounts) checkTarget(target);
+  userMounts(spec.mounts, () => '');
+  rlimitsOf(spec.ulimits);
+  if (spec.stopSignal !== '' && parseSignal(spec.stopSignal) === undefined) {
+    throw new RuntimeError('INVALID_SPEC', `${spec.stopSignal} is no signal: change --stop-signal`);
+  }
+}
+
+/** The host name that a container sees. */
+export function hostnameOf({ task, node }: Pick<SpecInput, 'task' | 'node'>): string {
+  const asked = task.spec?.container?.hostname ?? '';
+  return expandTemplate(asked, task, node) || task.id.slice(0, 12);
+}
+
+function commandOf(spec: ContainerSpec, image: ImageConfig): readonly string[] {
+  const own = spec.command.length > 0;
+  const entrypoint = own ? spec.command : image.entrypoint;
+  const args = own || spec.args.length > 0 ? spec.args : image.cmd;
+  const command = [...entrypoint, ...args];
+  if (command.length === 0) {
+    throw new RuntimeError('INVALID_SPEC', 'the image names no command: give one after the image');
+  }
+  return command;
+}
+
+function environmentOf(
+  { task, image, node }: SpecInput,
+  hostname: string,
+  user: ContainerUser,
+): readonly string[] {
+  const spec = containerOf(task);
+  const env = new Map<string, string>([
+    ['PATH', DEFAULT_PATH],
+    ['HOSTNAME', hostname],
+  ]);
+  if (spec.tty) env.set('TERM', 'xterm');
+  for (const entry of image.env) setEntry(env, entry);
+  for (const entry of spec.env) setEntry(env, expandTemplate(entry, task, node));
+  if (!env.has('HOME')) env.set('HOME', user.home);
+  return [...env].map(([key, value]) => `${key}=${value}`);
+}
+
+/** An entry without a value takes the variable away, as with Docker. */
+function setEntry(env: Map<string, string>, entry: string): void {
+  const at = entry.indexOf('=');
+  if (at > 0) env.set(entry.slice(0, at), entry.slice(at + 1));
+  else if (at < 0) env.delete(entry);
+}
+
+function capabilitiesOf(
+  set: ReadonlySet<string>,
+  uid: number,
+): { readonly [set: string]: readonly string[] } {
+  const names = [...set].map((name) => `CAP_${name}`).sort();
+  // Who is not root has none at first, and can get them only from a file that gives them.
+  const own = uid === 0 ? names : [];
+  return { bounding: names, effective: own, permitted: own, inheritable: [], ambient: [] };
+}
+
+const RLIMITS = new Set(
+  'as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack'.split(
+    ' ',
+  ),
+);
+
+function rlimitsOf(ulimits: readonly Ulimit[]): OciProcess['rlimits'] {
+  const given = ulimits.map(({ name, soft, hard }) => {
+    if (!RLIMITS.has(name)) throw new RuntimeError('INVALID_SPEC', `${name} is no ulimit`);
+    return { type: `RLIMIT_${name.toUpperCase()}`, soft: unlimited(soft), hard: unlimited(hard) };
+  });
+  return given.some(({ type }) => type === NOFILE.type) ? given : [NOFILE, ...given];
+}
+
+/** -1 stands for no limit; see `specJson`. */
+function unlimited(limit: number): number {
+  return limit < 0 ? -1 : limit;
+}
+
+/** As runc reads it. No limit is 2^64-1 there, which is no number of JavaScript's. */
+export function specJson(value: OciSpec | OciProcess): Uint8Array {
+  const text = JSON.stringify(value).replaceAll(/"(soft|hard)":-1\b/g, '"$1":18446744073709551615');
+  return Buffer.from(text);
+}
+
+function mountsOf(input: SpecInput, spec: ContainerSpec): readonly OciMount[] {
+  const { files, image, initPath, cgroupNamespace, volumePath } = input;
+  if (spec.init && initPath === undefined) {
+    throw new RuntimeError(
+      'UNSUPPORTED',
+      'this node has no init for --init: install tini there, or leave it out',
+    );
+  }
+  const targets = new Set(spec.mounts.map(({ target }) => target.replace(/\/$/, '')));
+  const anonymous = image.volumes.filter((target) => !targets.has(target.replace(/\/$/, '')));
+  for (const target of anonymous) checkTarget(target);
+  return [
+    ...standardMounts(cgroupNamespace),
+    bindMount(files.resolv, '/etc/resolv.conf', ['rw']),
+    bindMount(files.hostname, '/etc/hostname', ['rw']),
+    bindMount(files.hosts, '/etc/hosts', ['rw']),
+    ...(spec.init && initPath !== undefined ? [bindMount(initPath, INIT_PATH, ['ro'])] : []),
+    ...userMounts(
+      [
+        ...spec.mounts,
+        ...anonymous.map((target) => ({
+          type: 'volume',
+          source: '',
+          target,
+          readOnly: false,
+          options: {},
+        })),
+      ],
+      volumePath,
+    ),
+  ];
+}
+
+function namespacesOf({
+  networkNamespace,
+  cgroupNamespace,
+}: SpecInput): OciSpec['linux']['namespaces'] {
+  return [
+    { type: 'pid' },
+    { type: 'ipc' },
+    { type: 'uts' },
+    { type: 'mount' },
+    { type: 'network', path: networkNamespace },
+    ...(cgroupNamespace ? [{ type: 'cgroup' }] : []),
+  ];
+}
