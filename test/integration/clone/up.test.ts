@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { ordinaryUser, type Person } from '../../support/people.ts';
+import { get, type Ran, ROOT, run, until } from '../../support/swarm.ts';
+
+/**
+ * The first five minutes of a stranger: a fresh clone in a path with a space, an empty home, an
+ * ordinary user, `NODE_ENV=production`; nothing but `npm run up` and `npm run down`.
+ */
+const LEFT_OUT = new Set(['node_modules', 'dist', '.git', '.swarm']);
+const PORT = 23_200;
+
+describe('a fresh clone', () => {
+  let person: Person;
+  let clone: string;
+  let remove: () => void;
+
+  before(() => {
+    person = ordinaryUser();
+    const temporary = person.tempDir();
+    remove = temporary.remove;
+    clone = join(temporary.path, 'my clone');
+    mkdirSync(clone);
+    for (const name of readdirSync(ROOT)) {
+      if (!LEFT_OUT.has(name)) cpSync(join(ROOT, name), join(clone, name), { recursive: true });
+    }
+    if (process.getuid?.() === 0) give(clone, person.uid);
+  });
+  after(async () => {
+    await npm(['run', 'down', '--', '--force']);
+    remove();
+    person.remove();
+  });
+
+  function npm(
+    args: readonly string[],
+    env: { readonly [name: string]: string } = {},
+  ): Promise<Ran> {
+    const { options } = person;
+    return run('npm', args, {
+      ...options,
+      cwd: clone,
+      timeoutMs: 180_000,
+      env: { ...options.env, NODE_ENV: 'production', npm_config_update_notifier: 'false', ...env },
+    });
+  }
+
+  test('answers over HTTP after one command', async () => {
+    const up = await npm(['run', 'up', `${PORT}`]);
+    assert.equal(up.code, 0, up.stdout + up.stderr);
+    assert.match(up.stdout, new RegExp(`http://127\\.0\\.0\\.1:${PORT}/`));
+    assert.match((await get('127.0.0.1', PORT)).body, /^Hello from hello\.[123]\./);
+    process.stdout.write(`${timeOf(up)}\n`);
+  });
+
+  test('finds its cluster with ./swarm', async () => {
+    const listed = await run('./swarm', ['service', 'ls', '--format', 'json'], {
+      ...person.options,
+      cwd: clone,
+    });
+    assert.equal(listed.code, 0, listed.stderr);
+    assert.equal((JSON.parse(listed.stdout) as { Replicas: string }).Replicas, '3/3');
+  });
+
+  test('the same command again changes nothing and says the same', async () => {
+    const again = await npm(['run', 'up']);
+    assert.equal(again.code, 0, again.stdout + again.stderr);
+    assert.match(again.stdout, new RegExp(`http://127\\.0\\.0\\.1:${PORT}/`));
+  });
+
+  test('another port is taken up by every way to say it', async () => {
+    for (const [args, env] of [
+      [['run', 'up', `${PORT + 1}`], {}],
+      [['run', 'up', '--', '--port', `${PORT + 2}`], {}],
+      [['run', 'up'], { SWARM_PORT: `${PORT + 3}` }],
+    ] as const) {
+      const up = await npm(args, env);
+      assert.equal(up.code, 0, up.stdout + up.stderr);
+    }
+    assert.equal((await get('127.0.0.1', PORT + 3)).status, 200);
+    await assert.rejects(get('127.0.0.1', PORT, '/', 1_000));
+  });
+
+  test('is back after its daemon was killed', async () => {
+    const info = await run('./swarm', ['info', '--format', 'json'], {
+      ...person.options,
+      cwd: clone,
+    });
+    const { PID } = JSON.parse(info.stdout) as { PID: number };
+    process.kill(PID, 'SIGKILL');
+    const up = await npm(['run', 'up']);
+    assert.equal(up.code, 0, up.stdout + up.stderr);
+    assert.equal((await get('127.0.0.1', PORT + 3)).status, 200);
+  });
+
+  test('is gone after npm run down, and nothing listens any more', async () => {
+    const down = await npm(['run', 'down']);
+    assert.equal(down.code, 0, down.stdout + down.stderr);
+    await until('the port to be closed', async () => {
+      const open = await get('127.0.0.1', PORT + 3, '/', 500).catch(() => undefined);
+      return open === undefined ? true : undefined;
+    });
+    assert.ok(!existsSync(join(clone, '.swarm', 'up')));
+  });
+});
+
+function give(path: string, uid: number): void {
+  chownSync(path, uid, uid);
+  chmodSync(path, 0o755);
+  for (const entry of readdirSync(path, { recursive: true, withFileTypes: true }))
+    chownSync(join(entry.parentPath ?? entry.path, entry.name), uid, uid);
+}
+
+function timeOf(ran: Ran): string {
+  return ran.stdout.split('\n').find((line) => line.startsWith('Built in')) ?? '';
+}
