@@ -462,6 +462,7 @@ export class NodeDaemon {
       'node.json',
       'identity.pem',
       'tasks',
+      'run',
       'position',
       'network',
       'managers.json',
