@@ -5,7 +5,7 @@ import type { Clock } from '../../shared/clock.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Random } from '../../shared/random.ts';
 import type { Client, Duplex } from '../../shared/rpc/rpc.ts';
-import { entriesSize, type Message } from './core/index.ts';
+import { entriesSize, type Message, MessageType } from './core/index.ts';
 import { toWire } from './wire.ts';
 
 /** A frame is closed when it has this many bytes of entries; one entry alone may have more. */
@@ -49,11 +49,14 @@ export class Channel {
     this.#backoff = new Backoff(deps.random, REDIAL_MIN_MS, REDIAL_MAX_MS);
   }
 
-  /** Sent together with what else is sent in this turn of the event loop. */
+  /**
+   * Sent together with what else is sent in this turn of the event loop: after its microtasks, so
+   * that an answered proposer's next entry comes in time to take the news of the commit along.
+   */
   send(message: Message): void {
     if (this.#closed) return;
     this.#pending.push(message);
-    if (this.#pending.length === 1) queueMicrotask(() => this.#flush());
+    if (this.#pending.length === 1) process.nextTick(() => this.#flush());
   }
 
   close(): void {
@@ -76,7 +79,8 @@ export class Channel {
     }
     let frame: Message[] = [];
     let bytes = 0;
-    for (const message of messages) {
+    for (const [at, message] of messages.entries()) {
+      if (isOutdone(message, messages[at + 1])) continue;
       frame.push(message);
       bytes += MESSAGE_BYTES + entriesSize(message.entries);
       if (bytes < FRAME_BYTES) continue;
@@ -129,4 +133,18 @@ export class Channel {
     this.#deps.dropped();
     this.#deps.broke();
   }
+}
+
+/**
+ * Whether `next`, to the same peer, says all that `message` says: then losing the first changes
+ * nothing, and neither has to be answered twice. An append without entries brings only the commit
+ * index, which the next append has too; an acceptance covers all entries before it.
+ */
+export function isOutdone(message: Message, next: Message | undefined): boolean {
+  if (next === undefined || next.type !== message.type || next.term !== message.term) return false;
+  if (message.type === MessageType.App) {
+    return message.entries.length === 0 && next.commit >= message.commit;
+  }
+  if (message.type !== MessageType.AppResp || message.reject || next.reject) return false;
+  return next.index >= message.index;
 }

@@ -6,6 +6,8 @@ export interface LoadResult {
   readonly p99Ms: number;
   /** Longest time that the event loop of the loading process did not turn. */
   readonly pauseMs: number;
+  /** CPU time of all processes for each answer, where it was measured. */
+  readonly cpuUs?: number;
 }
 
 /**

@@ -38,7 +38,7 @@ class Member {
   readonly #raft: OpenedRaft;
   readonly #store: ReplicatedStore;
   readonly #server: RpcServer;
-  #pauses = new PauseWatch();
+  #pauses: PauseWatch | undefined;
   #written = 0;
 
   static async open(options: MemberOptions): Promise<Member> {
@@ -128,11 +128,13 @@ class Member {
         return this.#fillTasks(command.count);
       case 'fillBytes':
         return this.#fillBytes(command.count);
-      case 'pause': {
-        const pauseMs = this.#pauses.stop();
+      case 'watch':
         this.#pauses = new PauseWatch();
-        return pauseMs;
-      }
+        return undefined;
+      case 'pause':
+        return this.#pauses?.stop();
+      case 'cpu':
+        return cpuMicroseconds();
       default:
         await this.#raft.close({ handOver: false });
         await this.#server.stop();
@@ -214,6 +216,11 @@ function taskOf(n: number, id: string): Task {
     state: TaskState.ASSIGNED,
     createdWallMs: 1_700_000_000_000 + n,
   });
+}
+
+function cpuMicroseconds(): number {
+  const { user, system } = process.cpuUsage();
+  return user + system;
 }
 
 function fatal(error: unknown): never {

@@ -27,8 +27,10 @@ export type Command =
   | { readonly kind: 'firstWrite' }
   | { readonly kind: 'transfer' }
   | { readonly kind: 'fillTasks' | 'fillBytes'; readonly count: number }
-  /** The longest pause of the event loop since the last time this was asked. */
-  | { readonly kind: 'pause' }
+  /** Watches the pauses of the event loop until `pause`, which answers the longest. */
+  | { readonly kind: 'watch' | 'pause' }
+  /** Microseconds of CPU that the process has used. */
+  | { readonly kind: 'cpu' }
   | { readonly kind: 'stop' };
 
 export interface MemberStatus {
@@ -49,7 +51,9 @@ export interface Replies {
   transfer: undefined;
   fillTasks: undefined;
   fillBytes: undefined;
+  watch: undefined;
   pause: number;
+  cpu: number;
   stop: undefined;
 }
 

@@ -8,7 +8,8 @@ import { line, since, spread } from './report.ts';
 /**
  * `npm run bench -- raft [parts] [name=value…]`: 3 managers as processes on loopback, real disk,
  * mutual TLS, every write durable. Parts: see PARTS; none means all. Values: rounds, ms (of each
- * load), runs (of a killed leader), tasks (that the opened state has), join (bytes).
+ * load), heat (ms before the first), runs (of a killed leader), tasks (that the opened state has), join (bytes), node (its own flags for
+ * the members, as node=--cpu-prof,--cpu-prof-dir=DIR).
  */
 const PARTS: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
   write: writes,
@@ -31,6 +32,7 @@ interface Bench {
   readonly cluster: RaftCluster;
   readonly rounds: number;
   readonly runMs: number;
+  readonly heatMs: number;
   readonly kills: number;
   readonly tasks: number;
   readonly joinBytes: number;
@@ -41,12 +43,13 @@ export async function raft(args: readonly string[]): Promise<void> {
   const named = new Map(args.filter((arg) => arg.includes('=')).map((arg) => pair(arg)));
   const asked = args.filter((arg) => Object.hasOwn(PARTS, arg));
   const parts = asked.length > 0 ? asked : Object.keys(PARTS);
-  const flags = named.has('prof') ? ['--cpu-prof', `--cpu-prof-dir=${named.get('prof')}`] : [];
+  const flags = named.get('node')?.split(',') ?? [];
   const cluster = await RaftCluster.up(3, flags);
   const bench: Bench = {
     cluster,
     rounds: Number(named.get('rounds') ?? 5),
     runMs: Number(named.get('ms') ?? 2_000),
+    heatMs: Number(named.get('heat') ?? 10_000),
     kills: Number(named.get('runs') ?? 20),
     tasks: Number(named.get('tasks') ?? 200_000),
     joinBytes: Number(named.get('join') ?? 100e6),
@@ -76,11 +79,17 @@ async function writes(bench: Bench): Promise<void> {
   try {
     const leader = await bench.cluster.leader();
     const warm = { kind: 'write', width: 64, warmMs: 0, runMs: bench.runMs } as const;
-    await leader.ask(warm);
+    // A cold process is several times slower until all that is hot has been compiled.
+    for (const width of [64, 1]) await leader.ask({ ...warm, width, runMs: bench.heatMs / 2 });
     for (let round = 0; round < bench.rounds; round++) {
       for (const width of WIDTHS) {
-        ours.add(width, await leader.ask({ ...warm, width, warmMs: WARM_MS }));
+        const before = await cpuOf(bench.cluster);
+        const result = await leader.ask({ ...warm, width, warmMs: WARM_MS });
         await bench.cluster.settled();
+        // The warm-up costs too: the rate is taken to be the same.
+        const count = (result.perSecond * (bench.runMs + WARM_MS)) / 1000;
+        const cpuUs = ((await cpuOf(bench.cluster)) - before) / count;
+        ours.add(width, { ...result, cpuUs });
         if (etcd === undefined || !ETCD_WIDTHS.includes(width)) continue;
         theirs.add(width, await etcd.load(width, WARM_MS, bench.runMs));
       }
@@ -161,7 +170,7 @@ async function join({ cluster, joinBytes }: Bench): Promise<void> {
   await leader.ask({ kind: 'fillBytes', count: joinBytes });
   await cluster.settled();
   line(`writing ${Math.round(joinBytes / 1e6)} MB of rows`, since(startMs), 'ms');
-  await leader.ask({ kind: 'pause' });
+  await leader.ask({ kind: 'watch' });
   const joinMs = performance.now();
   await cluster.join(4, 'learner');
   line('all of it to a new member', since(joinMs), 'ms');
@@ -232,6 +241,8 @@ class Rounds {
       );
       line(`${width} ${what} p99`, this.p99(width), 'ms');
       const pauseMs = Math.max(...results.map((result) => result.pauseMs));
+      const cpuUs = this.#median(width, (result) => result.cpuUs ?? 0);
+      if (cpuUs > 0) line(`${width} ${what} CPU of all members`, cpuUs, 'µs each');
       if (pauseMs > 0) line(`${width} ${what} longest pause`, pauseMs, 'ms');
     }
   }
@@ -242,6 +253,11 @@ class Rounds {
       .sort((a, b) => a - b);
     return sorted[Math.floor(sorted.length / 2)]!;
   }
+}
+
+async function cpuOf(cluster: RaftCluster): Promise<number> {
+  const all = await Promise.all(cluster.members.map((member) => member.ask({ kind: 'cpu' })));
+  return all.reduce((sum, one) => sum + one, 0);
 }
 
 function cpuTicks(pid: number): number {
