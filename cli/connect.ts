@@ -1,6 +1,7 @@
 import { connect as connectSocket } from 'node:net';
 import { SwarmError } from '../shared/errors.ts';
 import { SystemIds } from '../shared/ids.ts';
+import type { Consistency } from '../shared/rpc/rpc.ts';
 import type { Globals } from './context.ts';
 import { type SocketCandidate, type Surroundings, socketCandidates } from './paths.ts';
 import { Session } from './session.ts';
@@ -12,7 +13,7 @@ export async function connect(at: Surroundings, globals: Globals): Promise<Sessi
   const candidates = socketCandidates(at, globals);
   for (const candidate of candidates) {
     const state = await probeSocket(candidate.path);
-    if (state === 'answers') return openSession(candidate.path);
+    if (state === 'answers') return openSession(candidate.path, globals.consistency);
     if (state === 'denied') throw denied(candidate.path);
     if (candidate.chosen) throw noAnswer(candidate, state);
   }
@@ -20,9 +21,9 @@ export async function connect(at: Surroundings, globals: Globals): Promise<Sessi
 }
 
 /** A session on a socket of which it is known that a daemon listens there. gRPC is loaded here. */
-export async function openSession(path: string): Promise<Session> {
+export async function openSession(path: string, consistency?: Consistency): Promise<Session> {
   const { dial } = await import('../shared/rpc/client.ts');
-  return new Session(path, dial(path), new SystemIds());
+  return new Session(path, dial(path), new SystemIds(), consistency);
 }
 
 /** Whether somebody listens on a socket: found out by connecting to it. */

@@ -1,3 +1,4 @@
+import type { Consistency } from '../shared/rpc/rpc.ts';
 import type { Io } from './io.ts';
 import type { Session } from './session.ts';
 
@@ -13,4 +14,6 @@ export interface Context {
 export interface Globals {
   readonly socket: string | undefined;
   readonly via: string | undefined;
+  /** Of reads; absent: linearizable. */
+  readonly consistency?: Consistency | undefined;
 }

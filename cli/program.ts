@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { SwarmError } from '../shared/errors.ts';
+import type { Consistency } from '../shared/rpc/rpc.ts';
 import { typedFlags, type Verb } from './command.ts';
 import type { Context, Globals } from './context.ts';
 import type { Entry } from './entry.ts';
@@ -55,7 +56,7 @@ function result(program: Command, chosen: { verb?: Verb; command?: Command }): C
     return { code: 2 };
   }
   const typed = { ...typedFlags(program), ...typedFlags(command) };
-  const { socket, via, ...rest } = typed;
+  const { socket, via, consistency, ...rest } = typed;
   return {
     verb,
     words: command.args,
@@ -63,6 +64,7 @@ function result(program: Command, chosen: { verb?: Verb; command?: Command }): C
     globals: {
       socket: typeof socket === 'string' ? socket : undefined,
       via: typeof via === 'string' ? via : undefined,
+      ...(consistency === undefined ? {} : { consistency: consistency as Consistency }),
     },
   };
 }
@@ -112,6 +114,11 @@ function addGlobals(command: Command): void {
     .addOption(new Option('--socket <PATH>', 'Socket of the daemon').helpGroup(GLOBAL))
     .addOption(
       new Option('--via <NODE>', "Node of this machine's `swarm dev` cluster").helpGroup(GLOBAL),
+    )
+    .addOption(
+      new Option('--consistency <WORD>', 'linearizable, or stale: what this manager has, at once')
+        .choices(['linearizable', 'stale'])
+        .helpGroup(GLOBAL),
     );
 }
 
@@ -152,7 +159,7 @@ function chosenPath(argv: readonly string[]): readonly string[] {
   const words: string[] = [];
   for (let i = 0; i < argv.length && words.length < 2; i++) {
     const arg = argv[i]!;
-    if (arg === '--socket' || arg === '--via') i++;
+    if (arg === '--socket' || arg === '--via' || arg === '--consistency') i++;
     else if (!arg.startsWith('-')) words.push(arg);
   }
   return words;

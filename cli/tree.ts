@@ -37,15 +37,31 @@ export const TREE: { readonly [word: string]: Entry } = {
     load: async () => (await import('./commands/cluster/update.ts')).update,
   },
   cluster: {
-    summary: "The cluster's settings",
+    summary: "The cluster's settings and state; backups",
     group: CLUSTER,
     verbs: {
+      status: {
+        summary: 'Show the managers: who leads, who follows how far, disks, terms',
+        load: async () => (await import('./commands/cluster/status.ts')).status,
+      },
+      backup: {
+        summary: 'Write the state of the cluster into a file, sealed with a key of its own',
+        load: async () => (await import('./commands/cluster/backup.ts')).backup,
+      },
+      restore: {
+        summary: 'Make a cluster of a backup, with this machine as its only manager',
+        load: async () => (await import('./commands/cluster/restore.ts')).restore,
+      },
+      recover: {
+        summary: "Make a cluster of this manager's own state, when the other managers are lost",
+        load: async () => (await import('./commands/cluster/recover.ts')).recover,
+      },
       inspect: {
-        summary: 'Show them',
+        summary: 'Show the settings',
         load: async () => (await import('./commands/cluster/inspect.ts')).inspect,
       },
       update: {
-        summary: 'Change them',
+        summary: 'Change the settings',
         load: async () => (await import('./commands/cluster/update.ts')).update,
       },
     },

@@ -2,6 +2,7 @@ import {
   CaService,
   ControlService,
   type DispatcherService,
+  Empty,
   Freshness,
   type JoinRaftRequest,
   type RaftService,
@@ -32,6 +33,9 @@ import { onlineSnapshot } from './recovery/index.ts';
 import { Roles } from './roles/roles.ts';
 import { ReplicatedStore } from './store/replicated-store.ts';
 import { CLUSTER_KEY } from './store/schema.ts';
+
+/** How long another manager may take to say how it is. */
+const STATUS_MS = 1_000;
 
 export interface ManagerOptions {
   /** The folder that `createFirstMember` or `createJoiningMember` made. */
@@ -127,7 +131,7 @@ export class Manager {
       clock,
       log,
       reads: { linearize: (consistency) => this.#linearize(consistency === 'stale') },
-      raft: { status, leader: () => driver.leader() },
+      raft: { status, leader: () => driver.leader(), ask: (address) => this.#askStatus(address) },
       dispatcher,
       explain,
       tokens: {
@@ -219,6 +223,16 @@ export class Manager {
       request,
       ownContext(request.nodeId, this.#raft.driver.identity.clusterId),
     );
+  }
+
+  async #askStatus(address: string): Promise<RaftStatus> {
+    const client = this.#deps.dial(address);
+    try {
+      const options = { forwarded: true, timeoutMs: STATUS_MS };
+      return await client.unary(ControlService.getRaftStatus, Empty.create(), options);
+    } finally {
+      client.close();
+    }
   }
 
   #makeDispatcher(loop: Loop): Dispatcher {

@@ -4,11 +4,13 @@ import {
   type InitResponse,
   LocalService,
 } from '../../proto/index.ts';
+import { SwarmError } from '../../shared/errors.ts';
 import type { Verb } from '../command.ts';
 import type { Context } from '../context.ts';
 import { ensureDaemon } from '../local-daemon.ts';
 import { parseWord } from '../parse/words.ts';
 import type { Flags } from '../spec/flags.ts';
+import { declareRecover, recoverCluster } from './cluster/recover.ts';
 import { declareSettings, settingsOf } from './cluster/settings.ts';
 import { AVAILABILITIES } from './node/update.ts';
 import { warn } from './shared-options.ts';
@@ -16,9 +18,15 @@ import { declareAddresses, declarePlace } from './start-options.ts';
 
 export const init: Verb = {
   declare(command) {
-    declareSettings(declareAddresses(declarePlace(command)));
+    declareSettings(declareAddresses(declarePlace(command))).option(
+      '--force-new-cluster',
+      "Make a cluster of this manager's own state: the same as swarm cluster recover",
+    );
+    declareRecover(command);
   },
   async run(context, _words, flags) {
+    if (flags.is('force-new-cluster')) return recoverCluster(context, flags);
+    if (flags.has('force', 'with-uncommitted')) throw onlyWithForce();
     const request = initRequest(flags);
     const daemon = await ensureDaemon(context, flags);
     try {
@@ -32,8 +40,17 @@ export const init: Verb = {
     } finally {
       daemon.session.close();
     }
+    return undefined;
   },
 };
+
+function onlyWithForce(): SwarmError {
+  return new SwarmError(
+    'INVALID_ARGUMENT',
+    '--force and --with-uncommitted go with --force-new-cluster.',
+    { command: 'swarm cluster recover --help' },
+  );
+}
 
 function initRequest(flags: Flags): InitRequest {
   return InitRequest.create({

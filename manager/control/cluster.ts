@@ -17,6 +17,7 @@ import type { View } from '../store/view.ts';
 import type { ControlDeps } from './deps.ts';
 import { check, checkEnum } from './field.ts';
 import type { FreshReads } from './freshness.ts';
+import { clusterStatus } from './raft-status.ts';
 import { managerWarnings } from './warnings.ts';
 import { write } from './writes.ts';
 
@@ -62,8 +63,8 @@ export class ClusterSettings {
     return this.#view();
   }
 
-  async raftStatus(): Promise<RaftStatus> {
-    return this.#deps.raft.status();
+  raftStatus(context: CallContext): Promise<RaftStatus> {
+    return clusterStatus(this.#deps, context);
   }
 
   #view(): ClusterView {

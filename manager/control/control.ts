@@ -61,7 +61,7 @@ export function makeControl(deps: ControlDeps): Handlers<typeof ControlService> 
     getCluster: (request, context) => cluster.get(request, context),
     updateCluster: (request, context) => cluster.update(request, context),
     joinToken: (request, context) => tokens.get(request, context),
-    getRaftStatus: () => cluster.raftStatus(),
+    getRaftStatus: (_request, context) => cluster.raftStatus(context),
     why: (request, context) => why.answer(request, context),
     events: (request, context) => events.stream(request, context),
     logs: (request, context) => logs.stream(request, context),

@@ -38,6 +38,8 @@ export interface Reads {
 export interface RaftInfo {
   /** `members[].active`: it answered this manager within an election timeout. */
   status(): RaftStatus;
+  /** The same of another manager; rejects when it does not answer soon. Absent: nobody is asked. */
+  ask?(address: string): Promise<RaftStatus>;
   /** The leader as this manager knows it; undefined while there is none. */
   leader(): { readonly nodeId: string; readonly address: string } | undefined;
 }

@@ -10,6 +10,7 @@ import { FreeSpaceGuard } from './free-space.ts';
 import { OpenMarker, refuseDroppedBytes, refuseHiddenRecords } from './open-check.ts';
 import { type Examination, examineInChild } from './open-probe.ts';
 import { Sealer } from './seal.ts';
+import { WriteLatency } from './write-latency.ts';
 
 /** Names inside the folder of a manager's state. */
 export const DATABASE_FILES = { database: 'db', dataKey: 'data.key', marker: 'opening' } as const;
@@ -55,6 +56,8 @@ export interface DatabaseDeps {
  * writes after an error which are gone when it is opened again.
  */
 export class Database {
+  /** Of synced writes. */
+  readonly latency = new WriteLatency();
   readonly #deps: DatabaseDeps;
   readonly #engine: Engine;
   readonly #sealer: Sealer;
@@ -199,6 +202,7 @@ export class Database {
     } catch (error) {
       throw this.#poisonWith(error);
     } finally {
+      if (sync) this.latency.add(this.#deps.clock.monotonicMs() - this.#writingSinceMs);
       this.#writingSinceMs = undefined;
     }
   }

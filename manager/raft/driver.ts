@@ -266,7 +266,15 @@ export class RaftDriver implements Proposer {
   }
 
   status(): RaftStatus {
-    return raftStatus(this.#loop?.node, this.#store, this.directory, this.identity, this.#activity);
+    return raftStatus({
+      node: this.#loop?.node,
+      store: this.#store,
+      directory: this.directory,
+      identity: this.identity,
+      activity: this.#activity,
+      database: this.#db,
+      terms: this.#leaders.history,
+    });
   }
 
   /** Who leads as far as is known here. */

@@ -30,6 +30,12 @@ export class PeerActivity {
     return this.#isHeardWithin(raftId, ELECTION_ROUNDS * this.#windowMs());
   }
 
+  /** Milliseconds since it was last heard of; undefined: never. */
+  silentMs(raftId: number): number | undefined {
+    const heardMs = this.#heardMs.get(raftId);
+    return heardMs === undefined ? undefined : this.#clock.monotonicMs() - heardMs;
+  }
+
   #isHeardWithin(raftId: number, windowMs: number): boolean {
     const heardMs = this.#heardMs.get(raftId);
     return heardMs !== undefined && this.#clock.monotonicMs() - heardMs <= windowMs;

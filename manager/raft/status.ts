@@ -1,5 +1,7 @@
 import { RaftStatus } from '../../proto/index.ts';
+import type { Database } from '../database/index.ts';
 import { type ConfState, ProgressState, type RawNode, StateType } from './core/index.ts';
+import type { SeenTerm } from './leader-watch.ts';
 import type { LogStore } from './log-store.ts';
 import type { Identity } from './meta.ts';
 import type { PeerActivity } from './peer-activity.ts';
@@ -17,25 +19,36 @@ const PROGRESS: { readonly [state in ProgressState]: string } = {
   [ProgressState.Snapshot]: 'snapshot',
 };
 
+export interface StatusSources {
+  readonly node: RawNode | undefined;
+  readonly store: LogStore;
+  readonly directory: PeerDirectory;
+  readonly identity: Identity;
+  readonly activity: PeerActivity;
+  readonly database: Pick<Database, 'latency' | 'outstandingMs'>;
+  readonly terms: readonly SeenTerm[];
+}
+
 /** The members as this one sees them; match and progress only on the leader. */
-export function raftStatus(
-  node: RawNode | undefined,
-  store: LogStore,
-  directory: PeerDirectory,
-  identity: Identity,
-  activity: PeerActivity,
-): RaftStatus {
+export function raftStatus(sources: StatusSources): RaftStatus {
+  const { node, store, directory, identity, activity, database, terms } = sources;
+  const { raftId, epoch } = identity;
+  const outstandingMs = Math.round(database.outstandingMs());
+  const disk = { ...database.latency.summary(), outstandingMs };
   if (node === undefined) {
-    return RaftStatus.create({
-      raftId: identity.raftId,
-      applied: store.applied.index,
-      state: 'loading',
-    });
+    const applied = store.applied.index;
+    return RaftStatus.create({ raftId, epoch, applied, disk, state: 'loading' });
   }
   const { hardState, applied, config } = node.status();
   const ids = [...config.voters, ...config.learners].sort((a, b) => a - b);
   return RaftStatus.create({
-    raftId: identity.raftId,
+    raftId,
+    epoch,
+    disk,
+    lastIndex: node.lastIndex,
+    terms: terms.map(({ term, leader, sinceWallMs }) => {
+      return { term, leader, sinceWallMs, nodeId: directory.get(leader)?.nodeId ?? '' };
+    }),
     term: hardState.term,
     leader: node.lead,
     applied,
@@ -55,6 +68,7 @@ function memberStatus(
   const isActive = node.isLeader ? activity.isActive(id) : activity.isActiveWithoutLeader(id);
   const progress = node.isLeader ? node.progress(id) : undefined;
   const peer = directory.get(id);
+  const silentMs = id === node.id ? undefined : activity.silentMs(id);
   return {
     raftId: id,
     nodeId: peer?.nodeId ?? '',
@@ -63,5 +77,7 @@ function memberStatus(
     match: progress?.match ?? 0,
     progress: progress ? PROGRESS[progress.state] : '',
     active: id === node.id || isActive,
+    hasContact: id === node.id || silentMs !== undefined,
+    lastContactMs: Math.round(silentMs ?? 0),
   };
 }
