@@ -54,7 +54,9 @@ export function makePackage(root, args) {
       filter: (path) => !path.endsWith('.map'),
     });
     for (const dependency of closure(root, NATIVE)) copyModule(root, into, dependency);
-    const target = join(args[0] ?? join(root, 'dist'), `${folder}-linux.tar.gz`);
+    const outDir = args[0] ?? join(root, 'dist');
+    mkdirSync(outDir, { recursive: true });
+    const target = join(outDir, `${folder}-linux.tar.gz`);
     tar(work, folder, target);
     process.stdout.write(`${target} (${(statSync(target).size / 1e6).toFixed(1)} MB)\n`);
     return 0;
