@@ -16,7 +16,7 @@ const CONTROL = '127.0.0.1:23301';
 describe('the package', { skip }, () => {
   const temporary = tempDir();
   let tarball: string;
-  let holder: { readonly pid: number; end(): void };
+  let holder: Holder;
 
   before(async () => {
     const out = join(temporary.path, 'out');
@@ -27,7 +27,7 @@ describe('the package', { skip }, () => {
   });
   after(async () => {
     await inside(`swarm stop --with-tasks`);
-    holder?.end();
+    await holder?.end();
     temporary.remove();
   });
 
@@ -94,8 +94,14 @@ describe('the package', { skip }, () => {
   });
 });
 
+interface Holder {
+  readonly pid: number;
+  /** The namespace goes with its last process: only then may its scratch be removed. */
+  end(): Promise<void>;
+}
+
 /** A process that keeps a mount namespace with scratch copies of the places that are written to. */
-async function holdNamespace(scratch: string): Promise<{ readonly pid: number; end(): void }> {
+async function holdNamespace(scratch: string): Promise<Holder> {
   const places = ['/opt', '/etc', '/usr/local', '/var/lib'];
   const mounts = places.map((place, at) => {
     const [upper, work] = [join(scratch, `u${at}`), join(scratch, `w${at}`)];
@@ -117,5 +123,10 @@ async function holdNamespace(scratch: string): Promise<{ readonly pid: number; e
     child.stdout.once('data', () => resolve());
     child.once('exit', (code) => reject(new Error(`unshare ended with ${code}`)));
   });
-  return { pid: child.pid!, end: () => child.kill('SIGKILL') };
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const end = (): Promise<void> => {
+    child.kill('SIGKILL');
+    return ended;
+  };
+  return { pid: child.pid!, end };
 }
