@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Init, ServiceProgress, TaskState } from '../proto/index.ts';
+import { type Init, RolloutState, ServiceProgress, TaskState } from '../proto/index.ts';
 import { ManualClock } from '../shared/clock.ts';
 import { Judge } from './convergence.ts';
 
@@ -88,4 +88,15 @@ test('nodes that do not pass connections on yet are waited for, but not for ever
   assert.equal(see({ converged: true, published: true, behind: ['w1'] }), 'again');
   clock.advance(3_000);
   assert.deepEqual([gaveUp(), judge.late, judge.gaveUp], [1, true, false]);
+});
+
+test('in a rollout the cluster decides first', () => {
+  const { see, clock, gaveUp } = aJudge();
+  const rollout = { state: RolloutState.UPDATING };
+  const spec = { update: { progressDeadlineMs: 1_000, monitorMs: 500 } };
+  see({ service: { service: { spec }, state: { rollout } } });
+  clock.advance(11_499);
+  assert.equal(gaveUp(), 0);
+  clock.advance(1);
+  assert.equal(gaveUp(), 1);
 });

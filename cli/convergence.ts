@@ -1,4 +1,5 @@
 import {
+  RolloutState,
   type ServiceProgress,
   type ServiceView,
   type TaskProgress,
@@ -10,6 +11,8 @@ import { formatDurationMs } from './parse/duration.ts';
 
 /** After this long without a node that listens, the ports count as taken. */
 const LISTEN_MS = 3_000;
+/** The cluster's own deadline for a task of a rollout comes first. */
+const ROLLOUT_SLACK_MS = 10_000;
 /** A slot whose task failed this often while we looked is not waited for any longer. */
 const FAILURES_MAX = 5;
 
@@ -113,5 +116,12 @@ function isUp(state: TaskState): boolean {
 }
 
 function deadlineMs(view: ServiceView | null): number {
-  return view?.service?.spec?.update?.progressDeadlineMs || DEFAULTS.updateProgressDeadlineMs;
+  const { update, rollback } = view?.service?.spec ?? {};
+  const rollout = view?.state?.rollout?.state;
+  const isBack = rollout === RolloutState.ROLLBACK_STARTED;
+  const config = isBack ? rollback : update;
+  const limitMs = config?.progressDeadlineMs || DEFAULTS.updateProgressDeadlineMs;
+  // A rollout is ended by the cluster, which says why: only if it does not, we do.
+  const isRolling = isBack || rollout === RolloutState.UPDATING;
+  return isRolling ? limitMs + (config?.monitorMs ?? 0) + ROLLOUT_SLACK_MS : limitMs;
 }
