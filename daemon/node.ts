@@ -320,8 +320,12 @@ export class NodeDaemon {
       },
       now.ending.signal,
     );
-    if (now.ending.signal.aborted) await manager.stop({ handOver: false });
-    else now.manager = manager;
+    if (now.ending.signal.aborted) return manager.stop({ handOver: false });
+    now.manager = manager;
+    // The role may have gone while the state was loaded.
+    if (now.live.current.subject.role !== Role.MANAGER) {
+      void this.#exclusive(() => this.#followRole());
+    }
   }
 
   /** Tries until the certificate says otherwise or the node stops. */
