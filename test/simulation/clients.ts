@@ -1,3 +1,4 @@
+import type { Draft } from '../../manager/store/view.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import type { Random } from '../../shared/random.ts';
 import {
@@ -32,11 +33,19 @@ const registers: Model<string, Input, RegisterOutput> = {
   },
 };
 
+/** An operation; open until its end is known. */
+interface Seen extends Operation<Input, RegisterOutput> {
+  end: number;
+  output: RegisterOutput | undefined;
+}
+
 const KEYS = 4;
 /** A longer list is replaced by a write. */
 const APPEND_MAX = 60;
 const ATTEMPTS = 3;
 const JUDGE_STEPS_MAX = 400_000;
+/** A caller waits no longer, whatever becomes of the machine it asked. */
+const CALL_MS = 5_000;
 
 export interface ClientDeps {
   readonly timeline: Timeline;
@@ -49,7 +58,7 @@ export interface ClientDeps {
 /** Users of the cluster: each does one thing after the other, and remembers what it was told. */
 export class Clients {
   readonly #deps: ClientDeps;
-  readonly #history: Operation<Input, RegisterOutput>[] = [];
+  readonly #history: Seen[] = [];
   #stamp = 0;
   #stopped = false;
   answered = 0;
@@ -93,7 +102,7 @@ export class Clients {
     const { checker, counters } = this.#deps;
     const call = ++this.#stamp;
     const floor = checker.answeredIndex;
-    const index = await until(process, process.driver.readIndex());
+    const index = await this.#call(process, () => process.driver.readIndex());
     if (typeof index !== 'number') {
       counters.count(index instanceof Error ? 'read refused' : 'read lost');
       return;
@@ -125,23 +134,23 @@ export class Clients {
       ? { kind: 'cas', key, from: seen.value, to: token }
       : { kind: isAppend ? 'append' : 'write', key, value: token };
     const call = ++this.#stamp;
+    const operation: Seen = { call, end: Number.POSITIVE_INFINITY, input, output: undefined };
+    this.#history.push(operation);
     const outcome = await this.#attempts(random, input, token, seen?.version ?? 0);
     const { counters, checker } = this.#deps;
     counters.count(`write ${outcome}`);
+    if (outcome === 'unknown') return;
     if (outcome === 'refused') {
       checker.answered(token, false);
-      return;
-    }
-    if (outcome === 'unknown') {
-      this.#history.push({ call, end: Number.POSITIVE_INFINITY, input, output: undefined });
+      this.#history.splice(this.#history.indexOf(operation), 1);
       return;
     }
     if (outcome === 'done') {
       checker.answered(token, true);
       this.answered++;
     }
-    const output = isCas ? { ok: outcome === 'done' } : {};
-    this.#history.push({ call, end: ++this.#stamp, input, output });
+    operation.output = isCas ? { ok: outcome === 'done' } : {};
+    operation.end = ++this.#stamp;
   }
 
   /** The same request, at most three times, as long as nobody knows what became of it. */
@@ -175,20 +184,18 @@ export class Clients {
     token: string,
     version: number,
   ): Promise<'done' | 'conflict' | 'refused' | 'unknown'> {
-    const update = process.store.update(
-      (draft) => {
-        const before = draft.table('cluster').get(input.key)?.version ?? 0;
-        if (input.kind === 'cas' && before !== version)
-          throw new SwarmError('VERSION_CONFLICT', 'changed meanwhile');
-        const old = readRegister(draft, input.key);
-        if (input.kind === 'append') writeRegister(draft, input.key, `${old} ${input.value}`);
-        else writeRegister(draft, input.key, token);
-        leaveToken(draft, token);
-        return token;
-      },
-      { writer: 'users', requestId: token, timeoutMs: 3_000 },
-    );
-    const result = await until(process, update);
+    const change = (draft: Draft): string => {
+      const before = draft.table('cluster').get(input.key)?.version ?? 0;
+      if (input.kind === 'cas' && before !== version)
+        throw new SwarmError('VERSION_CONFLICT', 'changed meanwhile');
+      const old = readRegister(draft, input.key);
+      if (input.kind === 'append') writeRegister(draft, input.key, `${old} ${input.value}`);
+      else writeRegister(draft, input.key, token);
+      leaveToken(draft, token);
+      return token;
+    };
+    const options = { writer: 'users', requestId: token, timeoutMs: 3_000 } as const;
+    const result = await this.#call(process, () => process.store.update(change, options));
     if (result === token) return 'done';
     if (!(result instanceof Error)) return 'unknown';
     const code = SwarmError.is(result) ? result.code : 'INTERNAL';
@@ -210,18 +217,22 @@ export class Clients {
   #pause(delayMs: number): Promise<void> {
     return new Promise((resolve) => this.#deps.timeline.after(delayMs, resolve));
   }
-}
 
-/** The result, the error, or undefined when the process died first. */
-function until<T>(process: ManagerProcess, promise: Promise<T>): Promise<T | Error | undefined> {
-  return new Promise((resolve) => {
-    const end = (): void => finish(undefined);
-    const finish = (result: T | Error | undefined): void => {
-      process.callers.delete(end);
-      // What a dead process still has in its queues reaches nobody.
-      resolve(process.isDead ? undefined : result);
-    };
-    process.callers.add(end);
-    promise.then(finish, (error: Error) => finish(error));
-  });
+  /** The result, the error, or undefined when nothing was heard in time. */
+  #call<T>(process: ManagerProcess, ask: () => Promise<T>): Promise<T | Error | undefined> {
+    const { timeline } = this.#deps;
+    return new Promise((resolve) => {
+      const end = (): void => finish(undefined);
+      const finish = (result: T | Error | undefined): void => {
+        process.callers.delete(end);
+        timer.cancel();
+        // What a dead process still has in its queues reaches nobody.
+        resolve(process.isDead ? undefined : result);
+      };
+      const timer = timeline.after(CALL_MS, end);
+      process.callers.add(end);
+      // On the machine: one that stands still hears of it when it goes on.
+      timeline.after(0.1, () => ask().then(finish, (error: Error) => finish(error)), process);
+    });
+  }
 }

@@ -136,6 +136,21 @@ export class Faults {
       if (inward ?? !outward) this.#cut(number, machine.number, untilMs);
     }
   }
+  /** For long: it speaks and does not hear, or the other way round. */
+  deafen(machine: Machine, inward: boolean): void {
+    const untilMs = this.deps.timeline.nowMs + 600_000;
+    for (const { number } of this.deps.machines) {
+      if (inward) this.#cut(number, machine.number, untilMs);
+      else this.#cut(machine.number, number, untilMs);
+    }
+  }
+  /** For long, both ways, between this machine and one other. */
+  cutOneLink(machine: Machine): void {
+    const other = (machine.number + 1) % this.deps.machines.length;
+    const untilMs = this.deps.timeline.nowMs + 600_000;
+    this.#cut(machine.number, other, untilMs);
+    this.#cut(other, machine.number, untilMs);
+  }
   cutLink(): void {
     const a = this.any().number;
     const b = this.any().number;

@@ -2,7 +2,7 @@ import { FIRST_INDEX } from '../../manager/raft/index.ts';
 import type { RowChange } from '../../manager/replication.ts';
 import { Member, Role } from '../../proto/index.ts';
 import { LIMITS } from '../../shared/limits.ts';
-import { SeededRandom } from '../../shared/random.ts';
+import { type Random, SeededRandom } from '../../shared/random.ts';
 import { Admin } from './admin.ts';
 import { Checker } from './checker.ts';
 import { Clients } from './clients.ts';
@@ -27,11 +27,27 @@ const CLIENTS = 4;
 /** After everything healed: so long for a leader, every member up to date, and some commits. */
 const LIVENESS_MS = 60_000;
 const LIVENESS_COMMITS = 100;
+const TRIAL_MS = 30_000;
+const TRIAL_COMMITS = 10;
 const SETUP_MS = 60_000;
 const SMALL_LIMITS = [
   { raftCompactEveryEntries: 30, raftLogKeepEntries: 8, raftLogHardMaxEntries: 80 },
   { raftCompactEveryEntries: 120, raftLogKeepEntries: 40, raftLogHardMaxEntries: 400 },
 ] as const;
+
+interface Simulation {
+  readonly timeline: Timeline;
+  readonly network: SimNetwork;
+  readonly checker: Checker;
+  readonly counters: Counters;
+  readonly random: Random;
+  readonly machines: readonly Machine[];
+  readonly admin: Admin;
+  readonly clients: Clients;
+  readonly faults: Faults;
+  /** Whoever leads at this moment. */
+  readonly leader: Machine;
+}
 
 /** Runs one seed: a cluster comes up, lives through faults for `events` events, and has to heal. */
 export async function simulate(
@@ -66,7 +82,17 @@ export async function simulate(
     faults.start();
     await runUntil(timeline, Number.POSITIVE_INFINITY, () => timeline.ran >= events);
     faults.stop();
-    await heal(timeline, machines, admin, clients, checker);
+    await heal({
+      ...deps,
+      machines,
+      admin,
+      clients,
+      faults,
+      random: random.stream('trial'),
+      get leader() {
+        return admin.leader()?.machineOf ?? machines[0]!;
+      },
+    });
   } finally {
     restore();
   }
@@ -147,30 +173,56 @@ function runUntil(timeline: Timeline, forMs: number, holds: () => boolean): Prom
     });
 }
 
-async function heal(
-  timeline: Timeline,
-  machines: readonly Machine[],
-  admin: Admin,
-  clients: Clients,
-  checker: Checker,
-): Promise<void> {
+/** Everything works again: the cluster must, too. Then one more thing breaks, and it must go on. */
+async function heal(all: Simulation): Promise<void> {
+  const { timeline, machines, admin, clients, checker } = all;
   if (checker.violations.length > 0) return;
   const answered = clients.answered;
   const isHealed = (): boolean =>
     clients.answered >= answered + LIVENESS_COMMITS && isWhole(machines, admin);
   await runUntil(timeline, LIVENESS_MS, isHealed);
-  if (checker.violations.length > 0 || isHealed()) return;
+  if (checker.violations.length > 0) return;
+  if (isHealed()) await endure(all);
+  else checker.fail(`not healed in ${LIVENESS_MS} ms: ${describe(all)}`);
+}
+
+/** What must not stop the others for longer than it takes to elect a leader. */
+const TRIALS: readonly { readonly name: string; readonly begin: (all: Simulation) => void }[] = [
+  {
+    name: "the leader's disk hangs",
+    begin: ({ leader, timeline }) => {
+      leader.disk.mood.hungUntilMs = timeline.nowMs + 10 * TRIAL_MS;
+    },
+  },
+  { name: 'the leader hears nobody', begin: ({ faults, leader }) => faults.deafen(leader, true) },
+  { name: 'nobody hears the leader', begin: ({ faults, leader }) => faults.deafen(leader, false) },
+  { name: 'a link of the leader is cut', begin: ({ faults, leader }) => faults.cutOneLink(leader) },
+  { name: 'the leader is gone', begin: ({ leader }) => leader.crash() },
+  { name: 'the leader stands still', begin: ({ faults, leader }) => faults.pause(leader) },
+];
+
+async function endure(all: Simulation): Promise<void> {
+  const { timeline, clients, checker, counters, random } = all;
+  const trial = TRIALS[random.below(TRIALS.length)]!;
+  counters.count(`trial: ${trial.name}`);
+  trial.begin(all);
+  const answered = clients.answered;
+  const goesOn = (): boolean => clients.answered >= answered + TRIAL_COMMITS;
+  await runUntil(timeline, TRIAL_MS, goesOn);
+  if (checker.violations.length > 0 || goesOn()) return;
+  checker.fail(`no progress in ${TRIAL_MS} ms although ${trial.name}: ${describe(all)}`);
+}
+
+function describe({ admin, machines }: Simulation): string {
   const leader = admin.leader();
   const states = machines.map(({ number, process, raftId, needsNewId }) =>
     process?.isReady
       ? `${number}: ${raftId} applied ${process.appliedIndex} ${process.driver.status().state} ` +
-        `term ${process.driver.status().term} ${JSON.stringify(process.driver.confState().voters)}`
+        `term ${process.driver.status().term} ${JSON.stringify(process.confState.voters)}`
       : `${number}: ${raftId} ${needsNewId ? 'needs a new id' : process ? 'opening' : 'down'}`,
   );
-  checker.fail(
-    `not healed in ${LIVENESS_MS} ms: ${clients.answered - answered} commits, leader ` +
-      `${leader?.raftId}, members ${JSON.stringify(leader?.driver.status().members)}; ${states.join('; ')}`,
-  );
+  const members = JSON.stringify(leader?.driver.status().members);
+  return `leader ${leader?.raftId}, members ${members}; ${states.join('; ')}`;
 }
 
 function judge(clients: Clients, checker: Checker, counters: Counters): void {

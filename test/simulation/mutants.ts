@@ -1,0 +1,168 @@
+/** One text in one module (named without its ending), and what it becomes. */
+export interface Patch {
+  readonly module: string;
+  readonly find: string;
+  readonly replace: string;
+}
+export interface Mutant {
+  readonly name: string;
+  readonly patches: readonly Patch[];
+}
+
+const CORE = 'manager/raft/core';
+const RAFT = 'manager/raft';
+
+/**
+ * Bugs that real implementations of raft had. Each is planted by changing the text of compiled
+ * modules as they are loaded, so production code knows nothing of it; a text that is not there
+ * exactly once stops the run.
+ */
+export const MUTANTS: readonly Mutant[] = [
+  mutant('a membership change before the own term has committed', [
+    [`${CORE}/proposals`, 'r.pendingConfIndex > applied', 'false'],
+    [`${RAFT}/driver`, 'const term = this.#leadership.term;', 'const term = node.term;'],
+  ]),
+  mutant('a campaign with an unapplied membership change', [
+    [`${CORE}/election`, 'if (hasUnappliedConfChange(r))', 'if (false)'],
+  ]),
+  mutant('the membership of a snapshot is not taken over', [
+    [`${CORE}/receive`, 'restoreConfState(r, confState);', ''],
+  ]),
+  mutant('learners count for commits', [
+    [
+      `${CORE}/tracker`,
+      'return jointCommitted(this.membership, this.matchOf);',
+      'return jointCommitted({ ...this.membership, ' +
+        'incoming: this.peers.map((p) => p.id) }, this.matchOf);',
+    ],
+  ]),
+  mutant('an entry of an older term is committed by counting', [
+    [
+      `${CORE}/log`,
+      '!this.matchTerm(index, term))\n            return false;',
+      'false)return false;',
+    ],
+  ]),
+  mutant('a vote is sent before it is durable', [
+    [
+      `${CORE}/raft`,
+      'type === MessageType.VoteResp ||',
+      '(type === MessageType.VoteResp && to === this.id) ||',
+    ],
+  ]),
+  mutant('a member votes twice in a term', [
+    [`${CORE}/step`, '(r.vote === NONE && r.lead === NONE)', 'r.lead === NONE'],
+  ]),
+  mutant('a vote for a shorter log', [
+    [`${CORE}/step`, 'canVote && r.log.isUpToDate(m.index, m.logTerm)', 'canVote'],
+  ]),
+  mutant('a wiped machine comes back under its raft id', [
+    ['test/simulation/admin', 'const raftId = this.newRaftId();', 'const raftId = machine.raftId;'],
+  ]),
+  mutant('an append cuts the log without a conflict', [
+    [
+      `${CORE}/log`,
+      'const conflict = this.findConflict(ents);',
+      'const conflict = ents[0]?.index ?? 0;',
+    ],
+    [`${CORE}/log`, 'assert(conflict > this.committed,', 'assert(true,'],
+    [`${CORE}/log`, 'assert(after >= this.committed,', 'assert(true,'],
+  ]),
+  mutant('the commit index goes past what the append had', [
+    [
+      `${CORE}/log`,
+      'this.commitTo(Math.min(commit, last));',
+      'this.commitTo(Math.min(commit, this.lastIndex()));',
+    ],
+  ]),
+  mutant('a snapshot older than the commit index is installed', [
+    [`${CORE}/receive`, 'if (s.index <= r.log.committed)', 'if (false)'],
+    [`${CORE}/receive`, 'if (r.log.matchTerm(s.index, s.term))', 'if (false)'],
+  ]),
+  mutant('a late write of an older term counts as durable', [
+    [
+      `${CORE}/step`,
+      'takeOldWrite(r, m);',
+      'r.log.unstable.stableTo(m.index, m.logTerm); takeOldWrite(r, m);',
+    ],
+  ]),
+  mutant('entries are acknowledged without a sync', [
+    [
+      `${RAFT}/log-writer`,
+      'await db.write(ops, { sync: true });',
+      'await db.write(ops, { sync: false });',
+    ],
+  ]),
+  mutant('a leader counts its entry before its own disk has it', [
+    [
+      `${CORE}/raft`,
+      'this.send(MessageType.AppResp, this.id).index = index;',
+      'this.tracker.get(this.id).maybeUpdate(index);',
+    ],
+  ]),
+  mutant('a retried request is done again', [
+    [
+      'manager/store/replicated-store',
+      'const earlier = this.#earlierAnswer(draft, waiting);',
+      'const earlier = undefined;',
+    ],
+  ]),
+  mutant('an unknown outcome is reported as a failure', [
+    [
+      'manager/store/replicated-store',
+      "result.kind === 'unknown' ? maybeDone()",
+      "result.kind === 'unknown' ? this.#dropped('not-leader')",
+    ],
+  ]),
+  mutant('reads are served before the own term has committed', [
+    [`${CORE}/reads`, 'if (!r.hasCommittedInTerm()) {', 'if (false) {'],
+  ]),
+  mutant('reads are served without asking a quorum', [
+    [`${CORE}/reads`, "if (isAlone || r.config.readOnly === 'lease') {", 'if (true) {'],
+  ]),
+  mutant('a leader that hears nobody goes on', [
+    [
+      `${CORE}/tracker`,
+      'return jointVote(this.membership, active) === Result.Won;',
+      'return true;',
+    ],
+  ]),
+  mutant('a leader with a hung disk sends heartbeats', [
+    [`${RAFT}/disk-watch`, 'this.#isStalled = hasOthers &&', 'this.#isStalled = false &&'],
+  ]),
+  mutant('writing goes on after a failed write', [
+    [
+      `${RAFT}/log-writer`,
+      'await db.write(ops, { sync: true });',
+      'await db.write(ops, { sync: true }).catch(() => undefined);',
+    ],
+    [`manager/database/database`, 'throw this.#poisonWith(error);', 'throw error;'],
+  ]),
+  mutant('apply is not deterministic', [
+    [
+      'manager/store/apply',
+      'Math.max(tables.timeMs, entry.timeMs)',
+      'Math.max(tables.timeMs, entry.timeMs) + (Math.random() < 0.01 ? 1 : 0)',
+    ],
+  ]),
+  mutant('a transfer that failed is never given up', [
+    [
+      `${CORE}/step`,
+      '// Another could not take over within an election timeout: this leader goes on (section 3.10).\n        r.leadTransferee = NONE;',
+      '',
+    ],
+  ]),
+  mutant('a removed raft id is heard again and damage is not noticed', [
+    [`${RAFT}/open-log`, 'if (index !== expected)', 'if (false)'],
+    [`${RAFT}/open-log`, 'if (chain !== previous)', 'if (false)'],
+    [`${RAFT}/open-log`, 'if (last !== hard.lastIndex)', 'if (false)'],
+    [`${RAFT}/open-log`, 'if (last < vote.durableIndex) {', 'if (false) {'],
+    [`${RAFT}/open-log`, 'applied.index > last) {', 'false) {'],
+    [`${RAFT}/open-log`, 'if (hard.commit > last)', 'if (false)'],
+    ['manager/database/open-check', 'if (line === null)', 'if (true)'],
+  ]),
+];
+
+function mutant(name: string, patches: readonly (readonly [string, string, string])[]): Mutant {
+  return { name, patches: patches.map(([module, find, replace]) => ({ module, find, replace })) };
+}
