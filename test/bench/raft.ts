@@ -7,7 +7,7 @@ import { line, since, spread } from './report.ts';
 
 /**
  * `npm run bench -- raft [parts] [name=value…]`: 3 managers as processes on loopback, real disk,
- * mutual TLS, every write durable. Parts: see PARTS; none means all. Values: rounds, ms (of each
+ * mutual TLS, every write durable. Parts: see PARTS; none means all. Values: rounds, widths, ms (of each
  * load), heat (ms before the first), runs (of a killed leader), tasks (that the opened state has), join (bytes), node (its own flags for
  * the members, as node=--cpu-prof,--cpu-prof-dir=DIR).
  */
@@ -21,7 +21,7 @@ const PARTS: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
   idle,
   open,
 };
-const WIDTHS = [1, 16, 64, 256, 1024];
+const WIDTHS = '1,16,64,256,1024';
 const ETCD_WIDTHS = [1, 16, 64, 256];
 const WARM_MS = 500;
 const IDLE_MS = 10_000;
@@ -31,6 +31,7 @@ const TRANSFERS = 10;
 interface Bench {
   readonly cluster: RaftCluster;
   readonly rounds: number;
+  readonly widths: readonly number[];
   readonly runMs: number;
   readonly heatMs: number;
   readonly kills: number;
@@ -48,6 +49,7 @@ export async function raft(args: readonly string[]): Promise<void> {
   const bench: Bench = {
     cluster,
     rounds: Number(named.get('rounds') ?? 5),
+    widths: (named.get('widths') ?? WIDTHS).split(',').map(Number),
     runMs: Number(named.get('ms') ?? 2_000),
     heatMs: Number(named.get('heat') ?? 10_000),
     kills: Number(named.get('runs') ?? 20),
@@ -82,7 +84,7 @@ async function writes(bench: Bench): Promise<void> {
     // A cold process is several times slower until all that is hot has been compiled.
     for (const width of [64, 1]) await leader.ask({ ...warm, width, runMs: bench.heatMs / 2 });
     for (let round = 0; round < bench.rounds; round++) {
-      for (const width of WIDTHS) {
+      for (const width of bench.widths) {
         const before = await cpuOf(bench.cluster);
         const result = await leader.ask({ ...warm, width, warmMs: WARM_MS });
         await bench.cluster.settled();

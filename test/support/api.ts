@@ -13,10 +13,12 @@ import { dial } from '../../shared/rpc/client.ts';
 import type { Client } from '../../shared/rpc/rpc.ts';
 import { until } from './swarm.ts';
 
+/** Of this process: an id that was used before is answered without being done. */
+let requests = 0;
+
 /** What the command line shows for people, as rows: asked of one daemon over its socket. */
 export class Api {
   readonly #client: Client;
-  #requests = 0;
 
   constructor(socket: string) {
     this.#client = dial(socket);
@@ -78,7 +80,7 @@ export class Api {
       labels: { ...service!.spec!.labels, ...labels },
     });
     const request = UpdateServiceRequest.create({ ref, version: service!.version, spec });
-    const requestId = `${process.pid}-${++this.#requests}`;
+    const requestId = `${process.pid}-${++requests}`;
     await this.#client.unary(ControlService.updateService, request, { requestId });
   }
 }

@@ -30,6 +30,7 @@ export class Load {
   readonly #kept = new Agent({ keepAlive: true, maxSockets: 32 });
   readonly #timer: NodeJS.Timeout;
   readonly #open = new Set<Promise<void>>();
+  readonly #used = new WeakSet<object>();
   readonly #lost: string[] = [];
   readonly #bodies = new Map<string, number>();
   #sent = 0;
@@ -109,6 +110,12 @@ export class Load {
       const call = request({ ...target, path, agent: keep ? this.#kept : false });
       call.setTimeout(ANSWER_TIMEOUT_MS, () => call.destroy(new Error('no answer')));
       let begun = false;
+      let reused = false;
+      // `reusedSocket` is not set where the request has waited for a socket.
+      call.on('socket', (socket: object) => {
+        reused = this.#used.has(socket);
+        this.#used.add(socket);
+      });
       call.on('response', (response: IncomingMessage) => {
         begun = true;
         let body = '';
@@ -124,7 +131,7 @@ export class Load {
       });
       call.on('error', (error: NodeJS.ErrnoException) => {
         const closed = error.code === 'ECONNRESET' || error.code === 'EPIPE';
-        reject(closed && call.reusedSocket && !begun ? new ReusedConnectionClosed() : error);
+        reject(closed && reused && !begun ? new ReusedConnectionClosed() : error);
       });
       call.end();
     });

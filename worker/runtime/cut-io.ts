@@ -28,6 +28,14 @@ export class CutIo implements Io {
   die(): void {
     this.#dead = true;
   }
+  /** Throws when the daemon is dead. */
+  check(): void {
+    if (this.#dead) throw new Cut('dead');
+  }
+  /** A change of the machine that does not go through the disk. */
+  step(what: string): void {
+    this.#step(what);
+  }
   #step(what: string): void {
     if (this.#dead) throw new Cut(`dead before ${what}`);
     this.#steps++;
@@ -65,6 +73,10 @@ export class CutIo implements Io {
   rename(from: string, to: string): void {
     this.#step(`rename ${to}`);
     this.#io.rename(from, to);
+  }
+  chmod(path: string, mode: number): void {
+    this.#step(`chmod ${path}`);
+    this.#io.chmod(path, mode);
   }
   truncate(path: string, length: number): void {
     this.#step(`truncate ${path}`);

@@ -18,6 +18,7 @@ export interface Io {
   /** Resolves when the file or directory is on the disk. */
   fsync(path: string): Promise<void>;
   rename(from: string, to: string): void;
+  chmod(path: string, mode: number): void;
   truncate(path: string, length: number): void;
   /** Missing already: nothing happens. */
   unlink(path: string): void;

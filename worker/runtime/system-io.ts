@@ -41,6 +41,9 @@ export class SystemIo implements Io {
   rename(from: string, to: string): void {
     fs.renameSync(from, to);
   }
+  chmod(path: string, mode: number): void {
+    fs.chmodSync(path, mode);
+  }
   truncate(path: string, length: number): void {
     fs.truncateSync(path, length);
   }

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { get, type Ran, ROOT, run, tempDir } from '../../support/swarm.ts';
+import { Machine } from '../../support/machine.ts';
+import { get, ROOT, run, tempDir } from '../../support/swarm.ts';
 
 /**
  * The tarball and its installer, in a mount namespace of their own: what they put into /opt, /etc,

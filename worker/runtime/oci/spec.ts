@@ -34,6 +34,8 @@ export interface SpecInput {
   /** Loaded on this node; undefined: none. */
   readonly apparmorProfile: string | undefined;
   readonly volumePath: (name: string, target: string) => string;
+  /** Open files that a process of this node may have. */
+  readonly openFilesMax: number;
 }
 
 export interface OciProcess {
@@ -88,7 +90,7 @@ const DEFAULT_SYSCTLS = {
   'net.ipv4.ip_unprivileged_port_start': '0',
   'net.ipv4.ping_group_range': '0 2147483647',
 };
-const NOFILE = { type: 'RLIMIT_NOFILE', soft: 1_024, hard: 524_288 };
+const OPEN_FILES = { soft: 1_024, hard: 524_288 };
 
 /** Docker's defaults and what the service asks for. Throws RuntimeError for what can't be. */
 export function buildSpec(input: SpecInput): OciSpec {
@@ -105,7 +107,7 @@ export function buildSpec(input: SpecInput): OciSpec {
     env: environmentOf(input, hostname, user),
     cwd: spec.workdir || image.workdir || '/',
     capabilities: capabilitiesOf(capabilities, user.uid),
-    rlimits: rlimitsOf(spec.ulimits),
+    rlimits: rlimitsOf(spec.ulimits, input.openFilesMax),
     noNewPrivileges: false,
     oomScoreAdj: spec.oomScoreAdj,
     ...(input.apparmorProfile ? { apparmorProfile: input.apparmorProfile } : {}),
@@ -155,7 +157,7 @@ export function refuse(spec: ContainerSpec): void {
   }
   for (const { target } of spec.mounts) checkTarget(target);
   userMounts(spec.mounts, () => '');
-  rlimitsOf(spec.ulimits);
+  rlimitsOf(spec.ulimits, 0);
   if (spec.stopSignal !== '' && parseSignal(spec.stopSignal) === undefined) {
     throw new RuntimeError('INVALID_SPEC', `${spec.stopSignal} is no signal: change --stop-signal`);
   }
@@ -218,12 +220,15 @@ const RLIMITS = new Set(
   ),
 );
 
-function rlimitsOf(ulimits: readonly Ulimit[]): OciProcess['rlimits'] {
+function rlimitsOf(ulimits: readonly Ulimit[], openFilesMax: number): OciProcess['rlimits'] {
   const given = ulimits.map(({ name, soft, hard }) => {
     if (!RLIMITS.has(name)) throw new RuntimeError('INVALID_SPEC', `${name} is no ulimit`);
     return { type: `RLIMIT_${name.toUpperCase()}`, soft: unlimited(soft), hard: unlimited(hard) };
   });
-  return given.some(({ type }) => type === NOFILE.type) ? given : [NOFILE, ...given];
+  const type = 'RLIMIT_NOFILE';
+  if (given.some((limit) => limit.type === type)) return given;
+  const hard = Math.min(OPEN_FILES.hard, openFilesMax);
+  return [{ type, soft: Math.min(OPEN_FILES.soft, hard), hard }, ...given];
 }
 
 /** -1 stands for no limit; see `specJson`. */
