@@ -1,0 +1,89 @@
+import { join } from 'node:path';
+import type { Io } from '../io.ts';
+
+interface Mount {
+  readonly path: string;
+  readonly version: 1 | 2;
+  readonly controllers: readonly string[];
+}
+
+/** How this machine's control groups are laid out, and where those of this node's containers are. */
+export class CgroupHost {
+  readonly #io: Io;
+  readonly #short: string;
+  readonly #mounts: readonly Mount[];
+  /** Only v2: containers get a cgroup namespace of their own. */
+  readonly unified: boolean;
+  /** systemd owns the tree: groups are made by it. */
+  readonly systemd: boolean;
+
+  /** `short`: first 8 characters of the node id. */
+  constructor(io: Io, short: string) {
+    this.#io = io;
+    this.#short = short;
+    this.#mounts = cgroupMounts(io);
+    this.unified = !this.#mounts.some((mount) => mount.version === 1 && hasController(mount));
+    this.systemd = this.unified && io.stat('/run/systemd/system') !== undefined;
+  }
+  get name(): 'v1' | 'v2' | 'hybrid' {
+    if (this.unified) return 'v2';
+    return this.#mounts.some(({ version }) => version === 2) ? 'hybrid' : 'v1';
+  }
+  /** Swap is counted, so that it can be limited. */
+  get swapLimit(): boolean {
+    const memory = this.#memory();
+    if (!memory) return false;
+    return (
+      this.unified || this.#io.stat(join(memory.path, 'memory.memsw.limit_in_bytes')) !== undefined
+    );
+  }
+  /** As runc wants it. */
+  pathFor(taskId: string): string {
+    if (this.systemd) return `swarm-${this.#short}.slice:swarm:${taskId}`;
+    return `/swarm/${this.#short}/${taskId}`;
+  }
+  /** The kernel killed something in the group because it used too much memory. */
+  oomKilled(taskId: string): boolean {
+    const memory = this.#memory();
+    if (!memory) return false;
+    const group = this.systemd
+      ? `/swarm.slice/swarm-${this.#short}.slice/swarm-${taskId}.scope`
+      : this.pathFor(taskId);
+    const file = memory.version === 1 ? 'memory.oom_control' : 'memory.events';
+    const text = this.#io.read(join(memory.path, group, file))?.toString('utf8') ?? '';
+    return /^oom_kill [1-9]/m.test(text);
+  }
+  /** The groups around the containers' own, where they are empty. */
+  removeParents(): void {
+    if (this.systemd) return;
+    for (const { path } of this.#mounts) {
+      for (const group of [`swarm/${this.#short}`, 'swarm']) {
+        try {
+          if (this.#io.stat(join(path, group)) !== undefined) this.#io.rmdir(join(path, group));
+        } catch {
+          // Busy: another node's, or a container that still runs.
+        }
+      }
+    }
+  }
+  #memory(): Mount | undefined {
+    return this.#mounts.find(({ version, controllers }) =>
+      version === 1 ? controllers.includes('memory') : this.unified,
+    );
+  }
+}
+
+function hasController({ controllers }: Mount): boolean {
+  return controllers.some((name) => ['memory', 'cpu', 'pids', 'devices'].includes(name));
+}
+
+function cgroupMounts(io: Io): readonly Mount[] {
+  const text = io.read('/proc/self/mountinfo')?.toString('utf8') ?? '';
+  return text.split('\n').flatMap((line): readonly Mount[] => {
+    const [left = '', right = ''] = line.split(' - ');
+    const [type, , options = ''] = right.split(' ');
+    const path = left.split(' ')[4] ?? '';
+    if (type === 'cgroup2') return [{ path, version: 2, controllers: [] }];
+    return type === 'cgroup' ? [{ path, version: 1, controllers: options.split(',') }] : [];
+  });
+}

@@ -1,0 +1,386 @@
+import { join } from 'node:path';
+import {
+  ContainersService,
+  type MountPoint,
+  type Process,
+  ProcessStatus,
+  RuncOptions,
+  SnapshotsService,
+  TasksService,
+  type Timestamp,
+} from '../../../proto/containerd.ts';
+import type { AssignedTask } from '../../../proto/index.ts';
+import { delay } from '../../../shared/clock.ts';
+import type { ReadyImage } from '../../images/image-store.ts';
+import { SNAPSHOTTER } from '../../images/layer-store.ts';
+import { SnapshotRoot } from '../../mounts/snapshot-root.ts';
+import type { VolumeUse } from '../../mounts/volumes.ts';
+import { buildSpec, containerOf, hostnameOf, refuse, specJson, stopSignalOf } from '../oci/spec.ts';
+import { cancelledExit, exitOf, lostExit } from '../process/exit.ts';
+import { type Exit, RuntimeError, type RuntimeStatus, type TaskController } from '../runtime.ts';
+import { writeBoundFiles } from './bound-files.ts';
+import { ContainerdError, unless } from './client.ts';
+import { asRuntimeError } from './errors.ts';
+import { execToEnd } from './exec.ts';
+import { type ContainerRecord, publishedPorts } from './records.ts';
+import type { ContainerdShared } from './shared.ts';
+import { signalNumber } from './signals.ts';
+import { wantedPorts } from './wanted-ports.ts';
+
+export const RUNTIME_NAME = 'io.containerd.runc.v2';
+const SPEC_TYPE = 'types.containerd.io/opencontainers/runtime-spec/1/Spec';
+const OPTIONS_TYPE = 'containerd.runc.v1.Options';
+/** How long a killed container may take to be gone. */
+const KILL_MS = 30_000;
+const RETRY_MS = 200;
+const SIGKILL = 9;
+
+/** One container, from its image to its end. Everything it needs to know of before is on the disk. */
+export class ContainerdController implements TaskController {
+  readonly #shared: ContainerdShared;
+  readonly #task: AssignedTask;
+  readonly #id: string;
+
+  constructor(shared: ContainerdShared, task: AssignedTask) {
+    this.#shared = shared;
+    this.#task = task;
+    this.#id = task.id;
+  }
+  async prepare(signal: AbortSignal): Promise<void> {
+    const { records, boot } = this.#shared;
+    if (records.exit(this.#id) || records.started(this.#id)) return;
+    const before = records.read(this.#id);
+    if (before?.prepared && before.boot === boot) return;
+    // After a restart of the machine its network and ports are gone, and others may have them.
+    if (before && before.boot !== boot) await this.dismantle();
+    refuse(containerOf(this.#task));
+    try {
+      await this.#shared.ready();
+      await this.#make(await this.#image(signal));
+    } catch (error) {
+      await this.dismantle().catch(() => undefined);
+      throw asRuntimeError(error, 'make the container');
+    }
+  }
+  async start(): Promise<void> {
+    const { records } = this.#shared;
+    if (records.exit(this.#id) && !records.started(this.#id)) {
+      throw new RuntimeError('LOST', 'it was stopped before it started');
+    }
+    try {
+      if (await this.exitNow()) return;
+      await this.#start();
+    } catch (error) {
+      throw asRuntimeError(error, 'start the container');
+    }
+  }
+  async wait(signal: AbortSignal): Promise<Exit> {
+    const { records, containerd, clock } = this.#shared;
+    const containerId = this.#id;
+    for (;;) {
+      signal.throwIfAborted();
+      const known = records.exit(this.#id);
+      if (known) return known;
+      try {
+        const exit = await this.exitNow();
+        if (exit) return await this.#ended(exit);
+        const options = { timeoutMs: Number.POSITIVE_INFINITY, signal };
+        await containerd.call(TasksService.wait, { containerId }, options);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof ContainerdError)) throw error;
+        // containerd is restarting, or the task is just being made.
+        await delay(clock, RETRY_MS);
+      }
+    }
+  }
+  async shutdown(signal: AbortSignal): Promise<void> {
+    if (await this.#cancel()) return;
+    const { containerd, records } = this.#shared;
+    const grace = this.#task.spec?.container?.stopGraceMs ?? 0;
+    const name = records.read(this.#id)?.stopSignal ?? 'SIGTERM';
+    const request = { containerId: this.#id, signal: signalNumber(name) };
+    if (!records.exit(this.#id)) {
+      await unless(
+        containerd.call(TasksService.kill, request),
+        'NOT_FOUND',
+        'STATE',
+        'UNAVAILABLE',
+      );
+      await this.#exitWithin(grace, signal);
+    }
+    await this.terminate();
+  }
+  async terminate(): Promise<void> {
+    if (await this.#cancel()) return;
+    const { containerd, records } = this.#shared;
+    if (!records.exit(this.#id)) {
+      const request = { containerId: this.#id, signal: SIGKILL, all: true };
+      await unless(containerd.call(TasksService.kill, request), 'NOT_FOUND', 'STATE');
+      await this.#exitWithin(KILL_MS);
+    }
+    if (records.exit(this.#id)) return;
+    throw new RuntimeError('IO', `task ${this.#id} does not end, although it was killed`, true);
+  }
+  async remove(): Promise<void> {
+    if (!(await this.#cancel()) && !(await this.exitNow())) {
+      throw new RuntimeError('NOT_ALLOWED', `task ${this.#id} still runs: shut it down first`);
+    }
+    await this.#shared.settled(this.#id);
+    await this.dismantle();
+    this.#shared.records.forget(this.#id);
+  }
+  async status(): Promise<RuntimeStatus> {
+    const process = await this.#process().catch(() => undefined);
+    const record = this.#shared.records.read(this.#id);
+    const host = this.#shared.network.address;
+    return { pid: process?.pid ?? 0, ports: record?.ports ?? [], message: '', host };
+  }
+  probeCommand(
+    command: readonly string[],
+    timeoutMs: number,
+  ): Promise<{ code: number; output: string }> {
+    const { records } = this.#shared;
+    return execToEnd(this.#shared, this.#id, command, timeoutMs, records.files(this.#id));
+  }
+  /** Undefined while it runs, or may yet begin to. */
+  async exitNow(): Promise<Exit | undefined> {
+    const { records, clock, boot, cgroups } = this.#shared;
+    const known = records.exit(this.#id);
+    if (known || !records.started(this.#id)) return known;
+    const process = await this.#process();
+    if (process?.status === ProcessStatus.STOPPED) {
+      const code = process.exitStatus;
+      const atMs = timestampMs(process.exitedAt) || clock.wallMs();
+      return exitOf(code, atMs, code === 137 && cgroups.oomKilled(this.#id));
+    }
+    if (process) return undefined;
+    const restarted = records.read(this.#id)?.boot !== boot;
+    const why = restarted ? 'the machine restarted' : 'its container was taken away by somebody';
+    return lostExit(clock.wallMs(), why);
+  }
+  /**
+   * Takes away everything of the container but its record. Repeatable; what is gone already is passed
+   * over. What runs is killed.
+   */
+  async dismantle(): Promise<void> {
+    const { containerd, network, ports, records, volumes } = this.#shared;
+    const id = this.#id;
+    const record = records.read(id);
+    this.#shared.publish(id, []);
+    await this.#deleteTask();
+    await unless(containerd.call(ContainersService.delete, { id }), 'NOT_FOUND');
+    const snapshot = { snapshotter: SNAPSHOTTER, key: id };
+    await unless(containerd.call(SnapshotsService.remove, snapshot), 'NOT_FOUND');
+    if (record) {
+      await network.detach({ taskId: id, index: record.index, ports: record.ports });
+      ports.release(id, record.ports);
+      this.#shared.addresses.delete(record.index);
+    }
+    volumes.removeOwn(id);
+    records.removeFiles(id);
+  }
+
+  #image(signal: AbortSignal): Promise<ReadyImage> {
+    const { images, log } = this.#shared;
+    const { image } = containerOf(this.#task);
+    const onProgress = (progress: object): void =>
+      log.debug({ task: this.#id, image, ...progress }, 'image');
+    return images.ensure(image, undefined, onProgress, signal);
+  }
+  async #make(image: ReadyImage): Promise<void> {
+    const { records, ports, addresses, boot, publishHost, network, containerd } = this.#shared;
+    const id = this.#id;
+    const known = records.read(id);
+    const reserved = known ?? (await ports.reserve(id, publishHost, wantedPorts(this.#task)));
+    const index = known?.index ?? freeIndex(addresses);
+    addresses.add(index);
+    const record: ContainerRecord = {
+      boot,
+      prepared: false,
+      index,
+      ports: reserved.ports,
+      published: this.#task.ports.map(({ target }) => target),
+      image: image.digest,
+      chainId: image.chainId,
+      stopSignal: stopSignalOf(this.#task, image.config),
+      terminal: containerOf(this.#task).tty,
+    };
+    records.write(id, record);
+    const rootfs = await this.#snapshot(image.chainId);
+    for (const use of this.#volumes(image)) await this.#shared.volumes.ensure(id, use, rootfs);
+    const spec = this.#spec(image, rootfs, index);
+    await network.attach({ taskId: id, index, ports: record.ports });
+    await unless(containerd.call(ContainersService.delete, { id }), 'NOT_FOUND');
+    await containerd.call(ContainersService.create, {
+      container: {
+        id,
+        image: image.name,
+        labels: { 'swarm.task': id, 'swarm.service': this.#task.serviceName },
+        runtime: { name: RUNTIME_NAME, options: this.#options() },
+        spec: { typeUrl: SPEC_TYPE, value: spec },
+        snapshotter: SNAPSHOTTER,
+        snapshotKey: id,
+      },
+    });
+    this.#shared.publish(id, publishedPorts(record));
+    records.write(id, { ...record, prepared: true });
+  }
+  async #snapshot(parent: string): Promise<readonly MountPoint[]> {
+    const { containerd, clock } = this.#shared;
+    const snapshotter = SNAPSHOTTER;
+    // Until a container refers to it, only this keeps it from being collected.
+    const labels = { 'containerd.io/gc.root': new Date(clock.wallMs()).toISOString() };
+    const request = { snapshotter, key: this.#id, parent, labels };
+    const made = await unless(containerd.call(SnapshotsService.prepare, request), 'ALREADY_EXISTS');
+    return (made ?? (await this.#mounts())).mounts;
+  }
+  #mounts() {
+    const request = { snapshotter: SNAPSHOTTER, key: this.#id };
+    return this.#shared.containerd.call(SnapshotsService.mounts, request);
+  }
+  #volumes(image: ReadyImage): readonly VolumeUse[] {
+    const { mounts } = containerOf(this.#task);
+    const named = mounts.filter(({ type }) => type === 'volume');
+    const own = image.config.volumes.filter((target) => !mounts.some((m) => m.target === target));
+    return [
+      ...named.map(({ source, target }) => ({ name: source, target })),
+      ...own.map((target) => ({ name: '', target })),
+    ];
+  }
+  #spec(image: ReadyImage, rootfs: readonly MountPoint[], index: number): Uint8Array {
+    const { io, node, network, cgroups, records, initPath, apparmorProfile } = this.#shared;
+    const id = this.#id;
+    const root = new SnapshotRoot(rootfs);
+    const hostname = hostnameOf({ task: this.#task, node });
+    const address = network.containerAddress(index);
+    const container = containerOf(this.#task);
+    const files = writeBoundFiles(io, records.files(id), container, { hostname, address });
+    const spec = buildSpec({
+      task: this.#task,
+      image: image.config,
+      users: {
+        passwd: root.readText('/etc/passwd') ?? '',
+        group: root.readText('/etc/group') ?? '',
+      },
+      node,
+      networkNamespace: network.namespacePath(id),
+      cgroupsPath: cgroups.pathFor(id),
+      cgroupNamespace: cgroups.unified,
+      swapLimit: cgroups.swapLimit,
+      files,
+      initPath,
+      apparmorProfile,
+      openFilesMax: this.#shared.openFilesMax,
+      volumePath: (name, target) => this.#shared.volumes.path(id, { name, target }),
+    });
+    return specJson(spec);
+  }
+  #options(): { readonly typeUrl: string; readonly value: Uint8Array } {
+    const systemdCgroup = this.#shared.cgroups.systemd;
+    return {
+      typeUrl: OPTIONS_TYPE,
+      value: RuncOptions.encode(RuncOptions.create({ systemdCgroup })),
+    };
+  }
+  async #start(): Promise<void> {
+    const { containerd, records } = this.#shared;
+    const containerId = this.#id;
+    let process = await this.#process();
+    if (!process && !records.started(this.#id)) {
+      await this.#create();
+      process = await this.#process();
+    }
+    if (!records.started(this.#id)) await records.markStarted(this.#id);
+    if (process?.status !== ProcessStatus.CREATED) return;
+    try {
+      await containerd.call(TasksService.start, { containerId });
+    } catch (error) {
+      // It may have been started by a call whose answer was lost.
+      const now = await this.#process();
+      if (now === undefined || now.status === ProcessStatus.CREATED) throw error;
+    }
+  }
+  async #create(): Promise<void> {
+    const { containerd, io, logDirectory, records } = this.#shared;
+    const directory = logDirectory(this.#id);
+    io.mkdir(directory);
+    const [stdout, stderr] = [join(directory, 'out'), join(directory, 'err')];
+    // containerd appends to files that are there; others it would make for both outputs together.
+    for (const path of [stdout, stderr]) io.append(path, Buffer.alloc(0));
+    const terminal = records.read(this.#id)?.terminal === true;
+    const { mounts } = await this.#mounts();
+    await containerd.call(TasksService.create, {
+      containerId: this.#id,
+      rootfs: mounts,
+      stdout,
+      stderr: terminal ? '' : stderr,
+      terminal,
+      options: this.#options(),
+    });
+  }
+  async #process(): Promise<Process | undefined> {
+    const get = this.#shared.containerd.call(TasksService.get, { containerId: this.#id });
+    return (await unless(get, 'NOT_FOUND'))?.process ?? undefined;
+  }
+  /** True when nothing of it ran or ever will. */
+  async #cancel(): Promise<boolean> {
+    const { records, clock } = this.#shared;
+    if (records.started(this.#id)) return false;
+    if (!records.exit(this.#id)) await this.#ended(cancelledExit(clock.wallMs()));
+    return true;
+  }
+  async #exitWithin(ms: number, signal?: AbortSignal): Promise<void> {
+    const { clock } = this.#shared;
+    const limit = new AbortController();
+    const timer = clock.setTimer(ms, () => limit.abort());
+    const signals = signal ? [limit.signal, signal] : [limit.signal];
+    try {
+      await this.wait(AbortSignal.any(signals));
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!limit.signal.aborted) throw error;
+    } finally {
+      timer.cancel();
+    }
+  }
+  /** The exit is safe before what containerd knows of it goes; then nothing of it holds resources. */
+  #ended(exit: Exit): Promise<Exit> {
+    const { records, ending } = this.#shared;
+    const known = records.exit(this.#id);
+    if (known) return Promise.resolve(known);
+    const running = ending.get(this.#id) ?? this.#end(exit);
+    ending.set(this.#id, running);
+    return running.finally(() => ending.delete(this.#id));
+  }
+  async #end(exit: Exit): Promise<Exit> {
+    await this.#shared.records.writeExit(this.#id, exit);
+    // Its last output is in the files only after this.
+    await this.#deleteTask().catch(() => undefined);
+    this.#shared.settle(this.#id, () => this.dismantle());
+    return exit;
+  }
+  async #deleteTask(): Promise<void> {
+    const { containerd } = this.#shared;
+    const containerId = this.#id;
+    const process = await this.#process();
+    if (!process) return;
+    if (process.status !== ProcessStatus.STOPPED) {
+      const kill = containerd.call(TasksService.kill, { containerId, signal: SIGKILL, all: true });
+      await unless(kill, 'NOT_FOUND', 'STATE');
+      const wait = containerd.call(TasksService.wait, { containerId }, { timeoutMs: KILL_MS });
+      await unless(wait, 'NOT_FOUND');
+    }
+    await unless(containerd.call(TasksService.delete, { containerId }), 'NOT_FOUND');
+  }
+}
+
+function freeIndex(taken: ReadonlySet<number>): number {
+  let index = 1;
+  while (taken.has(index)) index++;
+  return index;
+}
+
+function timestampMs(time: Timestamp | null): number {
+  return time === null ? 0 : time.seconds * 1_000 + Math.floor(time.nanos / 1e6);
+}

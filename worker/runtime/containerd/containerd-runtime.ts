@@ -1,0 +1,285 @@
+import { join } from 'node:path';
+import {
+  ContainersService,
+  IntrospectionService,
+  NamespacesService,
+  SnapshotKind,
+  SnapshotsService,
+  VersionService,
+} from '../../../proto/containerd.ts';
+import { AssignedTask, type PortBinding } from '../../../proto/index.ts';
+import type { Clock } from '../../../shared/clock.ts';
+import { messageOf } from '../../../shared/errors.ts';
+import type { Log } from '../../../shared/log.ts';
+import type { Random } from '../../../shared/random.ts';
+import { ImageStore } from '../../images/image-store.ts';
+import { SNAPSHOTTER } from '../../images/layer-store.ts';
+import { Registry } from '../../images/registry.ts';
+import { Volumes } from '../../mounts/volumes.ts';
+import { LocalRouter } from '../../network/local-router.ts';
+import type { Io } from '../io.ts';
+import { bootId } from '../process/identity.ts';
+import { type BindProbe, Ports } from '../process/ports.ts';
+import { type AdoptedTask, type Runtime, RuntimeError, type RuntimeFeatures } from '../runtime.ts';
+import { CgroupHost } from './cgroup-host.ts';
+import { type Containerd, connectContainerd, unless } from './client.ts';
+import { ContainerdController } from './containerd-controller.ts';
+import { publishedPorts, Records } from './records.ts';
+import type { ContainerdShared } from './shared.ts';
+
+/** A task port of this node and where its container is behind it. */
+export interface TaskPort extends PortBinding {
+  readonly dialHost: string;
+}
+
+export interface ContainerdRuntimeDeps {
+  readonly io: Io;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly stateDir: string;
+  readonly nodeId: string;
+  readonly nodeName: string;
+  /** As registries name it: amd64, arm64. */
+  readonly architecture: string;
+  /** Default: the socket of `socketPath`. */
+  readonly containerd?: Containerd;
+  readonly socketPath: string;
+  /** Address without a port, at which this node's task ports answer. */
+  readonly publishHost: string;
+  /** Shared by all daemons of this user on the machine, e.g. /tmp/swarm-ports-UID. */
+  readonly portsDirectory: string;
+  /** Where a task's output goes: files `out` and `err` in this directory. */
+  readonly logDirectory: (taskId: string) => string;
+  /** Called with all task ports of a task, and with none when it has ended. */
+  readonly onTaskPorts: (taskId: string, ports: readonly TaskPort[]) => void;
+  readonly bindProbe?: BindProbe;
+}
+
+/** First 8 characters of the node id: whatever belongs to this node on the machine has them. */
+export function shortId(nodeId: string): string {
+  return nodeId.slice(0, 8);
+}
+
+export function namespaceOf(nodeId: string): string {
+  return `swarm-${shortId(nodeId)}`;
+}
+
+const INIT_PATHS = [
+  '/usr/bin/tini-static',
+  '/usr/bin/docker-init',
+  '/usr/libexec/docker/docker-init',
+  '/sbin/docker-init',
+];
+const APPARMOR = 'docker-default';
+
+/** Containers, in a namespace of this node's own in containerd. */
+export class ContainerdRuntime implements Runtime {
+  readonly name = 'containerd';
+  readonly #deps: ContainerdRuntimeDeps;
+  readonly #containerd: Containerd;
+  readonly #shared: ContainerdShared;
+  readonly #settling = new Map<string, Promise<void>>();
+  #readying: Promise<void> | undefined;
+
+  constructor(deps: ContainerdRuntimeDeps) {
+    this.#deps = deps;
+    const namespace = namespaceOf(deps.nodeId);
+    this.#containerd = deps.containerd ?? connectContainerd(deps.socketPath, namespace);
+    this.#shared = this.#share();
+  }
+  get images(): ImageStore {
+    return this.#shared.images;
+  }
+  async probe(): Promise<RuntimeFeatures> {
+    const { cgroups, initPath } = this.#shared;
+    const version = await this.#containerd
+      .call(VersionService.version, {}, { timeoutMs: ANSWER_MS })
+      .catch(() => undefined);
+    return {
+      runtime: 'containerd',
+      features: {
+        containerd: version?.version ?? 'does not answer',
+        cgroups: cgroups.name,
+        init: initPath === undefined ? 'no' : 'yes',
+      },
+    };
+  }
+  /** Does not wait for a containerd that is down: what it has is found when it is back. */
+  async open(): Promise<void> {
+    const { records, ports, addresses } = this.#shared;
+    records.open();
+    ports.open();
+    for (const id of records.ids()) {
+      const record = records.read(id);
+      if (record) addresses.add(record.index);
+    }
+    try {
+      await this.#ready();
+    } catch (error) {
+      this.#deps.log.warn({ error: messageOf(error) }, 'containers can not be started yet');
+      if (error instanceof RuntimeError && error.code === 'UNSUPPORTED') throw error;
+    }
+  }
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#settling.values());
+    this.#shared.cgroups.removeParents();
+    this.#containerd.close();
+  }
+  async list(): Promise<readonly AdoptedTask[]> {
+    const { records } = this.#shared;
+    const known = records.ids().filter((id) => records.started(id) || records.exit(id));
+    return Promise.all(
+      known.map(async (taskId) => {
+        // While containerd does not answer, its tasks go on.
+        const exit = await this.#controllerById(taskId)
+          .exitNow()
+          .catch(() => undefined);
+        return { taskId, running: exit === undefined, exit };
+      }),
+    );
+  }
+  controller(task: AssignedTask): ContainerdController {
+    return new ContainerdController(this.#shared, task);
+  }
+  /** On `leave`, after every task has ended: nothing of this node is left on the machine. */
+  async destroy(): Promise<void> {
+    const { images, network } = this.#shared;
+    await Promise.allSettled(this.#settling.values());
+    for (const { name } of await images.list()) await images.remove(name);
+    await network.destroy();
+    const name = namespaceOf(this.#deps.nodeId);
+    // Refused as long as containerd is still collecting: then an empty name stays, and no more.
+    await this.#containerd.call(NamespacesService.delete, { name }).catch(() => undefined);
+  }
+
+  #share(): ContainerdShared {
+    const { io, clock, random, log, stateDir, nodeId, nodeName, architecture } = this.#deps;
+    const containerd = this.#containerd;
+    const boot = bootId(io);
+    const directory = join(stateDir, 'containers');
+    const registry = new Registry({ clock, caFor: () => undefined, plainHosts: new Set() });
+    const { bindProbe } = this.#deps;
+    return {
+      io,
+      clock,
+      random,
+      log,
+      containerd,
+      images: new ImageStore({ containerd, registry, clock, random, log, architecture }),
+      records: new Records(io, directory),
+      volumes: new Volumes(io, join(stateDir, 'volumes')),
+      network: new LocalRouter({ io, short: shortId(nodeId) }),
+      ports: new Ports({
+        io,
+        clock,
+        random: random.stream('container-ports'),
+        directory: this.#deps.portsDirectory,
+        runDirectory: directory,
+        boot,
+        uid: 0,
+        ...(bindProbe ? { probe: bindProbe } : {}),
+      }),
+      cgroups: new CgroupHost(io, shortId(nodeId)),
+      boot,
+      node: { id: nodeId, hostname: nodeName, architecture },
+      publishHost: this.#deps.publishHost,
+      initPath: INIT_PATHS.find((path) => io.executable(path)),
+      apparmorProfile: apparmorLoaded(io) ? APPARMOR : undefined,
+      openFilesMax: openFilesMax(io),
+      addresses: new Set(),
+      ending: new Map(),
+      logDirectory: this.#deps.logDirectory,
+      publish: (taskId, ports) => this.#publish(taskId, ports),
+      ready: () => this.#ready(),
+      settle: (taskId, fn) => this.#settle(taskId, fn),
+      settled: async (taskId) => this.#settling.get(taskId),
+    };
+  }
+  /** Namespace, router and what is left over of before; tried again until it worked once. */
+  #ready(): Promise<void> {
+    this.#readying ??= this.#makeReady().catch((error) => {
+      this.#readying = undefined;
+      throw error;
+    });
+    return this.#readying;
+  }
+  async #makeReady(): Promise<void> {
+    const { network, images, records } = this.#shared;
+    const filters = ['type==io.containerd.snapshotter.v1'];
+    const { plugins } = await this.#containerd.call(IntrospectionService.plugins, { filters });
+    const overlay = plugins.find(({ id }) => id === SNAPSHOTTER);
+    if (overlay === undefined || overlay.initErr !== null) {
+      const why = overlay?.initErr?.message ?? 'it is not there';
+      throw new RuntimeError('UNSUPPORTED', `containerd can't use overlayfs here: ${why}`);
+    }
+    const namespace = { name: namespaceOf(this.#deps.nodeId) };
+    const created = this.#containerd.call(NamespacesService.create, { namespace });
+    await unless(created, 'ALREADY_EXISTS');
+    await network.open();
+    for (const id of records.ids()) {
+      const record = records.read(id);
+      if (record?.prepared && !records.exit(id)) this.#publish(id, publishedPorts(record));
+    }
+    await images.open();
+    await this.#collect();
+  }
+  /** Containers without a record are what a lost state directory, or a kill at the last step, left. */
+  async #collect(): Promise<void> {
+    const { records, network } = this.#shared;
+    const ids = new Set(records.ids());
+    const { containers } = await this.#containerd.call(ContainersService.list, {});
+    const found = new Set(containers.map(({ id }) => id));
+    const request = { snapshotter: SNAPSHOTTER };
+    for await (const { info } of this.#containerd.list(SnapshotsService.list, request)) {
+      for (const { name, kind } of info) {
+        if (kind === SnapshotKind.COMMITTED) continue;
+        if (name.startsWith('extract-')) await this.#removeSnapshot(name);
+        else found.add(name);
+      }
+    }
+    for (const id of network.attached()) found.add(id);
+    for (const id of found) if (!ids.has(id)) await this.#controllerById(id).dismantle();
+  }
+  async #removeSnapshot(key: string): Promise<void> {
+    const removed = this.#containerd.call(SnapshotsService.remove, {
+      snapshotter: SNAPSHOTTER,
+      key,
+    });
+    await unless(removed, 'NOT_FOUND');
+  }
+  #publish(taskId: string, ports: readonly PortBinding[]): void {
+    const dialHost = this.#shared.network.address;
+    this.#deps.onTaskPorts(
+      taskId,
+      ports.map((port) => ({ ...port, dialHost })),
+    );
+  }
+  #settle(taskId: string, fn: () => Promise<void>): void {
+    const before = this.#settling.get(taskId) ?? Promise.resolve();
+    const now = before.then(fn).catch((error) => {
+      this.#deps.log.warn({ task: taskId, error: messageOf(error) }, 'container not cleared away');
+    });
+    this.#settling.set(taskId, now);
+    void now.finally(() => {
+      if (this.#settling.get(taskId) === now) this.#settling.delete(taskId);
+    });
+  }
+  #controllerById(id: string): ContainerdController {
+    return new ContainerdController(this.#shared, AssignedTask.create({ id }));
+  }
+}
+
+const ANSWER_MS = 2_000;
+
+/** Where even root can't raise it, as in a container, more is refused. */
+function openFilesMax(io: Io): number {
+  const text = io.read('/proc/self/limits')?.toString('utf8') ?? '';
+  const hard = Number(/^Max open files\s+\S+\s+(\S+)/m.exec(text)?.[1]);
+  return Number.isSafeInteger(hard) ? hard : Number.MAX_SAFE_INTEGER;
+}
+
+function apparmorLoaded(io: Io): boolean {
+  const text = io.read('/sys/kernel/security/apparmor/profiles')?.toString('utf8') ?? '';
+  return text.split('\n').some((line) => line.startsWith(`${APPARMOR} `));
+}

@@ -1,0 +1,40 @@
+import { messageOf } from '../../../shared/errors.ts';
+import { RuntimeError } from '../runtime.ts';
+import { ContainerdError } from './client.ts';
+
+/** What the agent can act on, from what containerd or runc said. */
+export function asRuntimeError(error: unknown, doing: string): unknown {
+  if (!(error instanceof ContainerdError)) return error;
+  const text = error.message;
+  if (error.code === 'UNAVAILABLE' || error.code === 'CANCELLED') {
+    return new RuntimeError(
+      'UNAVAILABLE',
+      `can't ${doing}: containerd does not answer`,
+      true,
+      error,
+    );
+  }
+  if (/no space left/i.test(text)) {
+    return new RuntimeError('RESOURCE', `can't ${doing}: the disk is full`, true, error);
+  }
+  const command = /exec: "?([^":]+)"?: (stat [^:]*: )?(executable file not found|no such file)/i;
+  const missing = command.exec(text);
+  if (missing) {
+    return new RuntimeError('COMMAND_NOT_FOUND', `the image has no command ${missing[1]}`);
+  }
+  const denied = /exec: "?([^":]+)"?: permission denied/i.exec(text);
+  if (denied) {
+    return new RuntimeError('COMMAND_NOT_FOUND', `${denied[1]} in the image is not executable`);
+  }
+  return new RuntimeError('IO', `can't ${doing}: ${brief(text)}`, false, error);
+}
+
+/** Runc's errors are wrapped many times: the last part says what happened. */
+function brief(text: string): string {
+  const parts = text.split(': ').filter((part) => part !== 'unknown');
+  return parts.slice(-3).join(': ').slice(0, 300);
+}
+
+export function reasonOf(error: unknown): string {
+  return messageOf(error).slice(0, 500);
+}

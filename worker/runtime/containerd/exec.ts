@@ -1,0 +1,74 @@
+import { join } from 'node:path';
+import { ContainersService, TasksService } from '../../../proto/containerd.ts';
+import type { Clock } from '../../../shared/clock.ts';
+import { LIMITS } from '../../../shared/limits.ts';
+import type { Random } from '../../../shared/random.ts';
+import type { Io } from '../io.ts';
+import { type OciProcess, type OciSpec, specJson } from '../oci/spec.ts';
+import { type Containerd, ContainerdError, unless } from './client.ts';
+
+export interface ExecDeps {
+  readonly containerd: Containerd;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly io: Io;
+}
+
+/** `types.containerd.io/…` values are JSON. */
+export const PROCESS_TYPE = 'types.containerd.io/opencontainers/runtime-spec/1/Process';
+const SIGKILL = 9;
+/** Starting a command is not part of its time, but ends too. */
+const START_MS = 30_000;
+
+/**
+ * Runs a command in a container to its end, as its user, with its environment. What takes longer than
+ * `timeoutMs` is killed; code -1 then, and where it could not be run. `directory` takes its output.
+ */
+export async function execToEnd(
+  deps: ExecDeps,
+  containerId: string,
+  args: readonly string[],
+  timeoutMs: number,
+  directory: string,
+): Promise<{ code: number; output: string }> {
+  const { containerd, io, random, clock } = deps;
+  const execId = `probe-${Buffer.from(random.bytes(6)).toString('hex')}`;
+  const path = join(directory, execId);
+  const target = { containerId, execId };
+  try {
+    io.write(path, '');
+    const process = { ...(await processOf(containerd, containerId)), args, terminal: false };
+    const spec = { typeUrl: PROCESS_TYPE, value: specJson(process) };
+    const request = { ...target, stdout: path, stderr: path, spec };
+    await containerd.call(TasksService.exec, request, { timeoutMs: START_MS });
+    const ended = containerd.call(TasksService.wait, target, { timeoutMs: Infinity });
+    ended.catch(() => undefined);
+    await containerd.call(TasksService.start, target, { timeoutMs: START_MS });
+    let timedOut = false;
+    const timer = clock.setTimer(timeoutMs, () => {
+      timedOut = true;
+      const kill = { ...target, signal: SIGKILL, all: true };
+      containerd.call(TasksService.kill, kill).catch(() => undefined);
+    });
+    const { exitStatus } = await ended.finally(() => timer.cancel());
+    // Its output is complete only after this.
+    await unless(containerd.call(TasksService.deleteProcess, target), 'NOT_FOUND');
+    const output = io.readAt(path, 0, LIMITS.healthOutputBytesMax).toString('utf8');
+    if (!timedOut) return { code: exitStatus, output };
+    const text = `took longer than its timeout of ${timeoutMs} ms ${output}`;
+    return { code: -1, output: text.trim() };
+  } catch (error) {
+    if (!(error instanceof ContainerdError)) throw error;
+    const gone = containerd.call(TasksService.deleteProcess, target);
+    await gone.catch(() => undefined);
+    return { code: -1, output: error.message };
+  } finally {
+    io.unlink(path);
+  }
+}
+
+async function processOf(containerd: Containerd, id: string): Promise<OciProcess> {
+  const { container } = await containerd.call(ContainersService.get, { id });
+  const spec = JSON.parse(Buffer.from(container!.spec!.value).toString('utf8')) as OciSpec;
+  return spec.process;
+}

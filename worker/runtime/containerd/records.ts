@@ -1,0 +1,103 @@
+import { join } from 'node:path';
+import type { PortBinding } from '../../../proto/index.ts';
+import type { Io } from '../io.ts';
+import type { Exit } from '../runtime.ts';
+import { fsyncDirectoryOf } from '../system-io.ts';
+
+/** What `ID.json` says: written before anything of the container is made, and once it is complete. */
+export interface ContainerRecord {
+  readonly boot: string;
+  /** Complete: the container only has to be started. */
+  readonly prepared: boolean;
+  /** Names its address and its device. */
+  readonly index: number;
+  readonly ports: readonly PortBinding[];
+  /** Ports in the container that others may reach; the rest is for this node's own probes. */
+  readonly published: readonly number[];
+  readonly image: string;
+  readonly chainId: string;
+  readonly stopSignal: string;
+  readonly terminal: boolean;
+}
+
+/** The task ports that lead into the container from outside. */
+export function publishedPorts(record: ContainerRecord): readonly PortBinding[] {
+  return record.ports.filter(({ target }) => record.published.includes(target));
+}
+
+/**
+ * The files of all containers of a node lie in one directory: `ID.json`, `ID.started` once its start
+ * was ordered, `ID.exit` once it has ended or never will begin, `ID.d` with files bound into it.
+ */
+export class Records {
+  readonly directory: string;
+  readonly #io: Io;
+
+  constructor(io: Io, directory: string) {
+    this.#io = io;
+    this.directory = directory;
+  }
+  open(): void {
+    this.#io.mkdir(this.directory);
+  }
+  ids(): readonly string[] {
+    const names = this.#io.list(this.directory);
+    const ids = names.flatMap((name) => /^([^.]+)\.(json|exit|started)$/.exec(name)?.[1] ?? []);
+    return [...new Set(ids)];
+  }
+  read(id: string): ContainerRecord | undefined {
+    return this.#json<ContainerRecord>(this.#path(id, 'json'));
+  }
+  write(id: string, record: ContainerRecord): void {
+    this.#replace(this.#path(id, 'json'), JSON.stringify(record));
+  }
+  started(id: string): boolean {
+    return this.#io.stat(this.#path(id, 'started')) !== undefined;
+  }
+  async markStarted(id: string): Promise<void> {
+    const path = this.#path(id, 'started');
+    this.#io.write(path, '');
+    await fsyncDirectoryOf(this.#io, path);
+  }
+  exit(id: string): Exit | undefined {
+    return this.#json<Exit>(this.#path(id, 'exit'));
+  }
+  /** On the disk when it resolves: what containerd knows of it may go. */
+  async writeExit(id: string, exit: Exit): Promise<void> {
+    const path = this.#path(id, 'exit');
+    this.#io.write(`${path}.tmp`, JSON.stringify(exit));
+    await this.#io.fsync(`${path}.tmp`);
+    this.#io.rename(`${path}.tmp`, path);
+    await fsyncDirectoryOf(this.#io, path);
+  }
+  /** Where the files are that are bound into the container. */
+  files(id: string): string {
+    return this.#path(id, 'd');
+  }
+  removeFiles(id: string): void {
+    this.#io.removeTree(this.files(id));
+  }
+  /** The record itself goes last: with it everything else can be found. */
+  forget(id: string): void {
+    this.removeFiles(id);
+    this.#io.unlink(this.#path(id, 'started'));
+    this.#io.unlink(this.#path(id, 'json'));
+    this.#io.unlink(this.#path(id, 'exit'));
+  }
+  #path(id: string, what: string): string {
+    return join(this.directory, `${id}.${what}`);
+  }
+  #replace(path: string, text: string): void {
+    this.#io.write(`${path}.tmp`, text);
+    this.#io.rename(`${path}.tmp`, path);
+  }
+  #json<T>(path: string): T | undefined {
+    const text = this.#io.read(path)?.toString('utf8');
+    if (text === undefined) return undefined;
+    try {
+      return JSON.parse(text) as T;
+    } catch {
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,48 @@
+import type { PortBinding } from '../../../proto/index.ts';
+import type { Clock } from '../../../shared/clock.ts';
+import type { Log } from '../../../shared/log.ts';
+import type { Random } from '../../../shared/random.ts';
+import type { ImageStore } from '../../images/image-store.ts';
+import type { Volumes } from '../../mounts/volumes.ts';
+import type { LocalRouter } from '../../network/local-router.ts';
+import type { Io } from '../io.ts';
+import type { TemplateNode } from '../oci/templates.ts';
+import type { Ports } from '../process/ports.ts';
+import type { Exit } from '../runtime.ts';
+import type { CgroupHost } from './cgroup-host.ts';
+import type { Containerd } from './client.ts';
+import type { Records } from './records.ts';
+
+/** What all containers of one runtime share. */
+export interface ContainerdShared {
+  readonly io: Io;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly containerd: Containerd;
+  readonly images: ImageStore;
+  readonly records: Records;
+  readonly volumes: Volumes;
+  readonly network: LocalRouter;
+  readonly ports: Ports;
+  readonly cgroups: CgroupHost;
+  readonly boot: string;
+  readonly node: TemplateNode;
+  readonly publishHost: string;
+  readonly initPath: string | undefined;
+  readonly apparmorProfile: string | undefined;
+  readonly openFilesMax: number;
+  /** Indexes of addresses that containers have. */
+  readonly addresses: Set<number>;
+  readonly logDirectory: (taskId: string) => string;
+  /** Which task ports lead to this task's container; none: it has none any more. */
+  readonly publish: (taskId: string, ports: readonly PortBinding[]) => void;
+  /** Ends that are just being written down: once for each task, whoever waits. */
+  readonly ending: Map<string, Promise<Exit>>;
+  /** Resolves when namespace and router are there. */
+  readonly ready: () => Promise<void>;
+  /** Does it in the background, one after the other for each task. Its failure is tried at `remove`. */
+  readonly settle: (taskId: string, fn: () => Promise<void>) => void;
+  /** Resolves when nothing of the kind is under way for this task. */
+  readonly settled: (taskId: string) => Promise<void>;
+}

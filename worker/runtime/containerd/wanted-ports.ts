@@ -1,0 +1,19 @@
+import { type AssignedTask, PortConfig, Protocol } from '../../../proto/index.ts';
+
+/**
+ * The ports of a container that need a task port: those of its service, and those that only this node's
+ * health and readiness probes dial.
+ */
+export function wantedPorts(task: AssignedTask): readonly PortConfig[] {
+  const { health, ready } = task.spec ?? {};
+  const probed = [health?.http, health?.tcp, ready?.http, ready?.tcp].flatMap((text) => {
+    // With a host of its own it is not the container that is looked at.
+    const port = /^:(\d{1,5})(\/|$)/.exec(text?.replace(/^https?:\/\//, '') ?? '')?.[1];
+    return port === undefined ? [] : [Number(port)];
+  });
+  const known = new Set(
+    task.ports.filter(({ protocol }) => protocol === Protocol.TCP).map(({ target }) => target),
+  );
+  const extra = [...new Set(probed)].filter((target) => !known.has(target));
+  return [...task.ports, ...extra.map((target) => PortConfig.create({ target }))];
+}
