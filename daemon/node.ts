@@ -56,8 +56,11 @@ import { socketMode } from './socket-mode.ts';
 import { VERSION } from './version.ts';
 import { WorkerPart } from './worker-part.ts';
 
+/** Whoever asked this daemon to stop has its answer by then. */
+const LAST_ANSWERS_MS = 250;
 const LEADER_WAIT_MS = 15_000;
 const MANAGER_WAIT_MS = 10_000;
+const VOTER_WAIT_MS = 10_000;
 const MANAGER_RETRY_MIN_MS = 200;
 const MANAGER_RETRY_MAX_MS = 10_000;
 
@@ -209,11 +212,14 @@ export class NodeDaemon {
     const config = this.#configFor(addresses, nodeName, request.allowProcess, managers);
     await this.#entering(() => this.#enter(joined.identity, config));
     rmSync(this.#paths.joinKey, { force: true });
+    const warnings = joined.role === Role.MANAGER ? [...addresses.warnings] : [];
+    if (joined.role === Role.MANAGER && !(await this.#untilVoter()))
+      warnings.push('this manager does not vote yet: it is still catching up (swarm node ls)');
     return JoinResponse.create({
       nodeId: joined.nodeId,
       clusterId: joined.clusterId,
       role: joined.role,
-      warnings: joined.role === Role.MANAGER ? addresses.warnings : [],
+      warnings,
     });
   }
 
@@ -442,7 +448,7 @@ export class NodeDaemon {
       if (withTasks)
         await this.#membership?.worker.stopTasks('stopped with the daemon of this node');
       await this.#endMembership({ handOver: true, goodbye });
-      await this.#local.stop();
+      await this.#local.stop(LAST_ANSWERS_MS);
     } catch (error) {
       log.error({ err: error }, 'swarmd did not end in order');
     }

@@ -217,6 +217,10 @@ export class Manager {
   memberAddress(nodeId: string): string | undefined {
     return this.store.view.table('member').get(nodeId)?.address;
   }
+  /** How far a member is on its way to a vote (Member.phase), as this manager knows it. */
+  memberPhase(nodeId: string): string | undefined {
+    return this.store.view.table('member').get(nodeId)?.phase;
+  }
   /** On the leader itself: its own new address. */
   async announce(request: JoinRaftRequest): Promise<void> {
     await this.#roles.join(

@@ -58,6 +58,8 @@ export function run(
       clearTimeout(timer);
       resolve({ code: timedOut ? 124 : (code ?? 1), stdout, stderr });
     });
+    // A program that ends without reading its input is no failure of this one.
+    child.stdin.on('error', () => undefined);
     child.stdin.end(options.input ?? '');
   });
 }
