@@ -452,3 +452,15 @@ test('a socket path that is too long is refused before anything is made', async 
   const server = new RpcServer({ clock: new SystemClock(), log: silentLog, authorizer });
   await assert.rejects(server.listenUnix(`/tmp/${'x'.repeat(100)}`), { code: 'STATE_DIR' });
 });
+
+test('a server that stops lets the answers that are due go out', async () => {
+  const { server, client } = await serve(INFO, {
+    info: async () => {
+      void server.stop(5_000);
+      for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+      return InfoResponse.create({ nodeName: 'last' });
+    },
+  });
+  assert.equal((await client.unary(LocalService.info, Empty.create())).nodeName, 'last');
+  await assert.rejects(client.unary(LocalService.info, Empty.create()), { code: 'UNREACHABLE' });
+});

@@ -109,12 +109,26 @@ export class RpcServer {
     }
   }
 
-  /** Stops listening. Calls under way are cut: their other ends see a reset. */
-  async stop(): Promise<void> {
+  /**
+   * Stops listening. Calls under way may end within `graceMs`; what goes on is cut, and its other
+   * ends see a reset.
+   */
+  async stop(graceMs = 0): Promise<void> {
     for (const listener of this.#listeners.splice(0)) {
+      if (graceMs > 0) await this.#untilIdle(listener.server, graceMs);
       listener.server.forceShutdown();
       if (listener.socketPath !== '') await unlink(listener.socketPath).catch(() => undefined);
     }
+  }
+
+  #untilIdle(server: Server, graceMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#deps.clock.setTimer(graceMs, resolve);
+      server.tryShutdown(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
   }
 
   #listener(transport: Transport, socketPath: string): Listener {
