@@ -574,6 +574,18 @@ export class NodeDaemon {
     }
   }
 
+  /** Who joins with a manager's token expects a vote: waited for, within reason. */
+  async #untilVoter(): Promise<boolean> {
+    const { clock } = this.#deps;
+    const { nodeId } = this.#member().live.current.subject;
+    const endMs = clock.monotonicMs() + VOTER_WAIT_MS;
+    while (this.#managerPart().manager.memberPhase(nodeId) !== 'voter') {
+      if (clock.monotonicMs() > endMs) return false;
+      await delay(clock, 20);
+    }
+    return true;
+  }
+
   #exclusive<R>(fn: () => Promise<R>): Promise<R> {
     const result = this.#turn.then(fn, fn);
     this.#turn = result.catch(() => undefined);
