@@ -265,7 +265,7 @@ export class NodeDaemon {
       renew: () => this.#renew(live),
       save: (renewed) => saveIdentity(this.#paths.identity, renewed),
     });
-    const worker = new WorkerPart(
+    const worker = await WorkerPart.create(
       {
         stateDir: this.#options.stateDir,
         paths: this.#paths,

@@ -13,11 +13,11 @@ import { dial } from '../shared/rpc/client.ts';
 import type { LiveIdentity } from '../shared/tls/live-identity.ts';
 import { Agent } from '../worker/agent/agent.ts';
 import { TaskLogs } from '../worker/logs/task-logs.ts';
-import type { Network } from '../worker/network/network.ts';
 import { ProxyNetwork } from '../worker/network/proxy-network.ts';
 import { ProcessRuntime } from '../worker/runtime/process/process-runtime.ts';
 import type { Runtime } from '../worker/runtime/runtime.ts';
 import { SystemIo } from '../worker/runtime/system-io.ts';
+import { type ContainerRuntime, findContainerRuntime } from './container-runtime.ts';
 import type { DaemonDeps } from './deps.ts';
 import { describeNode } from './describe.ts';
 import { findInstallation } from './installation.ts';
@@ -42,17 +42,31 @@ export interface WorkerPartDeps extends DaemonDeps {
 export class WorkerPart {
   readonly #agent: Agent;
   readonly #logs: TaskLogs;
-  readonly #network: Network;
+  readonly #network: ProxyNetwork;
+  readonly #containers: ContainerRuntime | undefined;
 
-  constructor(options: WorkerPartOptions, deps: WorkerPartDeps) {
+  private constructor(parts: {
+    readonly agent: Agent;
+    readonly logs: TaskLogs;
+    readonly network: ProxyNetwork;
+    readonly containers: ContainerRuntime | undefined;
+  }) {
+    this.#agent = parts.agent;
+    this.#logs = parts.logs;
+    this.#network = parts.network;
+    this.#containers = parts.containers;
+  }
+
+  /** Finds out on the way which runtimes this machine has. Nothing of it works before `start`. */
+  static async create(options: WorkerPartOptions, deps: WorkerPartDeps): Promise<WorkerPart> {
     const { stateDir, paths, config, live } = options;
     const { clock, random } = deps;
     const log = deps.log.child({ part: 'worker' });
     const { nodeId, clusterId } = live.current.subject;
     const io = new SystemIo(clock);
     const installation = findInstallation();
-    this.#logs = new TaskLogs({ io, clock, log, stateDir, nodeId });
-    this.#network = new ProxyNetwork({
+    const logs = new TaskLogs({ io, clock, log, stateDir, nodeId });
+    const network = new ProxyNetwork({
       stateDir,
       socketPath: paths.netdSocket,
       nodeId,
@@ -63,7 +77,16 @@ export class WorkerPart {
       random,
       log,
     });
-    this.#agent = new Agent({
+    const around = { io, clock, random, log, stateDir, nodeId, nodeName: config.nodeName };
+    const containers = await findContainerRuntime({
+      ...around,
+      publishHost: config.publishAddress,
+      portsDirectory: portsDirectory(),
+      logDirectory: (taskId) => logs.directory(taskId),
+      onTaskPorts: (taskId, ports) => network.setTaskPorts(taskId, ports),
+    });
+    const processes = processRuntime(options, deps, io, logs, installation.pathDirs);
+    const agent = new Agent({
       nodeId,
       clusterId,
       stateDir,
@@ -71,18 +94,19 @@ export class WorkerPart {
       clock,
       random,
       log,
-      runtimes: this.#runtimes(options, deps, io, installation.pathDirs),
-      network: this.#network,
-      logs: this.#logs,
+      runtimes: [...processes, ...(containers ? [containers] : [])],
+      network,
+      logs,
       dial: (address) => dial(address, { tls: live, ownConnection: true }),
       managers: config.managers,
-      describe: () => describeNode(config.nodeName, [], this.#network.tier),
+      describe: () => describeNode(config.nodeName, [], network.tier),
       publishAddress: config.publishAddress,
       bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
       onManagers: (addresses) => deps.onManagers(addresses),
       onCertificateNews: (news) => deps.onCertificateNews(news),
       onRemoved: (reason) => deps.onRemoved(reason),
     });
+    return new WorkerPart({ agent, logs, network, containers });
   }
 
   async start(): Promise<void> {
@@ -104,6 +128,7 @@ export class WorkerPart {
   /** Nothing of this node's tasks and network is left; their logs are. */
   async destroy(why: string): Promise<void> {
     await this.#agent.stopTasks(why);
+    await this.#containers?.destroy();
     await this.#network.destroy();
   }
 
@@ -125,32 +150,38 @@ export class WorkerPart {
   readLogs(taskId: string, request: LogRequest, signal: AbortSignal): AsyncIterable<LogRecord> {
     return this.#agent.readLogs(taskId, request, signal);
   }
+}
 
-  /** A root daemon runs commands of the host only when its operator said so. */
-  #runtimes(
-    options: WorkerPartOptions,
-    deps: WorkerPartDeps,
-    io: SystemIo,
-    pathDirs: readonly string[],
-  ): Runtime[] {
-    const uid = process.getuid?.() ?? 0;
-    const { config, live, stateDir } = options;
-    if (uid === 0 && !config.allowProcess) return [];
-    const runtime = new ProcessRuntime({
-      io,
-      clock: deps.clock,
-      random: deps.random,
-      stateDir,
-      nodeId: live.current.subject.nodeId,
-      publishHost: config.publishAddress,
-      pathDirs,
-      portsDirectory: join(tmpdir(), `swarm-ports-${uid}`),
-      tmpdir: tmpdir(),
-      uid,
-      gid: process.getgid?.() ?? 0,
-      allowProcess: config.allowProcess,
-      logDirectory: (taskId) => this.#logs.directory(taskId),
-    });
-    return [runtime];
-  }
+/** A root daemon runs commands of the host only when its operator said so. */
+function processRuntime(
+  options: WorkerPartOptions,
+  deps: WorkerPartDeps,
+  io: SystemIo,
+  logs: TaskLogs,
+  pathDirs: readonly string[],
+): Runtime[] {
+  const uid = process.getuid?.() ?? 0;
+  const { config, live, stateDir } = options;
+  if (uid === 0 && !config.allowProcess) return [];
+  const runtime = new ProcessRuntime({
+    io,
+    clock: deps.clock,
+    random: deps.random,
+    stateDir,
+    nodeId: live.current.subject.nodeId,
+    publishHost: config.publishAddress,
+    pathDirs,
+    portsDirectory: portsDirectory(),
+    tmpdir: tmpdir(),
+    uid,
+    gid: process.getgid?.() ?? 0,
+    allowProcess: config.allowProcess,
+    logDirectory: (taskId) => logs.directory(taskId),
+  });
+  return [runtime];
+}
+
+/** Shared by all daemons of this user on the machine. */
+function portsDirectory(): string {
+  return join(tmpdir(), `swarm-ports-${process.getuid?.() ?? 0}`);
 }

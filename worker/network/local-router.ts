@@ -86,7 +86,8 @@ export class LocalRouter {
   async #run(script: string, code: 'UNSUPPORTED' | 'IO'): Promise<string> {
     const { code: exit, output } = await this.#io.run({
       command: '/bin/sh',
-      args: ['-c', script],
+      // A daemon that was not started by a login shell may not have these.
+      args: ['-c', `PATH="$PATH:/usr/sbin:/sbin"\n${script}`],
       timeoutMs: RUN_MS,
       outputBytesMax: 8_192,
     });

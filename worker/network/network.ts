@@ -1,4 +1,4 @@
-import type { ListenFailure, LoadBalanced } from '../../proto/index.ts';
+import type { ListenFailure, LoadBalanced, Protocol } from '../../proto/index.ts';
 
 /** The load-balancing rows of one raft index: everything that a node's network is built from. */
 export interface NetworkRows {
@@ -6,6 +6,15 @@ export interface NetworkRows {
   readonly services: readonly LoadBalanced[];
   /** Node id -> address, for task ports whose row names no host of its own. */
   readonly nodeHosts?: Readonly<Record<string, string>>;
+}
+
+/** A task port of a container of this node, and where the container answers. */
+export interface TaskPort {
+  readonly protocol: Protocol;
+  readonly host: string;
+  readonly port: number;
+  readonly dialHost: string;
+  readonly dialPort: number;
 }
 
 /** What the agent sees of the node's network, whatever its tier. */

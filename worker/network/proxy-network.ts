@@ -18,7 +18,7 @@ import { NETD_PROTOCOL } from './netd/version.ts';
 import { publishesAnything } from './netd/wish.ts';
 import { NetdClient } from './netd-client.ts';
 import { type NetdCommand, NetdProcess } from './netd-process.ts';
-import type { Network, NetworkRows } from './network.ts';
+import type { Network, NetworkRows, TaskPort } from './network.ts';
 
 export interface ProxyNetworkDeps {
   readonly stateDir: string;
@@ -58,6 +58,7 @@ export class ProxyNetwork implements Network {
   readonly #backoff: Backoff;
   readonly #appliedFns: AppliedFn[] = [];
   #rows: NetworkRows | undefined;
+  readonly #taskPorts = new Map<string, readonly TaskPort[]>();
   #client: NetdClient | undefined;
   #connecting: Promise<void> | undefined;
   /** Rows went out and were not answered yet: the next ones wait, and only the latest. */
@@ -99,10 +100,20 @@ export class ProxyNetwork implements Network {
   }
   apply(rows: NetworkRows): void {
     this.#rows = rows;
-    if (this.#needed || publishesAnything(rows.services)) {
+    if (this.#needed || this.#publishes(rows)) {
       this.#need();
       this.#sendRows();
     } else queueMicrotask(() => this.#applied(rows.index, []));
+  }
+  /** The task ports of a container, which processes have by themselves; none: it has ended. */
+  setTaskPorts(taskId: string, ports: readonly TaskPort[]): void {
+    if (ports.length > 0) this.#taskPorts.set(taskId, ports);
+    else if (!this.#taskPorts.delete(taskId)) return;
+    if (this.#rows === undefined) return;
+    if (this.#needed || this.#publishes(this.#rows)) {
+      this.#need();
+      this.#sendRows();
+    }
   }
   onApplied(fn: AppliedFn): void {
     this.#appliedFns.push(fn);
@@ -136,8 +147,11 @@ export class ProxyNetwork implements Network {
       await delay(this.#deps.clock, RECONNECT_MS);
     }
   }
+  #publishes({ services }: NetworkRows): boolean {
+    return publishesAnything({ services, taskPorts: [...this.#taskPorts] });
+  }
   #hasWork(): boolean {
-    if (this.#rows !== undefined) return publishesAnything(this.#rows.services);
+    if (this.#rows !== undefined) return this.#publishes(this.#rows);
     return existsSync(join(this.#deps.stateDir, ROWS_FILE));
   }
   /** No netd runs and none is needed: what the rows ask for is in effect as it is. */
@@ -215,7 +229,10 @@ export class ProxyNetwork implements Network {
     const { index, services, nodeHosts } = this.#rows;
     const { nodeId, publishAddress } = this.#deps;
     const hosts = { [nodeId]: publishAddress, ...nodeHosts };
-    this.#client.rows(NetdRows.create({ index, services, nodeId, nodeHosts: hosts }));
+    const taskPorts = [...this.#taskPorts].flatMap(([taskId, ports]) =>
+      ports.map((port) => ({ taskId, ...port })),
+    );
+    this.#client.rows(NetdRows.create({ index, services, nodeId, nodeHosts: hosts, taskPorts }));
   }
   #netdApplied(index: number, failures: readonly ListenFailure[]): void {
     this.#inFlight = false;

@@ -135,7 +135,7 @@ class Netd {
     this.#rows = rows;
     this.#answerOwed = true;
     // Without a port to publish nobody has to start netd again before its next rows come.
-    if (publishesAnything(rows.services)) this.#file.save({ hello: this.#hello, rows });
+    if (publishesAnything(rows)) this.#file.save({ hello: this.#hello, rows });
     else this.#file.clear();
     this.#apply();
   }

@@ -4,6 +4,7 @@ import {
   ListenFailure as ListenFailures,
   type LoadBalanced,
   type NetdRows,
+  type NetdTaskPort,
   type PortConfig,
   Protocol,
   PublishMode,
@@ -57,6 +58,10 @@ export function wishOf(rows: NetdRows, publishAddress: string): Wish {
         );
     }
   }
+  for (const port of rows.taskPorts) {
+    const wish = taskPortWish(port);
+    listeners.set(wish.key, wish);
+  }
   return { listeners, conflicts };
 }
 
@@ -71,8 +76,28 @@ export function place(wish: {
 }
 
 /** Whether any node would listen for these rows, so that netd is needed. */
-export function publishesAnything(services: readonly LoadBalanced[]): boolean {
-  return services.some((service) => service.ports.some((port) => port.published !== 0));
+export function publishesAnything(rows: {
+  readonly services: readonly LoadBalanced[];
+  readonly taskPorts: readonly unknown[];
+}): boolean {
+  if (rows.taskPorts.length > 0) return true;
+  return rows.services.some((service) => service.ports.some((port) => port.published !== 0));
+}
+
+/** Its own range is given out on this machine, so no service has the same port. */
+function taskPortWish(port: NetdTaskPort): ListenerWish {
+  const { taskId, protocol, dialHost, dialPort } = port;
+  const name = protocol === Protocol.UDP ? 'udp' : 'tcp';
+  return {
+    key: `${name}/${port.host}:${port.port}`,
+    protocol,
+    address: port.host,
+    port: port.port,
+    serviceName: `task ${taskId}`,
+    proxyProtocolV2: false,
+    // It goes on while its service is draining: who comes here was sent by another node's proxy.
+    backends: [{ taskId, host: dialHost, port: dialPort, draining: false }],
+  };
 }
 
 function listenerOf(
@@ -105,6 +130,14 @@ function backendOf(rows: NetdRows, backend: Backend, port: PortConfig): BackendW
     (each) => each.protocol === port.protocol && each.target === port.target && each.port !== 0,
   );
   if (binding === undefined) return [];
+  const near = rows.taskPorts.find(
+    ({ taskId, protocol, port: own }) =>
+      taskId === backend.taskId && protocol === binding.protocol && own === binding.port,
+  );
+  if (near) {
+    const { dialHost, dialPort } = near;
+    return [{ taskId: backend.taskId, host: dialHost, port: dialPort, draining: backend.draining }];
+  }
   const host = isWildcard(binding.host) ? rows.nodeHosts[backend.nodeId] : binding.host;
   if (host === undefined || host === '') return [];
   return [{ taskId: backend.taskId, host, port: binding.port, draining: backend.draining }];

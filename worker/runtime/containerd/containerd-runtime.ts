@@ -17,6 +17,7 @@ import { SNAPSHOTTER } from '../../images/layer-store.ts';
 import { Registry } from '../../images/registry.ts';
 import { Volumes } from '../../mounts/volumes.ts';
 import { LocalRouter } from '../../network/local-router.ts';
+import type { TaskPort } from '../../network/network.ts';
 import type { Io } from '../io.ts';
 import { bootId } from '../process/identity.ts';
 import { type BindProbe, Ports } from '../process/ports.ts';
@@ -26,11 +27,6 @@ import { type Containerd, connectContainerd, unless } from './client.ts';
 import { ContainerdController } from './containerd-controller.ts';
 import { publishedPorts, Records } from './records.ts';
 import type { ContainerdShared } from './shared.ts';
-
-/** A task port of this node and where its container is behind it. */
-export interface TaskPort extends PortBinding {
-  readonly dialHost: string;
-}
 
 export interface ContainerdRuntimeDeps {
   readonly io: Io;
@@ -104,6 +100,10 @@ export class ContainerdRuntime implements Runtime {
         init: initPath === undefined ? 'no' : 'yes',
       },
     };
+  }
+  /** Rejects when no containerd answers at the socket. */
+  async answers(): Promise<void> {
+    await this.#containerd.call(VersionService.version, {}, { timeoutMs: ANSWER_MS });
   }
   /** Does not wait for a containerd that is down: what it has is found when it is back. */
   async open(): Promise<void> {
@@ -252,7 +252,7 @@ export class ContainerdRuntime implements Runtime {
     const dialHost = this.#shared.network.address;
     this.#deps.onTaskPorts(
       taskId,
-      ports.map((port) => ({ ...port, dialHost })),
+      ports.map(({ protocol, host, port }) => ({ protocol, host, port, dialHost, dialPort: port })),
     );
   }
   #settle(taskId: string, fn: () => Promise<void>): void {

@@ -7,11 +7,12 @@ import { AssignedTask, type Init, TaskState } from '../../../proto/index.ts';
 import { SystemClock } from '../../../shared/clock.ts';
 import { SystemRandom } from '../../../shared/random.ts';
 import { buildImage, dockerArchive, type ImageParts } from '../../images/image-fixture.ts';
+import type { TaskPort } from '../../network/network.ts';
 import { CutIo } from '../cut-io.ts';
 import type { Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';
 import { SystemIo } from '../system-io.ts';
 import { type Containerd, connectContainerd } from './client.ts';
-import { ContainerdRuntime, type TaskPort } from './containerd-runtime.ts';
+import { ContainerdRuntime } from './containerd-runtime.ts';
 
 /** For tests: a containerd of our own, away from the machine's. Only root can start one. */
 export class PrivateContainerd {
