@@ -127,7 +127,29 @@ export class LayerStore {
     const { digest, size } = descriptor;
     const about = { ref: refOf(digest), total: size, expected: digest };
     const begun = await writer.send({ ...about, action: WriteAction.STAT });
-    const stream = await context.source.blob(descriptor, begun.offset, context.signal);
+    let offset = begun.offset;
+    // All of it may be here already, from a try that was cut off or from another namespace.
+    if (offset < size) offset = await this.#copy(descriptor, offset, context, writer);
+    if (offset < size) {
+      throw new RuntimeError(
+        'PULL_FAILED',
+        `${context.source.from} gave only ${offset} of ${size} bytes of ${digest}`,
+        true,
+      );
+    }
+    const labels = { 'swarm.layer': 'yes' };
+    await writer.send({ ...about, action: WriteAction.COMMIT, offset, labels });
+  }
+  /** Returns how far it came. */
+  async #copy(
+    descriptor: Descriptor,
+    from: number,
+    context: FetchContext,
+    writer: ContentWriter,
+  ): Promise<number> {
+    const { digest, size } = descriptor;
+    const about = { ref: refOf(digest), total: size, expected: digest };
+    const stream = await context.source.blob(descriptor, from, context.signal);
     let offset = stream.offset;
     let told = 0;
     for await (const chunk of sized(stream.bytes)) {
@@ -144,15 +166,7 @@ export class LayerStore {
       told = offset;
       context.onProgress({ digest, doneBytes: offset, totalBytes: size, what: 'fetching' });
     }
-    if (offset < size) {
-      throw new RuntimeError(
-        'PULL_FAILED',
-        `${context.source.from} gave only ${offset} of ${size} bytes of ${digest}`,
-        true,
-      );
-    }
-    const labels = { 'swarm.layer': 'yes' };
-    await writer.send({ ...about, action: WriteAction.COMMIT, offset, labels });
+    return offset;
   }
   /** Unpacks the layers that are not unpacked yet. Returns the name of the topmost snapshot. */
   async unpack(

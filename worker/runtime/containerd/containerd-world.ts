@@ -234,7 +234,9 @@ export class ContainerdWorld implements RuntimeWorld {
 /** The layers of an image in which busybox is every command that the tests use. */
 export function busybox(): ImageParts {
   const commands =
-    'sh sleep cat id env hostname ls head wc grep stat df tail nc wget dd mount setsid'.split(' ');
+    'sh sleep cat id env hostname ls head wc grep stat df tail nc wget dd mount setsid httpd'.split(
+      ' ',
+    );
   return {
     layers: [
       [
@@ -251,6 +253,8 @@ export function busybox(): ImageParts {
         { name: 'etc/passwd', content: PASSWD, mode: 0o644 },
         { name: 'etc/group', content: 'root:x:0:\nweb:x:1000:\nextra:x:2000:web\n', mode: 0o644 },
         { name: 'tmp/', type: 'directory', mode: 0o1777 },
+        { name: 'www/', type: 'directory' },
+        { name: 'www/index.html', content: 'hello from a container\n', mode: 0o644 },
         { name: 'data/', type: 'directory', mode: 0o755 },
         { name: 'data/seed', content: 'from the image\n', mode: 0o644 },
       ],
