@@ -27,9 +27,9 @@ export class Stage {
     }
   }
   async down(): Promise<void> {
-    for (const close of this.#closers) close();
     this.api.close();
     await this.cluster.down();
+    for (const close of this.#closers) close();
     this.person.remove();
   }
   /** A directory that is removed with the stage. */

@@ -47,7 +47,7 @@ function foreign(person: Person): void {
     const files = at.directory();
     writeFileSync(join(files, 'template'), NGINX);
     const script = `dir=${files}/$SWARM_TASK_ID; mkdir $dir
-      sed "s#DIR#$dir#; s#DIR#$dir#; s#HOST#$HOST#; s#PORT#$PORT#; s#SLOT#$SWARM_TASK_SLOT#" \
+      sed "s#DIR#$dir#g; s#HOST#$HOST#; s#PORT#$PORT#; s#SLOT#$SWARM_TASK_SLOT#" \
         ${files}/template > $dir/conf
       exec nginx -p $dir -e stderr -c $dir/conf -g 'daemon off;'`;
     // SIGQUIT is nginx' word for an end that finishes what is under way.
