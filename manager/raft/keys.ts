@@ -41,7 +41,11 @@ export function keyNumber(key: Uint8Array): number {
 }
 
 export function rowKey(generation: number, table: string, id: string): Uint8Array {
-  return Buffer.concat([statePrefix(generation), Buffer.from(`${table}/${id}`)]);
+  const name = `${table}/${id}`;
+  const key = Buffer.allocUnsafe(STATE_PREFIX_BYTES + Buffer.byteLength(name));
+  putStatePrefix(key, generation);
+  key.write(name, STATE_PREFIX_BYTES);
+  return key;
 }
 /** All rows of generations in [generation, end). */
 export function stateRange(generation: number, end: number = generation + 1): KeyRange {
@@ -56,19 +60,31 @@ export function rowKeyFromName(generation: number, name: Uint8Array): Uint8Array
 }
 /** Splits a row's name; an id may itself have slashes. */
 export function splitRowName(name: Uint8Array): { table: string; id: string } {
-  const whole = Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString();
-  const at = whole.indexOf('/');
-  return { table: whole.slice(0, at), id: whole.slice(at + 1) };
+  const bytes = Buffer.from(name.buffer, name.byteOffset, name.byteLength);
+  const at = bytes.indexOf(SLASH);
+  // Two strings: a slice of one would keep the whole of it in memory.
+  return { table: bytes.toString('utf8', 0, at), id: bytes.toString('utf8', at + 1) };
 }
 
 export function putU64(out: Uint8Array, value: number, offset: number): void {
-  const view = new DataView(out.buffer, out.byteOffset, out.byteLength);
-  view.setUint32(offset, Math.floor(value / 2 ** 32));
-  view.setUint32(offset + 4, value >>> 0);
+  putU32(out, Math.floor(value / 2 ** 32), offset);
+  putU32(out, value, offset + 4);
 }
 export function readU64(bytes: Uint8Array, offset: number): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return view.getUint32(offset) * 2 ** 32 + view.getUint32(offset + 4);
+  return readU32(bytes, offset) * 2 ** 32 + readU32(bytes, offset + 4);
+}
+
+// By hand: a DataView for each number costs more than all the rest of a key.
+function putU32(out: Uint8Array, value: number, offset: number): void {
+  out[offset] = value >>> 24;
+  out[offset + 1] = value >>> 16;
+  out[offset + 2] = value >>> 8;
+  out[offset + 3] = value;
+}
+function readU32(bytes: Uint8Array, offset: number): number {
+  const high = (bytes[offset]! << 8) | bytes[offset + 1]!;
+  const low = (bytes[offset + 2]! << 8) | bytes[offset + 3]!;
+  return high * 2 ** 16 + low;
 }
 
 function numbered(kind: number, index: number): Uint8Array {
@@ -81,11 +97,15 @@ function numbered(kind: number, index: number): Uint8Array {
 
 function statePrefix(generation: number): Uint8Array {
   const prefix = Buffer.allocUnsafe(STATE_PREFIX_BYTES);
-  prefix[0] = STATE;
-  prefix[1] = SLASH;
-  prefix.writeUInt32BE(generation, 2);
-  prefix[6] = SLASH;
+  putStatePrefix(prefix, generation);
   return prefix;
+}
+
+function putStatePrefix(out: Uint8Array, generation: number): void {
+  out[0] = STATE;
+  out[1] = SLASH;
+  putU32(out, generation, 2);
+  out[6] = SLASH;
 }
 
 function text(key: string): Uint8Array {

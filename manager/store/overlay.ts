@@ -13,7 +13,7 @@ interface Changed<R> {
 /** A table as a draft sees it: the applied rows below, the draft's own changes above. */
 export class OverlayTable<R extends { readonly id: string }> implements TableView<R> {
   readonly #base: Table<R>;
-  readonly #schema: TableSchema<R>;
+  readonly #indexes: readonly (readonly [string, (row: R) => readonly string[]])[];
   readonly #changed = new Map<string, Changed<R>>();
   /** Index name -> key -> ids of changed rows that have the key now. */
   readonly #added = new Map<string, Map<string, Set<string>>>();
@@ -24,8 +24,8 @@ export class OverlayTable<R extends { readonly id: string }> implements TableVie
 
   constructor(base: Table<R>, schema: TableSchema<R>) {
     this.#base = base;
-    this.#schema = schema;
-    for (const name of Object.keys(schema.indexes)) {
+    this.#indexes = Object.entries(schema.indexes);
+    for (const [name] of this.#indexes) {
       this.#added.set(name, new Map());
       this.#hidden.set(name, new Map());
     }
@@ -90,24 +90,24 @@ export class OverlayTable<R extends { readonly id: string }> implements TableVie
 
   #index(id: string, row: R | undefined): void {
     if (row === undefined) return;
-    for (const [name, keysOf] of Object.entries(this.#schema.indexes))
+    for (const [name, keysOf] of this.#indexes)
       for (const key of keysOf(row)) addTo(this.#added.get(name)!, key, id);
   }
   #unindex(id: string, row: R | undefined): void {
     if (row === undefined) return;
-    for (const [name, keysOf] of Object.entries(this.#schema.indexes))
+    for (const [name, keysOf] of this.#indexes)
       for (const key of keysOf(row)) removeFrom(this.#added.get(name)!, key, id);
   }
   #hide(id: string): void {
     const row = this.#base.get(id);
     if (row === undefined) return;
-    for (const [name, keysOf] of Object.entries(this.#schema.indexes))
+    for (const [name, keysOf] of this.#indexes)
       for (const key of keysOf(row)) addTo(this.#hidden.get(name)!, key, id);
   }
   #reveal(id: string): void {
     const row = this.#base.get(id);
     if (row === undefined) return;
-    for (const [name, keysOf] of Object.entries(this.#schema.indexes))
+    for (const [name, keysOf] of this.#indexes)
       for (const key of keysOf(row)) removeFrom(this.#hidden.get(name)!, key, id);
   }
 }

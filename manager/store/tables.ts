@@ -2,16 +2,71 @@ import { assert } from '../../shared/assert.ts';
 import { type Rows, SCHEMA, TABLE_NAMES, type TableName, type TableSchema } from './schema.ts';
 import type { TableView, View } from './view.ts';
 
+/**
+ * One index: key -> ids. Most keys of large tables have one id (the slot of a task), and a set for
+ * each of a million of those would cost more than the rows: it stands alone.
+ */
+class KeyIndex<R> {
+  readonly keysOf: (row: R) => readonly string[];
+  readonly #ids = new Map<string, string | Set<string>>();
+
+  constructor(keysOf: (row: R) => readonly string[]) {
+    this.keysOf = keysOf;
+  }
+  of(key: string): Iterable<string> {
+    const ids = this.#ids.get(key);
+    if (ids === undefined) return [];
+    return typeof ids === 'string' ? [ids] : ids;
+  }
+  count(key: string): number {
+    const ids = this.#ids.get(key);
+    if (ids === undefined) return 0;
+    return typeof ids === 'string' ? 1 : ids.size;
+  }
+  add(key: string, id: string): void {
+    const ids = this.#ids.get(key);
+    if (ids === undefined) this.#ids.set(key, id);
+    else if (typeof ids !== 'string') ids.add(id);
+    else if (ids !== id) this.#ids.set(key, new Set([ids, id]));
+  }
+  remove(key: string, id: string): void {
+    const ids = this.#ids.get(key);
+    if (ids === undefined) return;
+    if (typeof ids === 'string') {
+      if (ids === id) this.#ids.delete(key);
+      return;
+    }
+    ids.delete(id);
+    if (ids.size === 0) this.#ids.delete(key);
+  }
+  /** A row of `id` was replaced; undefined: there was none, or there is none. */
+  replace(id: string, before: R | undefined, after: R | undefined): void {
+    const old = before === undefined ? NO_KEYS : this.keysOf(before);
+    const fresh = after === undefined ? NO_KEYS : this.keysOf(after);
+    if (sameKeys(old, fresh)) return;
+    for (const key of old) this.remove(key, id);
+    for (const key of fresh) this.add(key, id);
+  }
+}
+
+const NO_KEYS: readonly string[] = [];
+
+function sameKeys(a: readonly string[], b: readonly string[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
 /** Rows of one table in memory, with its indexes. Changed by apply alone. */
 export class Table<R extends { readonly id: string }> implements TableView<R> {
-  readonly #schema: TableSchema<R>;
   readonly #rows = new Map<string, R>();
-  /** Index name -> key -> ids. Invariant: holds exactly the keys of the rows in `#rows`. */
-  readonly #indexes: ReadonlyMap<string, Map<string, Set<string>>>;
+  /** Invariant: each holds exactly the keys of the rows in `#rows`. */
+  readonly #indexes: readonly KeyIndex<R>[];
+  readonly #indexNames: readonly string[];
 
   constructor(schema: TableSchema<R>) {
-    this.#schema = schema;
-    this.#indexes = new Map(Object.keys(schema.indexes).map((name) => [name, new Map()]));
+    this.#indexNames = Object.keys(schema.indexes);
+    this.#indexes = Object.values(schema.indexes).map((keysOf) => new KeyIndex(keysOf));
   }
 
   get size(): number {
@@ -27,31 +82,25 @@ export class Table<R extends { readonly id: string }> implements TableView<R> {
     return this.#rows.values();
   }
   by(name: string, key: string): readonly R[] {
-    const ids = this.#index(name).get(key);
-    if (ids === undefined) return [];
     const rows: R[] = [];
-    for (const id of ids) rows.push(this.#rows.get(id)!);
+    for (const id of this.#index(name).of(key)) rows.push(this.#rows.get(id)!);
     return rows;
   }
   countBy(name: string, key: string): number {
-    return this.#index(name).get(key)?.size ?? 0;
+    return this.#index(name).count(key);
   }
 
   /** Puts `row`, or deletes `id` when it is undefined; returns what was there. */
   set(id: string, row: R | undefined): R | undefined {
     const before = this.#rows.get(id);
-    for (const [name, keysOf] of Object.entries(this.#schema.indexes)) {
-      const index = this.#index(name);
-      if (before !== undefined) for (const key of keysOf(before)) removeFrom(index, key, id);
-      if (row !== undefined) for (const key of keysOf(row)) addTo(index, key, id);
-    }
+    for (const index of this.#indexes) index.replace(id, before, row);
     if (row === undefined) this.#rows.delete(id);
     else this.#rows.set(id, row);
     return before;
   }
 
-  #index(name: string): Map<string, Set<string>> {
-    const index = this.#indexes.get(name);
+  #index(name: string): KeyIndex<R> {
+    const index = this.#indexes[this.#indexNames.indexOf(name)];
     assert(index !== undefined, `no index ${name}`);
     return index;
   }

@@ -5,12 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { freeAddress } from './raft-cluster.ts';
+import { cpuTicks } from './raft-cpu.ts';
 import type { LoadResult } from './raft-load.ts';
 import { ROW_BYTES, ROW_COUNT } from './raft-protocol.ts';
 
 const run = promisify(execFile);
 /** Where Debian's golang-etcd-server-dev has the sources that the client is built with. */
 const GO_PATH = '/usr/share/gocode';
+const TICK_US = 10_000;
 const CONNECTIONS_MAX = 8;
 
 /** 3 etcd members on loopback, TLS on both ports, data on the same disk, and a Go client. */
@@ -50,12 +52,15 @@ export class EtcdPeer {
 
   /** Puts by `width` closed-loop clients of the leader. */
   async load(width: number, warmMs: number, runMs: number): Promise<LoadResult> {
+    const before = this.#cpuUs();
     const { stdout } = await this.#client([
       ...['-clients', String(width), '-connections', String(Math.min(width, CONNECTIONS_MAX))],
       ...['-warm', `${warmMs}ms`, '-run', `${runMs}ms`],
       ...['-value', String(ROW_BYTES), '-keys', String(ROW_COUNT)],
     ]);
-    return { ...(JSON.parse(stdout) as Omit<LoadResult, 'pauseMs'>), pauseMs: 0 };
+    const result = JSON.parse(stdout) as Omit<LoadResult, 'pauseMs'>;
+    const count = (result.perSecond * (warmMs + runMs)) / 1000;
+    return { ...result, pauseMs: 0, cpuUs: (this.#cpuUs() - before) / count };
   }
 
   async down(): Promise<void> {
@@ -66,6 +71,10 @@ export class EtcdPeer {
       await gone;
     }
     await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  #cpuUs(): number {
+    return this.#children.reduce((sum, child) => sum + cpuTicks(child.pid ?? 0) * TICK_US, 0);
   }
 
   #file(name: string): string {

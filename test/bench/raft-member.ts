@@ -234,9 +234,11 @@ async function handle(command: Command): Promise<unknown> {
   if (command.kind !== 'open') return member?.answer(command);
   const pauses = new PauseWatch();
   const startMs = performance.now();
+  const startUs = cpuMicroseconds();
   member = await Member.open(command.options);
   const openMs = performance.now() - startMs;
-  return { openMs, pauseMs: pauses.stop(), memoryBytes: process.memoryUsage().rss };
+  const cpuMs = (cpuMicroseconds() - startUs) / 1000;
+  return { openMs, cpuMs, pauseMs: pauses.stop(), memoryBytes: process.memoryUsage().rss };
 }
 
 process.on('message', ({ id, command }: { id: number; command: Command }) => {

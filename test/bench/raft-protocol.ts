@@ -41,7 +41,12 @@ export interface MemberStatus {
 }
 
 export interface Replies {
-  open: { readonly openMs: number; readonly pauseMs: number; readonly memoryBytes: number };
+  open: {
+    readonly openMs: number;
+    readonly cpuMs: number;
+    readonly pauseMs: number;
+    readonly memoryBytes: number;
+  };
   change: undefined;
   status: MemberStatus;
   progress: { readonly match: number; readonly lastIndex: number } | undefined;

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { MemberProcess, RaftCluster, until } from './raft-cluster.ts';
+import { cpuTicks } from './raft-cpu.ts';
 import { EtcdPeer } from './raft-etcd.ts';
 import type { LoadResult } from './raft-load.ts';
 import { rpcLoad } from './raft-rpc.ts';
@@ -38,6 +38,7 @@ interface Bench {
   readonly tasks: number;
   readonly joinBytes: number;
   readonly withEtcd: boolean;
+  readonly flags: readonly string[];
 }
 
 export async function raft(args: readonly string[]): Promise<void> {
@@ -48,6 +49,7 @@ export async function raft(args: readonly string[]): Promise<void> {
   const cluster = await RaftCluster.up(3, flags);
   const bench: Bench = {
     cluster,
+    flags,
     rounds: Number(named.get('rounds') ?? 5),
     widths: (named.get('widths') ?? WIDTHS).split(',').map(Number),
     runMs: Number(named.get('ms') ?? 2_000),
@@ -192,7 +194,7 @@ async function idle({ cluster }: Bench): Promise<void> {
 }
 
 /** How long a manager of one with so many tasks takes from its start to taking part. */
-async function open({ tasks }: Bench): Promise<void> {
+async function open({ tasks, flags }: Bench): Promise<void> {
   const cluster = await RaftCluster.up(1);
   try {
     const member = cluster.members[0]!;
@@ -201,12 +203,14 @@ async function open({ tasks }: Bench): Promise<void> {
     const fresh = new MemberProcess(member.raftId, member.nodeId, member.options);
     cluster.members[0] = fresh;
     const startMs = performance.now();
-    const { openMs, pauseMs, memoryBytes } = await fresh.start();
+    const { openMs, cpuMs, pauseMs, memoryBytes } = await fresh.start(flags);
     line(`${tasks} tasks: opened and loaded`, openMs, 'ms');
+    line(`${tasks} tasks: CPU for that`, cpuMs, 'ms');
     await until(async () => (await fresh.ask({ kind: 'status' })).isLeader);
     line(`${tasks} tasks: process start to leader`, since(startMs), 'ms');
     line(`${tasks} tasks: longest pause at open`, pauseMs, 'ms');
     line(`${tasks} tasks: memory of the process`, memoryBytes / 1e6, 'MB');
+    await fresh.stop();
   } finally {
     await cluster.down();
   }
@@ -260,10 +264,4 @@ class Rounds {
 async function cpuOf(cluster: RaftCluster): Promise<number> {
   const all = await Promise.all(cluster.members.map((member) => member.ask({ kind: 'cpu' })));
   return all.reduce((sum, one) => sum + one, 0);
-}
-
-function cpuTicks(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return Number(fields[11]) + Number(fields[12]);
 }
