@@ -65,7 +65,12 @@ export async function ensureDaemon(context: Context, flags: Flags): Promise<Loca
 export async function stopDaemon(
   context: Context,
   session: Session,
-  how: { readonly withTasks?: boolean; readonly restarting?: boolean } = {},
+  how: {
+    readonly withTasks?: boolean;
+    readonly restarting?: boolean;
+    /** Its state directory is deleted next. */
+    readonly forget?: boolean;
+  } = {},
 ): Promise<void> {
   const info: InfoResponse = await session.read(LocalService.info, Empty.create());
   const startTime = processStartTime(info.pid) ?? '';

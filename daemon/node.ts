@@ -185,6 +185,7 @@ export class NodeDaemon {
   }
   async endProcess(request: StopRequest): Promise<void> {
     const said = request.leaving ? Liveness.LEAVING : Liveness.UNKNOWN;
+    if (request.forget) this.#membership?.worker.forgetAtStop();
     await this.#end(request.restarting ? Liveness.RESTARTING : said, request.withTasks);
   }
 
@@ -434,6 +435,7 @@ export class NodeDaemon {
 
   async #removed(reason: string): Promise<void> {
     await this.#exclusive(async () => {
+      this.#membership?.worker.forgetAtStop();
       await this.#endMembership({ handOver: false, goodbye: undefined });
       this.#problem = `this node was removed from its cluster (${reason}); swarm leave --force forgets it`;
     });
@@ -473,6 +475,8 @@ export class NodeDaemon {
       'identity.pem',
       'tasks',
       'run',
+      'work',
+      'containers',
       'position',
       'network',
       'managers.json',

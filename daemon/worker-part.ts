@@ -44,6 +44,7 @@ export class WorkerPart {
   readonly #logs: TaskLogs;
   readonly #network: ProxyNetwork;
   readonly #containers: ContainerRuntime | undefined;
+  #forget = false;
 
   private constructor(parts: {
     readonly agent: Agent;
@@ -119,6 +120,7 @@ export class WorkerPart {
     if (goodbye === Liveness.RESTARTING || goodbye === Liveness.LEAVING)
       this.#agent.sayGoodbye(goodbye);
     await this.#agent.stop();
+    if (this.#forget) await this.#containers?.destroy();
     await this.#network.stop();
     this.#logs.stop();
   }
@@ -127,9 +129,13 @@ export class WorkerPart {
   }
   /** Nothing of this node's tasks and network is left; their logs are. */
   async destroy(why: string): Promise<void> {
+    this.forgetAtStop();
     await this.#agent.stopTasks(why);
-    await this.#containers?.destroy();
     await this.#network.destroy();
+  }
+  /** This node's state is not needed again: `stop` takes away what lies outside its directory, too. */
+  forgetAtStop(): void {
+    this.#forget = true;
   }
 
   get connected(): boolean {

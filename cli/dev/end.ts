@@ -12,9 +12,10 @@ export async function stopDevNode(
   context: Context,
   node: DevNode,
   withTasks: boolean,
+  forget = false,
 ): Promise<void> {
   if ((await probeSocket(node.socket)) !== 'answers') return;
-  await withSession(node, (session) => stopDaemon(context, session, { withTasks }));
+  await withSession(node, (session) => stopDaemon(context, session, { withTasks, forget }));
 }
 
 /** SIGKILL for the recorded daemon, and with `withTasks` for what it had running. */
@@ -70,7 +71,7 @@ export async function endDevNode(context: Context, dir: string, node: DevNode): 
   try {
     const answers = (await probeSocket(node.socket)) === 'answers';
     if (!answers && hasState(node.stateDir)) await startDevNode(context, dir, node);
-    await stopDevNode(context, node, true);
+    await stopDevNode(context, node, true, true);
   } catch (error) {
     context.io.err(`WARNING: ${node.name}: ${messageOf(error)}\n`);
     await killDevNode(context, node, true);

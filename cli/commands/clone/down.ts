@@ -54,7 +54,7 @@ async function endWithTasks(
   const session = await openSession(socket);
   try {
     if (!force) await refuseMembers(session);
-    await stopDaemon(context, session, { withTasks: true });
+    await stopDaemon(context, session, { withTasks: true, forget: true });
   } finally {
     session.close();
   }

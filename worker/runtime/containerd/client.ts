@@ -44,6 +44,7 @@ export interface Containerd {
     options?: ContainerdCallOptions,
   ): AsyncIterable<Res>;
   write(options?: ContainerdCallOptions): ContentWriter;
+  /** A later call connects again. */
   close(): void;
 }
 
@@ -99,11 +100,15 @@ export function connectContainerd(socketPath: string, namespace: string): Contai
 
 class GrpcContainerd implements Containerd {
   readonly #namespace: string;
-  readonly #grpc: GrpcClient;
+  readonly #target: string;
+  #client: GrpcClient | undefined;
 
   constructor(socketPath: string, namespace: string) {
     this.#namespace = namespace;
-    this.#grpc = new GrpcClient(`unix:${socketPath}`, ChannelCredentials.createInsecure(), {
+    this.#target = `unix:${socketPath}`;
+  }
+  get #grpc(): GrpcClient {
+    this.#client ??= new GrpcClient(this.#target, ChannelCredentials.createInsecure(), {
       'grpc.enable_channelz': 0,
       'grpc.use_local_subchannel_pool': 1,
       'grpc.max_receive_message_length': LIMITS.containerdMessageBytesMax,
@@ -113,6 +118,7 @@ class GrpcContainerd implements Containerd {
       'grpc.service_config_disable_resolution': 1,
       'grpc.enable_http_proxy': 0,
     });
+    return this.#client;
   }
   call<Req, Res>(
     method: Method<Req, Res, false, false>,
@@ -174,7 +180,8 @@ class GrpcContainerd implements Containerd {
     );
   }
   close(): void {
-    this.#grpc.close();
+    this.#client?.close();
+    this.#client = undefined;
   }
   #metadata({ lease }: ContainerdCallOptions): Metadata {
     const metadata = new Metadata();

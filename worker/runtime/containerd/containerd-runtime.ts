@@ -142,15 +142,20 @@ export class ContainerdRuntime implements Runtime {
   controller(task: AssignedTask): ContainerdController {
     return new ContainerdController(this.#shared, task);
   }
-  /** On `leave`, after every task has ended: nothing of this node is left on the machine. */
+  /** After `close`, when this node is not coming back: nothing of it is left but its volumes. */
   async destroy(): Promise<void> {
-    const { images, network } = this.#shared;
-    await Promise.allSettled(this.#settling.values());
+    const { images, network, records } = this.#shared;
+    for (const id of records.ids()) {
+      await this.#controllerById(id).dismantle();
+      records.forget(id);
+    }
+    await this.#collect();
     for (const { name } of await images.list()) await images.remove(name);
     await network.destroy();
     const name = namespaceOf(this.#deps.nodeId);
     // Refused as long as containerd is still collecting: then an empty name stays, and no more.
     await this.#containerd.call(NamespacesService.delete, { name }).catch(() => undefined);
+    await this.close();
   }
 
   #share(): ContainerdShared {

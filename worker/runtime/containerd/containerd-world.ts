@@ -225,8 +225,8 @@ export class ContainerdWorld implements RuntimeWorld {
       await controller.terminate();
       await controller.remove();
     }
-    await runtime.destroy();
     await runtime.close();
+    await runtime.destroy();
     rmSync(this.stateDir, { recursive: true, force: true });
   }
 }
