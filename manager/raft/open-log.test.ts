@@ -93,6 +93,21 @@ describe('the open check', () => {
     await assert.rejects(inspect(path), { code: 'DAMAGED' });
   });
 
+  test('a spoilt vote file is written anew, or the next start would believe the older one', async () => {
+    const path = await copy();
+    const votes = await VoteFile.open(path, systemDisk);
+    const newest = await votes!.write({ term: whole.term, vote: whole.vote, durableIndex: 1 });
+    const db = await open(path);
+    const hard = decodeHard((await db.get(META.hardState))!);
+    const named = encodeHard({ ...hard, voteSequence: newest.sequence });
+    await db.write([{ key: META.hardState, value: named, secret: false }], { sync: true });
+    await db.close();
+    await writeFile(join(path, newest.sequence % 2 === 0 ? 'vote.a' : 'vote.b'), 'torn');
+    await inspect(path);
+    const { sequence, term, vote } = (await VoteFile.open(path, systemDisk))!.newest;
+    assert.deepEqual([sequence, term, vote], [newest.sequence, whole.term, whole.vote]);
+  });
+
   test('a log entry or a write of applied state that is missing is damage', async () => {
     for (const kind of ['entry', 'marker'] as const) {
       const path = await copy();

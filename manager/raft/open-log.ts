@@ -40,6 +40,13 @@ export async function openLog(directory: string, db: Database, disk: Disk): Prom
   const { entries, chains } = await readEntries(db, boundary);
   const markers = await readMarkers(db, boundary, applied);
   checkEnds(hard, votes.newest, boundary, applied, entries.length);
+  // The batches to come name the newest vote file: it must not be an older one than they did before.
+  await votes.adopt({
+    sequence: hard.voteSequence,
+    term: hard.term,
+    vote: hard.vote,
+    durableIndex: hard.lastIndex,
+  });
   return {
     identity,
     peers,

@@ -57,16 +57,28 @@ export class VoteFile {
     return this.#newest;
   }
 
+  /**
+   * Takes over a record that is newer than both files: the one that had it is spoilt. Until it is
+   * there again, what was written last would be older than what was said.
+   */
+  async adopt(vote: Vote): Promise<void> {
+    if (vote.sequence > this.#newest.sequence) await this.#put(vote);
+  }
+
   /** Durable when it resolves. Not to be called again before that, or after it rejected (STATE_DIR). */
   async write(vote: Omit<Vote, 'sequence'>): Promise<Vote> {
     const next: Vote = { ...vote, sequence: this.#newest.sequence + 1 };
+    await this.#put(next);
+    return next;
+  }
+
+  async #put(next: Vote): Promise<void> {
     const path = join(this.#directory, NAMES[next.sequence % 2]!);
     await this.#disk.overwrite(path, encodeVote(next)).catch((error: unknown) => {
       const text = `writing the vote file failed: ${messageOf(error)}`;
       throw new SwarmError('STATE_DIR', text, { cause: error });
     });
     this.#newest = next;
-    return next;
   }
 }
 
