@@ -132,11 +132,6 @@ export class Checker {
         case MessageType.TimeoutNow:
           this.#leads(who, m.term);
           break;
-        case MessageType.Vote:
-          if (log.term < m.term || log.votedIn(m.term) !== who.raftId)
-            this.fail(`${who.name}: asked for votes of term ${m.term} before its own was durable`);
-          this.#voted(who, m.term, who.raftId);
-          break;
         case MessageType.VoteResp:
           if (m.reject) break;
           if (log.votedIn(m.term) !== m.to)
@@ -163,10 +158,13 @@ export class Checker {
     }
   }
 
-  /** A quorum of voters, and nobody else, made it leader. */
+  /** A quorum of voters, and nobody else, made it leader; its own vote counts when it is durable. */
   #checkElection(who: Observed, term: number): void {
     const { voters } = who.confState;
-    const votes = voters.filter((id) => this.#votes.get(`${id} ${term}`) === who.raftId).length;
+    const isFor = (id: number): boolean =>
+      this.#votes.get(`${id} ${term}`) === who.raftId ||
+      (id === who.raftId && this.member(id).votedIn(term) === id);
+    const votes = voters.filter(isFor).length;
     if (votes <= voters.length / 2)
       this.fail(`${who.name}: leads term ${term} by ${votes} votes of ${voters.length}`);
   }

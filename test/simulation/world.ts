@@ -8,7 +8,7 @@ import { Checker } from './checker.ts';
 import { Clients } from './clients.ts';
 import { Counters } from './counters.ts';
 import { Faults } from './faults.ts';
-import { Machine } from './machine.ts';
+import { Machine, type ManagerProcess } from './machine.ts';
 import { SimNetwork } from './sim-network.ts';
 import { Timeline } from './timeline.ts';
 
@@ -63,6 +63,7 @@ export async function simulate(
     timeline.stopped = true;
   });
   const network = new SimNetwork(timeline, random.stream('network'), counters);
+  network.onFrame = (from, frame) => checker.sent(from as ManagerProcess, frame);
   const count = [3, 3, 5, 5, 7][random.below(5)]!;
   const restore = setLimits(random);
   const deps = { timeline, network, checker, counters };
