@@ -2,12 +2,19 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** Why containers can't be tested here; empty: they can. With CI=true a missing thing is an error. */
-export function missingForContainers(): string {
+export function missingForContainers(more: readonly string[] = []): string {
   const missing = [
     ...(process.getuid?.() === 0 ? [] : ['root']),
-    ...['containerd', 'containerd-shim-runc-v2', 'runc', 'ip', 'nft', 'nsenter', 'flock'].filter(
-      (name) => !onPath(name),
-    ),
+    ...[
+      'containerd',
+      'containerd-shim-runc-v2',
+      'runc',
+      'ip',
+      'nft',
+      'nsenter',
+      'flock',
+      ...more,
+    ].filter((name) => !onPath(name)),
     ...(existsSync('/bin/busybox') ? [] : ['busybox-static']),
   ];
   if (missing.length === 0) return '';

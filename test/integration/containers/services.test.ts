@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync } from 'node:fs';
+import { after, before, describe, it } from 'node:test';
+import { type BuiltImage, buildImage } from '../../../worker/images/image-fixture.ts';
+import { busybox, PrivateContainerd } from '../../../worker/runtime/containerd/containerd-world.ts';
+import { DevCluster } from '../../support/dev-cluster.ts';
+import { TestRegistry } from '../../support/registry.ts';
+import { until } from '../../support/swarm.ts';
+import { missingForContainers } from './prerequisites.ts';
+
+const missing = missingForContainers(['docker-registry']);
+const PORT = 18_099;
+const REGISTRY_PORT = 15_077;
+
+describe('a service with an image', { skip: missing || false }, () => {
+  let engine: PrivateContainerd;
+  let registry: TestRegistry;
+  let cluster: DevCluster;
+  let image: BuiltImage;
+  let atFirst: readonly string[];
+
+  before(async () => {
+    atFirst = traces();
+    engine = new PrivateContainerd();
+    await engine.start();
+    registry = await TestRegistry.start(REGISTRY_PORT);
+    image = buildImage(busybox());
+    await registry.push(image, 'test/web', '1');
+    cluster = await DevCluster.up(1, 1, { env: { CONTAINERD_ADDRESS: engine.socket } });
+  });
+  after(async () => {
+    await cluster?.down();
+    await registry?.stop();
+    await engine?.close();
+  });
+
+  async function answers(): Promise<void> {
+    for (const { name, host } of await cluster.nodes()) {
+      await until(`an answer of ${name}`, async () => {
+        const answer = await fetch(`http://${host}:${PORT}/`);
+        return (await answer.text()) === 'hello from a container\n' ? true : undefined;
+      });
+    }
+  }
+
+  it('is pulled, runs on every node and answers at its published port', async () => {
+    const name = `${registry.host}/test/web:1`;
+    const command = ['httpd', '-f', '-p', '80', '-h', '/www'];
+    const flags = ['--name', 'web', '--replicas', '4', '--publish', `${PORT}:80`];
+    const stop = ['--stop-grace-period', '500ms'];
+    await cluster.must('m1', ['service', 'create', ...flags, ...stop, name, ...command]);
+    const tasks = await cluster.running('m1', 'web');
+    assert.deepEqual([...new Set(tasks.map((task) => task.Node))].sort(), ['m1', 'w1']);
+    await answers();
+  });
+  it('goes on while the daemon of its node is killed, and is adopted', async () => {
+    const tasks = (await cluster.running('m1', 'web')).map((task) => task.ID).sort();
+    await cluster.dev('kill', 'w1');
+    await answers();
+    await cluster.dev('start', 'w1');
+    await answers();
+    const now = await cluster.untilRunning('m1', 'web', 4);
+    assert.deepEqual(now.map((task) => task.ID).sort(), tasks);
+  });
+  it('says why it can not run when its image is not there', async () => {
+    const name = `${registry.host}/test/none:1`;
+    await cluster.must('m1', ['service', 'create', '-d', '--name', 'none', name]);
+    await until('its reason', async () => {
+      const rows = await cluster.rows<{ Error: string }>('m1', [
+        'service',
+        'ps',
+        'none',
+        '--no-trunc',
+      ]);
+      return rows.some((row) => row.Error.includes('is not in the registry')) || undefined;
+    });
+    await cluster.must('m1', ['service', 'rm', 'none']);
+  });
+  it('shows what its containers wrote', async () => {
+    const name = `${registry.host}/test/web:1`;
+    const script = 'echo to the log; exec sleep 1000';
+    const flags = ['--name', 'talker', '--stop-grace-period', '100ms'];
+    await cluster.must('m1', ['service', 'create', ...flags, name, 'sh', '-c', script]);
+    const text = await until('its log', async () => {
+      const log = await cluster.must('m1', ['service', 'logs', 'talker']);
+      return log.includes('to the log') ? log : undefined;
+    });
+    assert.match(text, /talker\.1/);
+    await cluster.must('m1', ['service', 'rm', 'talker']);
+  });
+  it('leaves nothing on the machine when its cluster is gone', async () => {
+    await cluster.down();
+    assert.deepEqual(traces(), atFirst);
+    assert.equal(engine.snapshots(), 0);
+  });
+});
+
+/** What nodes make outside their state directories. */
+function traces(): readonly string[] {
+  const netns = existsSync('/run/netns') ? readdirSync('/run/netns') : [];
+  const links = readdirSync('/sys/class/net');
+  return [...netns, ...links].filter((name) => /^sw[rtu]/.test(name)).sort();
+}
