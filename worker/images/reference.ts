@@ -13,6 +13,10 @@ export interface ImageReference {
 
 const DEFAULT_HOST = 'docker.io';
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
+const PART = '[a-z0-9]+(?:(?:[.]|__?|-+)[a-z0-9]+)*';
+const PATH = new RegExp(`^${PART}(?:/${PART})*$`);
+const LABEL = '[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?';
+const HOST = new RegExp(`^(?:${LABEL}(?:[.]${LABEL})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]{1,5})?$`);
 
 /** `nginx` → docker.io/library/nginx:latest. Throws RuntimeError INVALID_SPEC. */
 export function parseReference(text: string): ImageReference {
@@ -28,7 +32,8 @@ export function parseReference(text: string): ImageReference {
   const colon = rest.indexOf(':');
   const path = colon < 0 ? rest : rest.slice(0, colon);
   const tag = colon < 0 ? '' : rest.slice(colon + 1);
-  if (!/^[a-z0-9]+([._/-]+[a-z0-9]+)*$/.test(path)) throw invalid(text, 'its name is malformed');
+  if (!HOST.test(host)) throw invalid(text, 'its registry is malformed');
+  if (!PATH.test(path)) throw invalid(text, 'its name is malformed');
   if (colon >= 0 && !/^\w[\w.-]{0,127}$/.test(tag)) throw invalid(text, 'its tag is malformed');
   const full = host === DEFAULT_HOST && !path.includes('/') ? `library/${path}` : path;
   return { host, path: full, tag: tag === '' && digest === '' ? 'latest' : tag, digest };

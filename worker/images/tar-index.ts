@@ -73,6 +73,10 @@ export class TarIndex {
   }
   async #read(): Promise<void> {
     const { size: total } = await this.#file.stat();
+    const magic = total >= 2 ? await this.#bytes(0, 2) : undefined;
+    if (magic?.[0] === 0x1f && magic[1] === 0x8b) {
+      throw broken('the file is compressed: give it uncompressed (gunzip FILE)');
+    }
     let at = 0;
     let name = '';
     let link = '';
@@ -80,9 +84,6 @@ export class TarIndex {
     while (at + BLOCK <= total) {
       const head = await this.#bytes(at, BLOCK);
       if (head.every((byte) => byte === 0)) return;
-      if (at === 0 && head[0] === 0x1f && head[1] === 0x8b) {
-        throw broken('the file is compressed: give it uncompressed (gunzip FILE)');
-      }
       const header = parseHeader(head);
       const size = length >= 0 && header.type !== 'x' && header.type !== 'L' ? length : header.size;
       at += BLOCK;
