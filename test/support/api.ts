@@ -69,6 +69,13 @@ export class Api {
       return answer.nodes.find((view) => view.leader)?.node?.name;
     });
   }
+  async serviceIds(): Promise<readonly string[]> {
+    const { services } = await this.#client.unary(
+      ControlService.listServices,
+      ListRequest.create(),
+    );
+    return services.map((view) => view.service!.id);
+  }
   async service(ref: string): Promise<ServiceView> {
     const answer = await this.#client.unary(ControlService.getService, Ref.create({ ref }));
     return answer.service!;

@@ -62,7 +62,7 @@ export class Stage {
   }
   /** Removes every service. */
   async clean(): Promise<void> {
-    const ids = (await this.must(['service', 'ls', '-q'])).split('\n').filter((id) => id !== '');
+    const ids = await this.api.serviceIds();
     if (ids.length > 0) await this.remove(...ids);
   }
   /** The lines that its tasks have printed so far, without names. */

@@ -115,7 +115,8 @@ export async function until<T>(
       last = error;
     }
     if (performance.now() > endMs) {
-      throw new Error(`waited ${timeoutMs} ms for ${what}`, { cause: last });
+      const why = last instanceof Error ? `, last: ${last.message}` : '';
+      throw new Error(`waited ${timeoutMs} ms for ${what}${why}`, { cause: last });
     }
     await new Promise((resolve) => setTimeout(resolve, 25));
   }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { TaskState } from '../../../proto/index.ts';
@@ -7,6 +7,7 @@ import { Api, identities } from '../../support/api.ts';
 import { DevCluster, netdOf } from '../../support/dev-cluster.ts';
 import { ordinaryUser, type Person, whoRuns } from '../../support/people.ts';
 import { isRunning } from '../../support/processes.ts';
+import { findSecrets } from '../../support/secrets.ts';
 import { get, until } from '../../support/swarm.ts';
 
 const PORT = 21_100;
@@ -157,6 +158,11 @@ function hurt(person: Person): void {
   test('without a quorum reads answer, marked stale, and writes name who is missing', async () => {
     await cluster.dev('kill', 'm2');
     await cluster.dev('kill', 'm3');
+    await until('m1 to know that nobody leads', async () => {
+      const ran = await cluster.swarm('m1', ['node', 'ls']);
+      return /stale, as of/.test(ran.stderr) ? true : undefined;
+    });
+    const writing = cluster.swarm('m1', ['service', 'scale', 'web=5']);
     for (const words of [
       ['node', 'ls'],
       ['service', 'ls'],
@@ -168,7 +174,7 @@ function hurt(person: Person): void {
       assert.match(ran.stderr, /stale, as of/, words.join(' '));
       assert.match(ran.stdout, /web|m1/);
     }
-    const write = await cluster.swarm('m1', ['service', 'scale', 'web=5']);
+    const write = await writing;
     assert.equal(write.code, 5, write.stderr);
     assert.match(write.stderr, /2 of 3 managers must answer/);
     assert.match(write.stderr, /m2 \(127\./);
@@ -197,7 +203,14 @@ function hurt(person: Person): void {
     assert.deepEqual(identities(await m1.running('web')), before);
     const { service } = await m1.service('web');
     assert.equal(service!.spec!.labels['r0-0'], 'x');
-    assert.ok(existsSync(cluster.dir));
+  });
+
+  test('no token or key is in an argument of a process, in a log or in any other file', async () => {
+    const tokens = await Promise.all(
+      ['worker', 'manager'].map((role) => cluster.must('m1', ['join-token', '-q', role])),
+    );
+    const secrets = tokens.map((token) => token.trim());
+    assert.deepEqual(findSecrets(cluster.dir, secrets, ''), []);
   });
 }
 

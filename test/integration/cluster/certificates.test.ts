@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { type Api, identities } from '../../support/api.ts';
+import { Load } from '../../support/load.ts';
+import { type LooseNode, LooseNodes } from '../../support/loose-nodes.ts';
+import { whoRuns } from '../../support/people.ts';
+import { get, until } from '../../support/swarm.ts';
+
+const PORT = 21_160;
+/** The shortest life that a cluster accepts. */
+const LIFE = '10s';
+const LIVES = 3;
+
+describe('certificates that live ten seconds', () => {
+  const nodes = new LooseNodes(whoRuns());
+  const { user } = whoRuns();
+  const all: LooseNode[] = [];
+  let api: Api;
+  before(async () => {
+    for (const name of ['a', 'b', 'c', 'd']) all.push(await nodes.add(name));
+    const [a, b, c, d] = all;
+    await nodes.init(a!, '--cert-expiry', LIFE);
+    await nodes.join(b!, 'manager', a!);
+    await nodes.join(c!, 'manager', a!);
+    await nodes.join(d!, 'worker', a!);
+    api = nodes.api(a!);
+    const words = ['service', 'create', '-q', '--name', 'web', '--replicas', '4', ...user];
+    await nodes.must(a!, [...words, '-p', `${PORT}:80`, '--process', 'hello']);
+  });
+  after(() => nodes.down());
+
+  test('are renewed, life after life, under load and writes, and nobody notices', async () => {
+    const tasks = identities(await api.running('web'));
+    const first = all.map(serial);
+    const seen = all.map((node) => new Set([serial(node)]));
+    const load = new Load(
+      all.map(({ host }) => ({ host, port: PORT })),
+      25,
+    );
+    let writes = 0;
+    const untilMs = performance.now() + 60_000;
+    while (seen.some((serials) => serials.size <= LIVES)) {
+      assert.ok(performance.now() < untilMs, 'the certificates are renewed');
+      await api.label('web', { [`w${writes % 50}`]: `${writes}` });
+      writes++;
+      for (const [i, node] of all.entries()) seen[i]!.add(serial(node));
+      const silent = (await api.nodes()).filter((view) => view.status!.liveness !== 1);
+      assert.deepEqual(
+        silent.map((view) => view.node!.name),
+        [],
+      );
+      await nextTurn();
+    }
+    const { lost, answered } = await load.stop();
+    assert.deepEqual(lost.slice(0, 5), []);
+    assert.ok(answered > 1000);
+    assert.ok(all.every((node, i) => serial(node) !== first[i]));
+    assert.deepEqual(identities(await api.running('web')), tasks);
+  });
+
+  test('that ended while every daemon was stopped are no obstacle: the cluster starts', async () => {
+    const tasks = identities(await api.running('web'));
+    for (const node of all) await nodes.must(node, ['stop']);
+    await until(
+      'every certificate to be over',
+      async () => {
+        // What the stopped daemons left running answers meanwhile.
+        assert.equal((await get(all[3]!.host, PORT)).status, 200);
+        return all.every((node) => endsWallMs(node) < Date.now()) || undefined;
+      },
+      20_000,
+    );
+    const allow = whoRuns().uid === 0 ? ['--allow-process'] : [];
+    for (const node of all)
+      await nodes.must(node, ['start', '--state-dir', node.stateDir, ...allow]);
+    await until('every node to be ready', async () =>
+      (await api.nodes()).every((view) => view.status?.liveness === 1) ? true : undefined,
+    );
+    await api.label('web', { after: 'yes' });
+    await until('every certificate to be a new one', () =>
+      all.every((node) => endsWallMs(node) > Date.now()) ? true : undefined,
+    );
+    assert.deepEqual(identities(await api.running('web')), tasks);
+  });
+});
+
+function certificate(node: LooseNode): X509Certificate {
+  const pem = readFileSync(join(node.stateDir, 'identity.pem'), 'utf8');
+  return new X509Certificate(
+    /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/.exec(pem)![0],
+  );
+}
+
+function serial(node: LooseNode): string {
+  return certificate(node).serialNumber;
+}
+
+function endsWallMs(node: LooseNode): number {
+  return Date.parse(certificate(node).validTo);
+}
+
+/** Leaves the machine some time between two writes. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 20));
+}

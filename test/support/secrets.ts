@@ -1,0 +1,32 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { commandLines } from './processes.ts';
+
+/** Files that are there to hold keys: 0600 in a directory of 0700. */
+const KEY_FILES = new Set(['identity.pem', 'join.key', 'data.key']);
+
+/**
+ * Where a token's secret or a private key can be read: arguments and environment of processes, and
+ * every file under `dir` but those that are there to hold keys.
+ */
+export function findSecrets(dir: string, tokens: readonly string[], outputs: string): string[] {
+  const secrets = tokens.map((token) => token.split('-').at(-1)!);
+  const holds = (text: string): boolean =>
+    secrets.some((secret) => text.includes(secret)) || /PRIVATE KEY|SWMTKN-1-\w+-\w+/.test(text);
+  const found = commandLines()
+    .filter(({ words }) => words.some((word) => word.includes('swarm')))
+    .filter(({ words }) => holds(words.join(' ')))
+    .map(({ pid, words }) => `arguments of ${pid}: ${words.slice(0, 3).join(' ')}`);
+  for (const path of filesIn(dir)) {
+    if (KEY_FILES.has(path.split('/').at(-1)!)) continue;
+    if (holds(readFileSync(path, 'latin1'))) found.push(path);
+  }
+  if (holds(outputs)) found.push('what was printed');
+  return found;
+}
+
+function filesIn(dir: string): string[] {
+  return readdirSync(dir, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name));
+}
