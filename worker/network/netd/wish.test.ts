@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LoadBalanced, NetdRows } from '../../../proto/index.ts';
+import { LoadBalanced, NetdRows, Protocol } from '../../../proto/index.ts';
 import { NODE_ID, rowsOf } from './fixture.ts';
 import { wishOf } from './wish.ts';
 
@@ -62,5 +62,29 @@ test('a task that listens on every address is dialled at the address of its node
   const rows = NetdRows.create({ services, nodeId: NODE_ID, nodeHosts });
   assert.deepEqual(wishOf(rows, '10.0.0.1').listeners.get('tcp/10.0.0.1:8080')?.backends, [
     { taskId: 'away', host: '10.0.0.2', port: 20_001, draining: false },
+  ]);
+});
+
+test('a container of this node has its task port here, and is dialled past it', () => {
+  const near = { protocol: Protocol.TCP, host: '10.0.0.1', port: 20_001 };
+  const services = [
+    LoadBalanced.create({
+      serviceName: 'hello',
+      ports: [{ target: 80, published: 8080 }],
+      backends: [
+        { taskId: 'near', nodeId: NODE_ID, draining: true, ports: [{ target: 80, ...near }] },
+      ],
+    }),
+  ];
+  const dial = { dialHost: '169.254.112.2', dialPort: 20_001 };
+  const taskPorts = [{ taskId: 'near', ...near, ...dial }];
+  const { listeners } = wishOf(
+    NetdRows.create({ services, nodeId: NODE_ID, taskPorts }),
+    '10.0.0.1',
+  );
+  const backend = { taskId: 'near', host: '169.254.112.2', port: 20_001 };
+  assert.deepEqual(listeners.get('tcp/10.0.0.1:8080')?.backends, [{ ...backend, draining: true }]);
+  assert.deepEqual(listeners.get('tcp/10.0.0.1:20001')?.backends, [
+    { ...backend, draining: false },
   ]);
 });

@@ -126,9 +126,11 @@ export class ContainerdController implements TaskController {
     if (!(await this.#cancel()) && !(await this.exitNow())) {
       throw new RuntimeError('NOT_ALLOWED', `task ${this.#id} still runs: shut it down first`);
     }
-    await this.#shared.settled(this.#id);
-    await this.dismantle();
-    this.#shared.records.forget(this.#id);
+    const { dismantled, records, settled } = this.#shared;
+    await settled(this.#id);
+    if (!dismantled.has(this.#id)) await this.dismantle();
+    dismantled.delete(this.#id);
+    records.forget(this.#id);
   }
   async status(): Promise<RuntimeStatus> {
     const process = await this.#process().catch(() => undefined);
@@ -179,6 +181,7 @@ export class ContainerdController implements TaskController {
     }
     volumes.removeOwn(id);
     records.removeFiles(id);
+    this.#shared.dismantled.add(id);
   }
 
   #image(signal: AbortSignal): Promise<ReadyImage> {
@@ -191,6 +194,7 @@ export class ContainerdController implements TaskController {
   async #make(image: ReadyImage): Promise<void> {
     const { records, ports, addresses, boot, publishHost, network, containerd } = this.#shared;
     const id = this.#id;
+    this.#shared.dismantled.delete(id);
     const known = records.read(id);
     const reserved = known ?? (await ports.reserve(id, publishHost, wantedPorts(this.#task)));
     const index = known?.index ?? freeIndex(addresses);
@@ -211,7 +215,8 @@ export class ContainerdController implements TaskController {
     for (const use of this.#volumes(image)) await this.#shared.volumes.ensure(id, use, rootfs);
     const spec = this.#spec(image, rootfs, index);
     await network.attach({ taskId: id, index, ports: record.ports });
-    await unless(containerd.call(ContainersService.delete, { id }), 'NOT_FOUND');
+    // One that was made by a daemon which ended half-way may be of another spec.
+    if (known) await unless(containerd.call(ContainersService.delete, { id }), 'NOT_FOUND');
     await containerd.call(ContainersService.create, {
       container: {
         id,

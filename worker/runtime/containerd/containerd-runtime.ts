@@ -123,7 +123,6 @@ export class ContainerdRuntime implements Runtime {
   }
   async close(): Promise<void> {
     await Promise.allSettled(this.#settling.values());
-    this.#shared.cgroups.removeParents();
     this.#containerd.close();
   }
   async list(): Promise<readonly AdoptedTask[]> {
@@ -152,6 +151,7 @@ export class ContainerdRuntime implements Runtime {
     await this.#collect();
     for (const { name } of await images.list()) await images.remove(name);
     await network.destroy();
+    this.#shared.cgroups.removeParents();
     const name = namespaceOf(this.#deps.nodeId);
     // Refused as long as containerd is still collecting: then an empty name stays, and no more.
     await this.#containerd.call(NamespacesService.delete, { name }).catch(() => undefined);
@@ -194,6 +194,7 @@ export class ContainerdRuntime implements Runtime {
       openFilesMax: openFilesMax(io),
       addresses: new Set(),
       ending: new Map(),
+      dismantled: new Set(),
       logDirectory: this.#deps.logDirectory,
       publish: (taskId, ports) => this.#publish(taskId, ports),
       ready: () => this.#ready(),

@@ -79,7 +79,6 @@ export class Records {
   }
   /** The record itself goes last: with it everything else can be found. */
   forget(id: string): void {
-    this.removeFiles(id);
     this.#io.unlink(this.#path(id, 'started'));
     this.#io.unlink(this.#path(id, 'json'));
     this.#io.unlink(this.#path(id, 'exit'));

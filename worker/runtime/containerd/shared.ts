@@ -39,6 +39,8 @@ export interface ContainerdShared {
   readonly publish: (taskId: string, ports: readonly PortBinding[]) => void;
   /** Ends that are just being written down: once for each task, whoever waits. */
   readonly ending: Map<string, Promise<Exit>>;
+  /** Tasks of which nothing but the record is left, as far as this daemon knows. */
+  readonly dismantled: Set<string>;
   /** Resolves when namespace and router are there. */
   readonly ready: () => Promise<void>;
   /** Does it in the background, one after the other for each task. Its failure is tried at `remove`. */
