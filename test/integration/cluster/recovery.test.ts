@@ -50,8 +50,8 @@ describe('a backup, and what is made of the remains of a cluster', () => {
   let cluster: DevCluster;
   let wish: string;
 
-  const create = (via: string, name: string): Promise<string> => {
-    const command = ['--process', 'sleep', '1000'];
+  const create = (via: string, name: string, ...flags: string[]): Promise<string> => {
+    const command = [...flags, '--process', 'sleep', '1000'];
     const words = ['service', 'create', '-q', '--name', name, ...person.user, '--replicas', '2'];
     return cluster.must(via, [...words, ...command]);
   };
@@ -195,7 +195,7 @@ describe('a backup, and what is made of the remains of a cluster', () => {
         now.some((task) => task.ID === ID),
         'tasks went on',
       );
-    await create('m1', 'after');
+    await create('m1', 'after', '--constraint', 'node.hostname==m1');
   });
 
   test('what was there before the recovery can be restored', async () => {
