@@ -92,7 +92,7 @@ function logs(person: Person): void {
     const [program, ...args] = [...(person.options.prefix ?? []), process.execPath, ...words];
     const follower = spawn(program!, args, {
       env: { ...process.env, ...person.options.env, SWARM_SOCKET: await at.cluster.socket('m1') },
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'ignore'],
     });
     t.after(() => follower.kill('SIGKILL'));
     let text = '';
