@@ -144,6 +144,7 @@ export class RaftDriver implements Proposer {
       identity,
       directory,
       source: this.#source,
+      clock: deps.clock,
       log,
       dial,
       reported,

@@ -26,7 +26,10 @@ class Digest {
   }
 }
 
-/** Cuts rows into chunks: a header first, a trailer last, at most 256 KiB in between. */
+/**
+ * Cuts rows into chunks: a header first, a trailer last, at most 256 KiB in between. The same rows
+ * are always cut alike: chunks up to `header.resumeAfter`, which the receiver has, are left out.
+ */
 export async function* toChunks(
   header: SnapshotHeader,
   rows: AsyncIterable<DbRow>,
@@ -47,12 +50,16 @@ export async function* toChunks(
     values.push(value);
     bytes += name.length + value.length;
     if (bytes < LIMITS.snapshotChunkBytesMax) continue;
-    yield chunk({ sequence: sequence++, keys, values });
+    if (sequence > header.resumeAfter) yield chunk({ sequence, keys, values });
+    sequence++;
     keys = [];
     values = [];
     bytes = 0;
   }
-  if (keys.length > 0) yield chunk({ sequence: sequence++, keys, values });
+  if (keys.length > 0) {
+    if (sequence > header.resumeAfter) yield chunk({ sequence, keys, values });
+    sequence++;
+  }
   yield chunk({ sequence, trailer: digest.trailer() });
 }
 
@@ -68,6 +75,10 @@ export class ChunkReader {
   }
   get isComplete(): boolean {
     return this.#complete;
+  }
+  /** Sequence number of the last chunk that was read; 0 before the first. */
+  get last(): number {
+    return this.#expected - 1;
   }
   read(message: SnapshotChunk): DbOp[] {
     const isNext = message.sequence === this.#expected && !this.#complete;

@@ -2,7 +2,7 @@ import type { SnapshotAck, SnapshotChunk, SnapshotHeader } from '../../proto/ind
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { CallContext } from '../../shared/rpc/rpc.ts';
-import type { Database } from '../database/index.ts';
+import type { Database, DbOp } from '../database/index.ts';
 import type { Message } from './core/index.ts';
 import { stateRange } from './keys.ts';
 import type { Identity } from './meta.ts';
@@ -26,10 +26,19 @@ export interface SnapshotReceiverDeps {
   readonly install: (message: Message, generation: number) => Promise<InstallResult>;
 }
 
+/** Rows of a snapshot that are on disk: everything that `reader` has read. */
+interface Begun {
+  readonly id: string;
+  readonly generation: number;
+  readonly reader: ChunkReader;
+}
+
 /** Writes a snapshot's rows beside those in force; one batch of the log writer switches. */
 export class SnapshotReceiver {
   readonly #deps: SnapshotReceiverDeps;
   #busy = false;
+  /** What came before its stream broke; a restart forgets it. */
+  #partial: Begun | undefined;
 
   constructor(deps: SnapshotReceiverDeps) {
     this.#deps = deps;
@@ -50,27 +59,63 @@ export class SnapshotReceiver {
 
   async #receive(chunks: AsyncIterable<SnapshotChunk>, context: CallContext): Promise<SnapshotAck> {
     const { db } = this.#deps;
-    const generation = this.#deps.generation() + 1;
-    const reader = new ChunkReader(generation);
     let header: SnapshotHeader | undefined;
+    let current: Begun | undefined;
     for await (const chunk of chunks) {
       if (header === undefined) {
         header = this.#checkHeader(chunk, context);
-        await db.clear(stateRange(generation), { sync: true });
         continue;
       }
-      const ops = reader.read(chunk);
+      current ??= await this.#begin(header);
+      const ops = this.#read(current, chunk);
       // Synced one by one: LevelDB changes its log file without a sync, and what is in the old one
       // could be lost after the switch.
       if (ops.length > 0) await db.write(ops, { sync: true });
     }
     const message = header?.message;
-    if (!message || !reader.isComplete) return refusal('the snapshot ended before its end');
+    if (!header || !message) return refusal('a snapshot without a header');
+    if (!current?.reader.isComplete) return cutOff(this.#matching(header)?.reader.last ?? 0);
+    this.#partial = undefined;
+    const { generation } = current;
     const result = await this.#deps.install(fromWire(message), generation);
     if (result === 'installed') return { installed: true, resumeAfter: 0, reason: '' };
     if (result === 'stopped') return refusal('this manager is stopping');
     await db.clear(stateRange(generation), { sync: true });
     return refusal('it is older than what is here');
+  }
+
+  /** Goes on where an earlier stream of the same snapshot broke, or begins anew. */
+  async #begin(header: SnapshotHeader): Promise<Begun> {
+    const known = this.#matching(header);
+    if (header.resumeAfter > 0) {
+      if (known?.reader.last === header.resumeAfter) {
+        this.#deps.log.info({ after: known.reader.last }, 'receiving a snapshot goes on');
+        return known;
+      }
+      throw new SwarmError('UNREACHABLE', 'the beginning of this snapshot is not here any more');
+    }
+    const generation = this.#deps.generation() + 1;
+    this.#partial = undefined;
+    await this.#deps.db.clear(stateRange(generation), { sync: true });
+    const id = snapshotId(header);
+    this.#partial = { id, generation, reader: new ChunkReader(generation) };
+    return this.#partial;
+  }
+
+  #matching(header: SnapshotHeader): Begun | undefined {
+    const partial = this.#partial;
+    const isSame = partial?.id === snapshotId(header);
+    return isSame && partial.generation === this.#deps.generation() + 1 ? partial : undefined;
+  }
+
+  #read(partial: Begun, chunk: SnapshotChunk): DbOp[] {
+    try {
+      return partial.reader.read(chunk);
+    } catch (error) {
+      // What is wrong once is not gone on with.
+      this.#partial = undefined;
+      throw error;
+    }
   }
 
   #checkHeader(chunk: SnapshotChunk, context: CallContext): SnapshotHeader {
@@ -82,6 +127,14 @@ export class SnapshotReceiver {
     if (problem !== undefined) throw new SwarmError('FORBIDDEN', problem);
     return header;
   }
+}
+
+function snapshotId({ from, message }: SnapshotHeader): string {
+  return `${from}/${message?.snapshot?.term}/${message?.snapshot?.index}`;
+}
+
+function cutOff(resumeAfter: number): SnapshotAck {
+  return { installed: false, resumeAfter, reason: 'the snapshot ended before its end' };
 }
 
 function refusal(reason: string): SnapshotAck {

@@ -1,5 +1,12 @@
-import { RaftService } from '../../proto/index.ts';
+import {
+  RaftService,
+  type SnapshotAck,
+  type SnapshotChunk,
+  type SnapshotHeader,
+} from '../../proto/index.ts';
+import { type Clock, delay } from '../../shared/clock.ts';
 import { messageOf } from '../../shared/errors.ts';
+import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Client } from '../../shared/rpc/rpc.ts';
 import type { Message } from './core/index.ts';
@@ -7,6 +14,7 @@ import { stateRange } from './keys.ts';
 import type { Identity } from './meta.ts';
 import type { PeerDirectory } from './peers.ts';
 import { toChunks } from './snapshot-chunks.ts';
+import { paced } from './snapshot-pace.ts';
 import type { HeldSnapshot, SnapshotSource } from './snapshot-source.ts';
 import { toWire } from './wire.ts';
 
@@ -14,11 +22,16 @@ import { toWire } from './wire.ts';
 const AT_ONCE = 2;
 /** A transfer that takes longer is given up; gigabytes fit in. */
 const DEADLINE_MS = 10 * 60_000;
+/** Streams of one snapshot that may break before it is given up; raft then begins a new one. */
+const TRIES_MAX = 5;
+const RESUME_MS = 200;
+const ASK_MS = 5_000;
 
 export interface SnapshotSenderDeps {
   readonly identity: Identity;
   readonly directory: PeerDirectory;
   readonly source: SnapshotSource;
+  readonly clock: Clock;
   readonly log: Log;
   readonly dial: (address: string) => Client;
   /** What became of it. */
@@ -59,39 +72,76 @@ export class SnapshotSender {
     for (const abort of this.#running.values()) abort.abort();
   }
 
+  /** Several streams of one snapshot, when the line breaks: each goes on where the last one ended. */
   async #run(
     message: Message,
     address: string,
     held: HeldSnapshot,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const { clusterId, epoch, raftId: from } = this.#deps.identity;
-    const client = this.#deps.dial(address);
-    const header = {
-      clusterId,
-      epoch,
-      from,
-      to: message.to,
-      message: toWire(message),
-      resumeAfter: 0,
-    };
+    const { clock, log } = this.#deps;
+    const to = message.to;
+    log.info({ to, index: held.applied.index }, 'sending a snapshot');
+    let resumeAfter = 0;
+    for (let tries = 1; ; tries++) {
+      try {
+        const ack = await this.#send(message, address, held, resumeAfter, signal);
+        if (!ack.installed) log.warn({ to, reason: ack.reason }, 'snapshot refused');
+        return ack.installed;
+      } catch (error) {
+        log.warn({ to, reason: messageOf(error), resumeAfter }, 'sending a snapshot failed');
+        if (tries === TRIES_MAX) return false;
+      }
+      await delay(clock, RESUME_MS * tries);
+      if (signal.aborted) return false;
+      resumeAfter = await this.#ask(message, address, signal).catch(() => 0);
+    }
+  }
+
+  async #send(
+    message: Message,
+    address: string,
+    held: HeldSnapshot,
+    resumeAfter: number,
+    signal: AbortSignal,
+  ): Promise<SnapshotAck> {
+    const { clock, dial } = this.#deps;
+    const client = dial(address);
     const rows = held.rows.iterate(stateRange(held.applied.generation));
-    this.#deps.log.info({ to: message.to, index: held.applied.index }, 'sending a snapshot');
+    const chunks = toChunks(this.#header(message, resumeAfter), rows);
     try {
-      const options = { timeoutMs: DEADLINE_MS, signal };
-      const ack = await client.clientStream(RaftService.snapshot, toChunks(header, rows), options);
-      if (!ack.installed)
-        this.#deps.log.warn({ to: message.to, reason: ack.reason }, 'snapshot refused');
-      return ack.installed;
-    } catch (error) {
-      this.#deps.log.warn(
-        { to: message.to, reason: messageOf(error) },
-        'sending a snapshot failed',
+      return await client.clientStream(
+        RaftService.snapshot,
+        paced(chunks, LIMITS.snapshotBytesPerSecondMax, clock),
+        { timeoutMs: DEADLINE_MS, signal },
       );
-      return false;
     } finally {
       await rows.return(undefined);
       client.close();
     }
   }
+
+  /** A header alone is answered with how much of this snapshot is there. */
+  async #ask(message: Message, address: string, signal: AbortSignal): Promise<number> {
+    const client = this.#deps.dial(address);
+    const header = this.#header(message, 0);
+    try {
+      const ack = await client.clientStream(RaftService.snapshot, only(header), {
+        timeoutMs: ASK_MS,
+        signal,
+      });
+      return ack.resumeAfter;
+    } finally {
+      client.close();
+    }
+  }
+
+  #header(message: Message, resumeAfter: number): SnapshotHeader {
+    const { clusterId, epoch, raftId: from } = this.#deps.identity;
+    return { clusterId, epoch, from, to: message.to, message: toWire(message), resumeAfter };
+  }
+}
+
+async function* only(header: SnapshotHeader): AsyncGenerator<SnapshotChunk, void> {
+  yield { header, sequence: 0, keys: [], values: [], crc: 0, trailer: null };
 }
