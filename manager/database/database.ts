@@ -3,13 +3,14 @@ import type { Clock } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Random } from '../../shared/random.ts';
+import { Arena } from './arena.ts';
 import { readDataKeys } from './data-key.ts';
 import type { Disk } from './disk.ts';
 import type { Engine, EngineSnapshot, KeyRange, OpenEngine } from './engine.ts';
 import { FreeSpaceGuard } from './free-space.ts';
 import { OpenMarker, refuseDroppedBytes, refuseHiddenRecords } from './open-check.ts';
 import { type Examination, examineInChild } from './open-probe.ts';
-import { Sealer } from './seal.ts';
+import { type Allocate, Sealer } from './seal.ts';
 import { WriteLatency } from './write-latency.ts';
 
 /** Names inside the folder of a manager's state. */
@@ -63,6 +64,8 @@ export class Database {
   readonly #sealer: Sealer;
   readonly #marker: OpenMarker;
   readonly #space: FreeSpaceGuard;
+  readonly #arena = new Arena();
+  readonly #allocate: Allocate;
   #tail: Promise<void> = Promise.resolve();
   #poison: SwarmError | undefined;
   #writingSinceMs: number | undefined;
@@ -79,6 +82,9 @@ export class Database {
     this.#engine = engine;
     this.#sealer = sealer;
     this.#marker = marker;
+    this.#allocate = engine.copiesAtOnce
+      ? (bytes) => this.#arena.allocate(bytes)
+      : Buffer.allocUnsafe;
     this.#space = new FreeSpaceGuard(directory, {
       clock: deps.clock,
       disk: deps.disk,
@@ -192,9 +198,10 @@ export class Database {
 
   async #writeNow(ops: readonly DbOp[], sync: boolean): Promise<void> {
     if (this.#poison) throw this.#poison;
+    this.#arena.reset();
     const sealed = ops.map(({ key, value, secret }) => ({
       key,
-      value: value === undefined ? undefined : this.#sealer.seal(key, value, secret),
+      value: value && this.#sealer.seal(key, value, secret, this.#allocate),
     }));
     this.#writingSinceMs = this.#deps.clock.monotonicMs();
     try {

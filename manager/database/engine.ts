@@ -3,6 +3,8 @@ import { SwarmError } from '../../shared/errors.ts';
 
 /** The key-value store below `Database`: LevelDB in production, a simulated disk in simulations. */
 export interface Engine {
+  /** The memory of keys and values may be used again as soon as `write` has returned. */
+  readonly copiesAtOnce?: true;
   /** Atomic; with `sync` durable when it resolves. */
   write(ops: readonly EngineOp[], sync: boolean): Promise<void>;
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
@@ -80,6 +82,7 @@ class LevelSnapshot implements EngineSnapshot {
 }
 
 class LevelEngine implements Engine {
+  readonly copiesAtOnce = true;
   readonly #level: NodeLevel;
   constructor(level: NodeLevel) {
     this.#level = level;

@@ -28,6 +28,8 @@ export interface Opened {
   readonly secret: boolean;
 }
 
+export type Allocate = (bytes: number) => Buffer;
+
 export class Sealer {
   readonly #keys: DataKeys;
   readonly #random: Random;
@@ -40,8 +42,14 @@ export class Sealer {
     this.#random = random;
   }
 
-  seal(key: Uint8Array, payload: Uint8Array, secret: boolean): Uint8Array {
-    return secret ? this.#encrypt(key, payload) : protect(key, payload);
+  /** `allocate` gives the memory of the result. */
+  seal(
+    key: Uint8Array,
+    payload: Uint8Array,
+    secret: boolean,
+    allocate: Allocate = Buffer.allocUnsafe,
+  ): Uint8Array {
+    return secret ? this.#encrypt(key, payload, allocate) : protect(key, payload, allocate);
   }
 
   /** Throws DAMAGED when the value is not what was written under this key. */
@@ -56,11 +64,11 @@ export class Sealer {
     throw damaged(key, 'has no known form');
   }
 
-  #encrypt(key: Uint8Array, payload: Uint8Array): Uint8Array {
+  #encrypt(key: Uint8Array, payload: Uint8Array, allocate: Allocate): Uint8Array {
     const dataKey = this.#keys.keys.get(this.#keys.current)!;
     const nonce = this.#nextNonce();
     const cipher = createCipheriv('aes-256-gcm', dataKey, nonce);
-    const out = Buffer.allocUnsafe(SECRET_HEADER + payload.length);
+    const out = allocate(SECRET_HEADER + payload.length);
     out[0] = SECRET;
     out[1] = this.#keys.current;
     cipher.setAAD(associated(out, key));
@@ -96,8 +104,8 @@ export class Sealer {
   }
 }
 
-function protect(key: Uint8Array, payload: Uint8Array): Uint8Array {
-  const out = Buffer.allocUnsafe(PLAIN_HEADER + payload.length);
+function protect(key: Uint8Array, payload: Uint8Array, allocate: Allocate): Uint8Array {
+  const out = allocate(PLAIN_HEADER + payload.length);
   out[0] = PLAIN;
   out[1] = 0;
   out.set(payload, PLAIN_HEADER);
