@@ -153,7 +153,7 @@ export class ImageStore {
     const key = JSON.stringify([name, auth?.username, auth?.password]);
     const running = this.#pulls.get(key);
     if (running) {
-      const ready = await running.catch(() => undefined);
+      const ready = await Promise.race([running.catch(() => undefined), untilAborted(signal)]);
       signal.throwIfAborted();
       if (ready) return ready;
     }
@@ -286,6 +286,13 @@ export class ImageStore {
     const deleted = this.#deps.containerd.call(LeasesService.delete, { id });
     await unless(deleted, 'NOT_FOUND');
   }
+}
+
+function untilAborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(undefined), { once: true });
+    if (signal.aborted) resolve(undefined);
+  });
 }
 
 const NO_SOURCE: ImageSource = {

@@ -191,6 +191,26 @@ describe('a container', { skip: missing || false }, () => {
     assert.equal((await staying.wait(never)).signal, 'SIGTERM');
     await Promise.all([staying.remove(), ending.remove()]);
   });
+  it('is taken up by a daemon that starts while containerd is down', async () => {
+    const task = world.task('run');
+    await start(task);
+    await world.ready(task);
+    await life.kill();
+    world.taskPorts.clear();
+    await engine.kill();
+    life = await world.open();
+    const [adopted] = await life.runtime.list();
+    assert.deepEqual([adopted?.taskId, adopted?.running], [task.id, true]);
+    assert.ok(world.taskPorts.has(task.id));
+    await engine.start();
+    const controller = life.runtime.controller(task);
+    await controller.shutdown(never);
+    assert.equal((await controller.wait(never)).signal, 'SIGTERM');
+    await controller.remove();
+  });
+  it('has a terminal where it asks for one', async () => {
+    assert.match((await linesOf('tty', { tty: true })).join(), /\/dev\/pts\/0/);
+  });
   it('is refused with its reason when it can not be', async () => {
     const cases: readonly [string, object, RegExp][] = [
       ['PULL_FAILED', { image: '127.0.0.1:1/none:1' }, /can't reach 127.0.0.1:1/],

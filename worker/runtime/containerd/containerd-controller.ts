@@ -138,12 +138,19 @@ export class ContainerdController implements TaskController {
     const host = this.#shared.network.address;
     return { pid: process?.pid ?? 0, ports: record?.ports ?? [], message: '', host };
   }
-  probeCommand(
+  async probeCommand(
     command: readonly string[],
     timeoutMs: number,
   ): Promise<{ code: number; output: string }> {
-    const { records } = this.#shared;
-    return execToEnd(this.#shared, this.#id, command, timeoutMs, records.files(this.#id));
+    const { records, clock } = this.#shared;
+    const directory = records.files(this.#id);
+    for (;;) {
+      const result = await execToEnd(this.#shared, this.#id, command, timeoutMs, directory);
+      // While containerd restarts nothing can be said of its tasks.
+      if (result !== 'unavailable') return result;
+      if (records.exit(this.#id)) return { code: -1, output: 'the task is not there any more' };
+      await delay(clock, RETRY_MS);
+    }
   }
   /** Undefined while it runs, or may yet begin to. */
   async exitNow(): Promise<Exit | undefined> {

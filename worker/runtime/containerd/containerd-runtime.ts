@@ -8,10 +8,11 @@ import {
   VersionService,
 } from '../../../proto/containerd.ts';
 import { AssignedTask, type PortBinding } from '../../../proto/index.ts';
-import type { Clock } from '../../../shared/clock.ts';
+import type { Clock, Timer } from '../../../shared/clock.ts';
 import { messageOf } from '../../../shared/errors.ts';
 import type { Log } from '../../../shared/log.ts';
 import type { Random } from '../../../shared/random.ts';
+import { registryAuthorities } from '../../images/authorities.ts';
 import { ImageStore } from '../../images/image-store.ts';
 import { SNAPSHOTTER } from '../../images/layer-store.ts';
 import { Registry } from '../../images/registry.ts';
@@ -77,6 +78,8 @@ export class ContainerdRuntime implements Runtime {
   readonly #shared: ContainerdShared;
   readonly #settling = new Map<string, Promise<void>>();
   #readying: Promise<void> | undefined;
+  #again: Timer | undefined;
+  #closed = false;
 
   constructor(deps: ContainerdRuntimeDeps) {
     this.#deps = deps;
@@ -108,6 +111,7 @@ export class ContainerdRuntime implements Runtime {
   /** Does not wait for a containerd that is down: what it has is found when it is back. */
   async open(): Promise<void> {
     const { records, ports, addresses } = this.#shared;
+    this.#closed = false;
     records.open();
     ports.open();
     for (const id of records.ids()) {
@@ -117,11 +121,14 @@ export class ContainerdRuntime implements Runtime {
     try {
       await this.#ready();
     } catch (error) {
-      this.#deps.log.warn({ error: messageOf(error) }, 'containers can not be started yet');
       if (error instanceof RuntimeError && error.code === 'UNSUPPORTED') throw error;
+      this.#deps.log.warn({ error: messageOf(error) }, 'containers can not be started yet');
+      this.#tryAgain();
     }
   }
   async close(): Promise<void> {
+    this.#closed = true;
+    this.#again?.cancel();
     await Promise.allSettled(this.#settling.values());
     this.#containerd.close();
   }
@@ -163,7 +170,11 @@ export class ContainerdRuntime implements Runtime {
     const containerd = this.#containerd;
     const boot = bootId(io);
     const directory = join(stateDir, 'containers');
-    const registry = new Registry({ clock, caFor: () => undefined, plainHosts: new Set() });
+    const registry = new Registry({
+      clock,
+      caFor: (host) => registryAuthorities(io, host),
+      plainHosts: new Set(),
+    });
     const { bindProbe } = this.#deps;
     return {
       io,
@@ -210,8 +221,16 @@ export class ContainerdRuntime implements Runtime {
     });
     return this.#readying;
   }
+  /** Nobody may ask for a new container for long, and those that run need what this does. */
+  #tryAgain(): void {
+    if (this.#closed) return;
+    this.#again = this.#deps.clock.setTimer(AGAIN_MS, () => {
+      this.#ready().catch(() => this.#tryAgain());
+    });
+  }
   async #makeReady(): Promise<void> {
-    const { network, images, records } = this.#shared;
+    const { images } = this.#shared;
+    await this.#openNetwork();
     const filters = ['type==io.containerd.snapshotter.v1'];
     const { plugins } = await this.#containerd.call(IntrospectionService.plugins, { filters });
     const overlay = plugins.find(({ id }) => id === SNAPSHOTTER);
@@ -222,13 +241,16 @@ export class ContainerdRuntime implements Runtime {
     const namespace = { name: namespaceOf(this.#deps.nodeId) };
     const created = this.#containerd.call(NamespacesService.create, { namespace });
     await unless(created, 'ALREADY_EXISTS');
+    await images.open();
+    await this.#collect();
+  }
+  async #openNetwork(): Promise<void> {
+    const { network, records } = this.#shared;
     await network.open();
     for (const id of records.ids()) {
       const record = records.read(id);
       if (record?.prepared && !records.exit(id)) this.#publish(id, publishedPorts(record));
     }
-    await images.open();
-    await this.#collect();
   }
   /** Containers without a record are what a lost state directory, or a kill at the last step, left. */
   async #collect(): Promise<void> {
@@ -277,6 +299,7 @@ export class ContainerdRuntime implements Runtime {
 }
 
 const ANSWER_MS = 2_000;
+const AGAIN_MS = 1_000;
 
 /** Where even root can't raise it, as in a container, more is refused. */
 function openFilesMax(io: Io): number {

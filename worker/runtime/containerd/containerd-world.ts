@@ -234,7 +234,7 @@ export class ContainerdWorld implements RuntimeWorld {
 /** The layers of an image in which busybox is every command that the tests use. */
 export function busybox(): ImageParts {
   const commands =
-    'sh sleep cat id env hostname ls head wc grep stat df tail nc wget dd mount setsid httpd touch true'.split(
+    'sh sleep cat id env hostname ls head wc grep stat df tail nc wget dd mount setsid httpd touch true tty'.split(
       ' ',
     );
   return {

@@ -23,6 +23,7 @@ const START_MS = 30_000;
 /**
  * Runs a command in a container to its end, as its user, with its environment. What takes longer than
  * `timeoutMs` is killed; code -1 then, and where it could not be run. `directory` takes its output.
+ * `unavailable`: containerd does not answer.
  */
 export async function execToEnd(
   deps: ExecDeps,
@@ -30,7 +31,7 @@ export async function execToEnd(
   args: readonly string[],
   timeoutMs: number,
   directory: string,
-): Promise<{ code: number; output: string }> {
+): Promise<{ code: number; output: string } | 'unavailable'> {
   const { containerd, io, random, clock } = deps;
   const execId = `probe-${Buffer.from(random.bytes(6)).toString('hex')}`;
   const path = join(directory, execId);
@@ -59,6 +60,7 @@ export async function execToEnd(
     return { code: -1, output: text.trim() };
   } catch (error) {
     if (!(error instanceof ContainerdError)) throw error;
+    if (error.code === 'UNAVAILABLE') return 'unavailable';
     const gone = containerd.call(TasksService.deleteProcess, target);
     await gone.catch(() => undefined);
     return { code: -1, output: error.message };
