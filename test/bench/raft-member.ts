@@ -1,6 +1,8 @@
 import { openLevel, systemDisk } from '../../manager/database/index.ts';
 import { type OpenedRaft, openRaft, raftHandlers, tcpProbe } from '../../manager/raft/index.ts';
 import { ReplicatedStore } from '../../manager/store/replicated-store.ts';
+import type { Writer } from '../../manager/store/schema.ts';
+import type { Draft } from '../../manager/store/view.ts';
 import { Certificate, RaftAck, RaftService, Role, Task, TaskState } from '../../proto/index.ts';
 import { SystemClock } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
@@ -26,7 +28,8 @@ import {
  * with the real clock and disk, and what asks them from inside the process.
  */
 const PROBE_MS = 2_000;
-const TASKS_PER_UPDATE = 1_000;
+const ROWS_PER_UPDATE = 1_000;
+const UPDATES_AT_ONCE = 4;
 const SERVICES = 1_000;
 const NODES = 1_000;
 
@@ -174,31 +177,34 @@ class Member {
     });
   }
 
-  async #fillTasks(count: number): Promise<void> {
-    for (let at = 0; at < count; at += TASKS_PER_UPDATE) {
-      await this.#store.update(
-        (draft) => {
-          const end = Math.min(count, at + TASKS_PER_UPDATE);
-          for (let n = at; n < end; n++) draft.put('task', taskOf(n, draft.newId()));
-        },
-        { writer: 'loop' },
-      );
-    }
+  #fillTasks(count: number): Promise<void> {
+    return this.#fill(count, 'loop', (draft, n) => draft.put('task', taskOf(n, draft.newId())));
   }
 
-  async #fillBytes(count: number): Promise<void> {
-    const rows = Math.ceil(count / ROW_BYTES);
-    for (let at = 0; at < rows; at += TASKS_PER_UPDATE) {
-      await this.#store.update(
-        (draft) => {
-          for (let n = at; n < Math.min(rows, at + TASKS_PER_UPDATE); n++) {
-            const id = `fill${String(n).padStart(21, '0')}`;
-            draft.put('certificate', Certificate.create({ id, publicKey: payload }));
-          }
-        },
-        { writer: 'ca' },
-      );
-    }
+  #fillBytes(count: number): Promise<void> {
+    return this.#fill(Math.ceil(count / ROW_BYTES), 'ca', (draft, n) => {
+      const id = `fill${String(n).padStart(21, '0')}`;
+      draft.put('certificate', Certificate.create({ id, publicKey: payload }));
+    });
+  }
+
+  /** Puts rows 0 to `count` by updates of many rows, several of which share an entry. */
+  async #fill(count: number, writer: Writer, put: (draft: Draft, n: number) => void) {
+    let next = 0;
+    const loop = async (): Promise<void> => {
+      while (next < count) {
+        const from = next;
+        next = Math.min(count, next + ROWS_PER_UPDATE);
+        const end = next;
+        await this.#store.update(
+          (draft) => {
+            for (let n = from; n < end; n++) put(draft, n);
+          },
+          { writer },
+        );
+      }
+    };
+    await Promise.all(Array.from({ length: UPDATES_AT_ONCE }, loop));
   }
 }
 
