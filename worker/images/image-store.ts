@@ -58,6 +58,7 @@ export interface StoredImage {
 const LOADED_LABEL = 'swarm.loaded';
 const LEASE_LABEL = 'containerd.io/gc.expire';
 const LEASE_MS = 24 * 3_600_000;
+const WRONG: ReadonlySet<string> = new Set(['IMAGE_INVALID', 'IMAGE_PLATFORM', 'INVALID_SPEC']);
 
 /** The images of this node, in containerd. */
 export class ImageStore {
@@ -94,6 +95,8 @@ export class ImageStore {
       return await this.#pull(reference, auth, onProgress, signal);
     } catch (error) {
       signal.throwIfAborted();
+      // What came is wrong: an older image would only hide it.
+      if (error instanceof RuntimeError && WRONG.has(error.code)) throw error;
       const ready = local && (await this.#ready(local, signal));
       if (!ready) throw error;
       const reason = messageOf(error);

@@ -247,17 +247,24 @@ function asLayerError(error: unknown, digest: string): unknown {
 async function* sized(bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
   let held: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of bytes) {
-    held.push(chunk);
-    length += chunk.length;
-    if (length < LIMITS.blobChunkBytes) continue;
-    const all = Buffer.concat(held);
-    let at = 0;
-    for (; at + LIMITS.blobChunkBytes <= all.length; at += LIMITS.blobChunkBytes) {
-      yield all.subarray(at, at + LIMITS.blobChunkBytes);
+  let broken: unknown;
+  try {
+    for await (const chunk of bytes) {
+      held.push(chunk);
+      length += chunk.length;
+      if (length < LIMITS.blobChunkBytes) continue;
+      const all = Buffer.concat(held);
+      let at = 0;
+      for (; at + LIMITS.blobChunkBytes <= all.length; at += LIMITS.blobChunkBytes) {
+        yield all.subarray(at, at + LIMITS.blobChunkBytes);
+      }
+      held = at < all.length ? [all.subarray(at)] : [];
+      length = all.length - at;
     }
-    held = at < all.length ? [all.subarray(at)] : [];
-    length = all.length - at;
+  } catch (error) {
+    broken = error;
   }
+  // What came before it broke off is kept as well: the next try begins after it.
   if (length > 0) yield Buffer.concat(held);
+  if (broken !== undefined) throw broken;
 }

@@ -51,6 +51,11 @@ export class PrivateContainerd {
     const path = join(this.directory, 'root/io.containerd.snapshotter.v1.overlayfs/snapshots');
     return existsSync(path) ? readdirSync(path).length : 0;
   }
+  /** Parts of images that are on the disk. */
+  blobs(): number {
+    const path = join(this.directory, 'root/io.containerd.content.v1.content/blobs/sha256');
+    return existsSync(path) ? readdirSync(path).length : 0;
+  }
   /** Ends it and whatever a failed test left in it. */
   async close(): Promise<void> {
     await this.kill();

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { type BuiltImage, buildImage, digestOf } from '../../../worker/images/image-fixture.ts';
+import type { ImageStore } from '../../../worker/images/image-store.ts';
+import {
+  busybox,
+  ContainerdWorld,
+  PrivateContainerd,
+} from '../../../worker/runtime/containerd/containerd-world.ts';
+import { until } from '../../support/swarm.ts';
+import { missingForContainers } from './prerequisites.ts';
+
+const missing = missingForContainers();
+const never = new AbortController().signal;
+
+/** What goes wrong at the registry. */
+interface Faults {
+  /** Answers that break off after so many bytes. */
+  cutAfter?: { bytes: number; times: number };
+  /** Gives other bytes for layers. */
+  wrong?: boolean;
+  tooLong?: boolean;
+}
+
+describe('an image of a registry', { skip: missing || false }, () => {
+  const engine = new PrivateContainerd();
+  let world: ContainerdWorld;
+  let images: ImageStore;
+  let runtime: ReturnType<ContainerdWorld['runtime']>;
+  let server: Server;
+  let host: string;
+  let image: BuiltImage;
+  let faults: Faults;
+  let ranges: (string | undefined)[];
+  let count = 0;
+
+  before(async () => {
+    await engine.start();
+    world = new ContainerdWorld(engine);
+    runtime = world.runtime();
+    await runtime.open();
+    images = runtime.images;
+    server = createServer((request, response) => {
+      const [, kind, digest] = /\/(manifests|blobs)\/(.+)$/.exec(request.url ?? '') ?? [];
+      const known = [image.manifest, image.config, ...image.layers];
+      const asked = kind === 'manifests' && digest === '1' ? image.manifest : undefined;
+      const blob = asked ?? known.find((each) => each.digest === digest);
+      if (!blob) return void response.writeHead(404).end();
+      if (!image.layers.includes(blob)) {
+        return void response.writeHead(200, { 'content-type': blob.mediaType }).end(blob.bytes);
+      }
+      ranges.push(request.headers.range);
+      const from = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+      let bytes: Buffer = blob.bytes.subarray(from);
+      if (faults.wrong) bytes = Buffer.alloc(bytes.length, 'x');
+      if (faults.tooLong) bytes = Buffer.concat([bytes, Buffer.from('more')]);
+      response.writeHead(from > 0 ? 206 : 200, { 'content-length': bytes.length });
+      if (!faults.cutAfter || faults.cutAfter.times-- <= 0) return void response.end(bytes);
+      response.write(bytes.subarray(0, faults.cutAfter.bytes), () => response.destroy());
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+  after(async () => {
+    server.close();
+    await runtime.close();
+    await world.close();
+    await engine.close();
+  });
+  beforeEach(() => {
+    faults = {};
+    ranges = [];
+    count++;
+    const busy = busybox();
+    const [first = []] = busy.layers;
+    // Another image each time: what containerd has it does not fetch.
+    image = buildImage({ ...busy, layers: [[...first, { name: 'n', content: `${count}` }]] });
+  });
+
+  function pull(name = `${host}/app:1`) {
+    return images.ensure(name, undefined, () => undefined, never);
+  }
+
+  it('is unpacked and found again by its digest without the registry', async () => {
+    const ready = await pull();
+    assert.equal(ready.digest, image.manifest.digest);
+    const asked = ranges.length;
+    const again = await pull(`${host}/app@${image.manifest.digest}`);
+    assert.equal(again.chainId, ready.chainId);
+    assert.equal(ranges.length, asked);
+  });
+  it('is fetched once by many that want it at the same time', async () => {
+    await Promise.all([pull(), pull(), pull()]);
+    assert.equal(ranges.length, 1);
+  });
+  it('goes on where its registry broke off', async () => {
+    faults = { cutAfter: { bytes: 300_000, times: 2 } };
+    await pull();
+    assert.equal(ranges.length, 3);
+    assert.equal(ranges[0], undefined);
+    assert.match(ranges[2]!, /^bytes=\d{4,}-$/);
+  });
+  it('with other bytes than its digest says is refused, and nothing of it stays', async () => {
+    faults = { wrong: true };
+    await assert.rejects(pull(), { code: 'IMAGE_INVALID', message: /other bytes/ });
+    faults = {};
+    const ready = await pull();
+    assert.equal(ready.config.diffIds[0], digestOf(image.plainLayers[0]!));
+  });
+  it('with more bytes than its manifest says is refused', async () => {
+    faults = { tooLong: true };
+    await assert.rejects(pull(), { code: 'IMAGE_INVALID', message: /more bytes/ });
+  });
+  it('that is not unpacked as its configuration says is refused', async () => {
+    const other = buildImage({ layers: [[{ name: 'x', content: 'y' }]] });
+    const config = { ...image.config, bytes: other.config.bytes, digest: other.config.digest };
+    const manifest = JSON.parse(image.manifest.bytes.toString());
+    manifest.config = { ...manifest.config, digest: config.digest, size: config.bytes.length };
+    const bytes = Buffer.from(JSON.stringify(manifest));
+    image = {
+      ...image,
+      config,
+      manifest: { ...image.manifest, bytes, digest: digestOf(bytes), size: bytes.length },
+    };
+    await assert.rejects(pull(), { code: 'IMAGE_INVALID', message: /unpacks to/ });
+  });
+  it('of another machine is refused with both named', async () => {
+    image = buildImage({ ...busybox(), architecture: 's390x' });
+    await assert.rejects(pull(), { code: 'IMAGE_PLATFORM', message: /linux\/s390x/ });
+  });
+  it('that the registry has no more is taken from here', async () => {
+    const ready = await pull();
+    image = buildImage({ layers: [] });
+    server.close();
+    server.closeAllConnections();
+    assert.equal((await pull()).digest, ready.digest);
+  });
+  it('that is removed leaves neither blobs nor snapshots', async () => {
+    for (const { name } of await images.list()) await images.remove(name);
+    await until('an empty containerd', () => engine.snapshots() === 0 || undefined);
+    await until('no blob', () => engine.blobs() === 0 || undefined);
+  });
+});
