@@ -10,6 +10,7 @@ interface Given {
   readonly certificates?: { readonly [nodeId: string]: Role };
   readonly voters?: readonly number[];
   readonly learners?: readonly number[];
+  readonly nowMs?: number;
   readonly progress?: { readonly [raftId: number]: Partial<Progress> };
 }
 
@@ -36,6 +37,7 @@ function facts(given: Given): Facts {
       const progress = { match: 100, lastIndex: 100, isActive: true, replicates: true };
       return { ...progress, ...given.progress?.[raftId] };
     },
+    nowMs: given.nowMs ?? 0,
   };
 }
 const manager = (id: string) => Node.create({ id, role: Role.MANAGER });
@@ -93,6 +95,25 @@ describe('a promotion', () => {
   });
   test('is at its end when all agree', () => {
     assert.equal(decide(with_({ members: rows('voter'), voters: [1, 2] })), 'nothing');
+  });
+
+  test('that does not come near in ten minutes is given up, with the reason', () => {
+    const row = (phase: string, more: object = {}) => [
+      member('a', 1, 'voter'),
+      Member.create({ id: 'b', raftId: 2, phase, sinceMs: 1_000, ...more }),
+    ];
+    const progress = { 2: { isActive: false } };
+    const learning = with_({ members: row('learner'), learners: [2], progress });
+    assert.match(decide({ ...learning, nowMs: 600_000 }), /does not answer/);
+    assert.equal(decide({ ...learning, nowMs: 601_000 }), 'give-up b');
+    const near = { ...learning, progress: {}, nowMs: 601_000 };
+    assert.equal(decide(near), 'add-voter b', 'who has caught up is not given up');
+    const givenUp = with_({ members: row('given-up', { message: 'why' }) });
+    assert.equal(decide({ ...givenUp, learners: [2] }), 'remove b');
+    assert.equal(decide(givenUp), 'certificate b');
+    const reduced = { ...givenUp, certificates: { a: Role.MANAGER, b: Role.WORKER } };
+    assert.equal(decide(reduced), 'b: why');
+    assert.equal(decide({ ...reduced, nodes: [manager('a'), worker('b')] }), 'forget b');
   });
 });
 

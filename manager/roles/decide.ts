@@ -1,4 +1,5 @@
 import { type Certificate, type Member, type Node, Role } from '../../proto/index.ts';
+import { LIMITS } from '../../shared/limits.ts';
 import { type ConfState, isMember, isVoter, quorumProblem } from '../raft/index.ts';
 
 /** A member is given a vote once its log is this near to the leader's. */
@@ -21,6 +22,8 @@ export interface Facts {
   readonly certificates: ReadonlyMap<string, Certificate>;
   readonly confState: ConfState;
   readonly progress: (raftId: number) => Progress | undefined;
+  /** Cluster time. */
+  readonly nowMs: number;
 }
 
 /** What to do next. Each one can be repeated: a leader may die right after it. */
@@ -32,6 +35,8 @@ export type Step =
   | { readonly kind: 'remove'; readonly raftId: number; readonly nodeId: string }
   | { readonly kind: 'forget'; readonly member: Member }
   | { readonly kind: 'hand-over'; readonly nodeId: string }
+  /** A learner that does not catch up: it is no manager until it is demoted and promoted again. */
+  | { readonly kind: 'give-up'; readonly nodeId: string; readonly message: string }
   /** Nothing can be done for this node now: say why. */
   | { readonly kind: 'wait'; readonly nodeId: string; readonly message: string };
 
@@ -69,6 +74,7 @@ function* promote(facts: Facts, nodeId: string): Generator<Step> {
   const certificate = facts.certificates.get(nodeId);
   if (certificate === undefined) return;
   if (member === undefined) yield { kind: 'offer', nodeId };
+  else if (member.phase === 'given-up') yield afterGivingUp(facts, member, certificate.role);
   else if (certificate.role !== Role.MANAGER) {
     yield { kind: 'certificate', nodeId, role: Role.MANAGER };
   } else if (member.phase === 'certificate') {
@@ -84,11 +90,26 @@ function* promote(facts: Facts, nodeId: string): Generator<Step> {
 
 function catchUp(facts: Facts, member: Member): Step {
   const progress = facts.progress(member.raftId);
-  if (!progress?.isActive) return wait(member.id, 'the node does not answer the leader');
+  if (!progress?.isActive)
+    return waitOrGiveUp(facts, member, 'the node does not answer the leader');
   const isNear = progress.replicates && progress.lastIndex - progress.match <= CATCH_UP_ENTRIES;
-  if (!isNear) return wait(member.id, 'receiving the state of the cluster');
+  if (!isNear) return waitOrGiveUp(facts, member, 'receiving the state of the cluster');
   const problem = quorumProblem([...facts.confState.voters, member.raftId], activity(facts));
   return problem === undefined ? { kind: 'add-voter', member } : wait(member.id, problem);
+}
+
+/** What it still waits for after that long, it will wait for for ever. */
+function waitOrGiveUp({ nowMs }: Facts, { id, sinceMs }: Member, why: string): Step {
+  if (sinceMs === 0 || nowMs - sinceMs < LIMITS.learnerCatchUpMs) return wait(id, why);
+  const minutes = LIMITS.learnerCatchUpMs / 60_000;
+  const message = `given up after ${minutes} minutes (${why}): demote it, then promote it again`;
+  return { kind: 'give-up', nodeId: id, message };
+}
+
+function afterGivingUp({ confState }: Facts, { id, raftId, message }: Member, role: Role): Step {
+  if (isMember(confState, raftId)) return { kind: 'remove', raftId, nodeId: id };
+  if (role !== Role.WORKER) return { kind: 'certificate', nodeId: id, role: Role.WORKER };
+  return wait(id, message);
 }
 
 function* demote(facts: Facts, nodeId: string): Generator<Step> {

@@ -171,6 +171,7 @@ export class Roles implements LeadershipListener {
       certificates: byId(view.table('certificate').all()),
       confState: raft.confState(),
       progress: (raftId) => raft.progress(raftId),
+      nowMs: store.nowMs(),
     };
   }
 
@@ -196,6 +197,8 @@ export class Roles implements LeadershipListener {
       }
       case 'forget':
         return this.#write((draft) => forget(draft, step.member));
+      case 'give-up':
+        return this.#write((draft) => giveUp(draft, step.nodeId, step.message));
       case 'hand-over':
         return raft.transferLeadership();
     }
@@ -234,7 +237,8 @@ function offer(draft: Draft, nodeId: string): void {
 function admit(draft: Draft, { nodeId, raftId, address }: JoinRaftRequest): void {
   const node = draft.table('node').get(nodeId);
   const member = draft.table('member').get(nodeId);
-  if (node?.role !== Role.MANAGER || !member || member.phase === 'leaving') {
+  const isOut = member?.phase === 'leaving' || member?.phase === 'given-up';
+  if (node?.role !== Role.MANAGER || !member || isOut) {
     throw new SwarmError('PRECONDITION', 'this node is not to be a manager', {
       command: `swarm node promote ${node?.name ?? nodeId}`,
     });
@@ -247,10 +251,19 @@ function admit(draft: Draft, { nodeId, raftId, address }: JoinRaftRequest): void
     return;
   }
   const role = Role.WORKER;
+  const sinceMs = Math.max(1, draft.timeMs);
   draft.put(
     'member',
-    Member.with(member, { raftId, address, role, phase: 'learner', message: '' }),
+    Member.with(member, { raftId, address, role, phase: 'learner', message: '', sinceMs }),
   );
+}
+
+function giveUp(draft: Draft, nodeId: string, message: string): void {
+  const member = draft.table('member').get(nodeId);
+  if (member?.phase !== 'learner') return;
+  draft.put('member', Member.with(member, { phase: 'given-up', message }));
+  const name = draft.table('node').get(nodeId)?.name ?? '';
+  draft.emit({ kind: 'member', action: 'given-up', id: nodeId, name, message });
 }
 
 function setPhase(draft: Draft, nodeId: string, phase: string): void {
