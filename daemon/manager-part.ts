@@ -13,6 +13,7 @@ import { dial } from '../shared/rpc/client.ts';
 import { RpcServer } from '../shared/rpc/server.ts';
 import type { LiveIdentity } from '../shared/tls/live-identity.ts';
 import { parseHostPort } from './address.ts';
+import { checkPortFree } from './port-check.ts';
 
 export interface ManagerPartOptions {
   readonly raftDir: string;
@@ -62,6 +63,7 @@ export class ManagerPart {
       authorizer: { nodeRole: (nodeId) => manager?.authorizer.nodeRole(nodeId) },
     });
     const { host, port } = parseHostPort(options.listenAddress);
+    await checkPortFree(options.listenAddress);
     await server.listenTls(host, port, deps.live.serverCredentials());
     try {
       manager = await openOrJoin(options, deps, stop);

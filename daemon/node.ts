@@ -73,6 +73,9 @@ interface Membership {
   manager: ManagerPart | undefined;
   /** Settles when the manager part that is starting runs, or does not. */
   managerStarting: Promise<void> | undefined;
+  /** True while it is tried until it runs; with what the last try ended. */
+  becomingManager: boolean;
+  managerProblem: string;
   /** Aborted when this node stops or leaves. */
   readonly ending: AbortController;
 }
@@ -150,6 +153,7 @@ export class NodeDaemon {
       connected: worker.connected,
       tasks: worker.localTasks().length,
       allowProcess: config.allowProcess,
+      error: now.managerProblem,
     };
   }
 
@@ -287,17 +291,15 @@ export class NodeDaemon {
       renewal,
       manager: undefined,
       managerStarting: undefined,
+      becomingManager: false,
+      managerProblem: '',
       ending,
     };
     await worker.start();
     renewal.start();
     if (identity.subject.role !== Role.MANAGER) return;
-    const started = this.#startManager();
-    if (waitForManager) await started;
-    else
-      started.catch((error: unknown) =>
-        log.error({ err: error }, 'the manager part did not start'),
-      );
+    if (waitForManager) await this.#startManager();
+    else void this.#becomeManager();
   }
 
   // -- the role follows the certificate
@@ -337,18 +339,24 @@ export class NodeDaemon {
 
   /** Tries until the certificate says otherwise or the node stops. */
   async #becomeManager(): Promise<void> {
+    const now = this.#membership;
+    if (now === undefined || now.becomingManager) return;
+    now.becomingManager = true;
     const backoff = new Backoff(this.#deps.random, MANAGER_RETRY_MIN_MS, MANAGER_RETRY_MAX_MS);
-    for (;;) {
-      const now = this.#membership;
-      const wanted = now?.live.current.subject.role === Role.MANAGER;
-      if (now === undefined || !wanted || now.ending.signal.aborted || now.manager) return;
+    const isWanted = (): boolean =>
+      now.live.current.subject.role === Role.MANAGER && !now.ending.signal.aborted;
+    while (isWanted() && now.manager === undefined) {
       try {
-        return await this.#startManager();
+        await this.#startManager();
+        now.managerProblem = '';
       } catch (error) {
+        now.managerProblem = `the manager part did not start: ${messageOf(error)}`;
         this.#deps.log.warn({ reason: messageOf(error) }, 'the manager part did not start yet');
+        await delay(this.#deps.clock, backoff.nextDelayMs());
       }
-      await delay(this.#deps.clock, backoff.nextDelayMs());
     }
+    now.becomingManager = false;
+    if (!isWanted()) now.managerProblem = '';
   }
 
   async #certificateNews(news: CertificateNews): Promise<void> {
@@ -363,7 +371,8 @@ export class NodeDaemon {
     const now = this.#membership;
     if (now === undefined) return;
     const isManager = now.live.current.subject.role === Role.MANAGER;
-    if (isManager && now.manager === undefined) await this.#becomeManager();
+    // Not waited for: who wants to leave meanwhile is not to wait for a port that is taken.
+    if (isManager && now.manager === undefined) void this.#becomeManager();
     if (!isManager && now.manager !== undefined) await this.#endManager(true);
   }
 
@@ -526,7 +535,10 @@ export class NodeDaemon {
     if (now.manager !== undefined) return now.manager;
     const managers = now.config.managers.join(', ');
     if (now.live.current.subject.role === Role.MANAGER)
-      throw new SwarmError('UNREACHABLE', 'the manager part of this node is still starting');
+      throw new SwarmError(
+        'UNREACHABLE',
+        now.managerProblem || 'the manager part of this node is still starting',
+      );
     throw new SwarmError('NOT_A_MANAGER', 'this node is a worker', {
       advice: `Ask a manager (${managers}).`,
     });
