@@ -9,6 +9,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { SwarmError } from '../shared/errors.ts';
+import type { Addresses } from './address.ts';
 
 /** What this node was told at `init` or `join` and keeps over restarts: `node.json`. */
 export interface NodeConfig {
@@ -20,6 +21,23 @@ export interface NodeConfig {
   readonly publishAddress: string;
   readonly allowProcess: boolean;
   readonly managers: readonly string[];
+}
+
+/** The configuration of a node that enters a cluster. */
+export function makeConfig(
+  addresses: Addresses,
+  nodeName: string,
+  allowProcess: boolean,
+  managers: readonly string[],
+): NodeConfig {
+  return {
+    nodeName,
+    listenAddress: addresses.listen,
+    advertiseAddress: addresses.advertise,
+    publishAddress: addresses.publish,
+    allowProcess,
+    managers,
+  };
 }
 
 export function readNodeConfig(stateDir: string): NodeConfig | undefined {

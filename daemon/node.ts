@@ -4,7 +4,6 @@ import { dirname } from 'node:path';
 import type { Manager } from '../manager/manager.ts';
 import {
   type BackupChunk,
-  type CertificateNews,
   ControlService,
   type InfoResponse,
   type InitRequest,
@@ -23,8 +22,6 @@ import {
   Role,
   type StopRequest,
 } from '../proto/index.ts';
-import { Backoff } from '../shared/backoff.ts';
-import { delay } from '../shared/clock.ts';
 import { messageOf, SwarmError } from '../shared/errors.ts';
 import type { CallContext } from '../shared/rpc/rpc.ts';
 import { RpcServer } from '../shared/rpc/server.ts';
@@ -37,8 +34,6 @@ import {
   writeSecret,
 } from '../shared/tls/identity.ts';
 import { joinCluster } from '../shared/tls/join.ts';
-import { LiveIdentity } from '../shared/tls/live-identity.ts';
-import { Renewal, renewIdentity } from '../shared/tls/renewal.ts';
 import { type Addresses, addressesOf } from './address.ts';
 import { controlGate } from './control-gate.ts';
 import type { DaemonDeps } from './deps.ts';
@@ -47,42 +42,21 @@ import { makeCluster } from './first-manager.ts';
 import { reasonForEnding } from './goodbye.ts';
 import { localService } from './local-service.ts';
 import { ManagerPart } from './manager-part.ts';
-import { type NodeConfig, readNodeConfig, writeNodeConfig } from './node-config.ts';
+import { Membership } from './membership.ts';
+import { makeConfig, type NodeConfig, readNodeConfig, writeNodeConfig } from './node-config.ts';
 import type { DaemonOptions } from './options.ts';
 import { type NodePaths, nodePaths } from './paths.ts';
 import { checkPortFree } from './port-check.ts';
 import { backUpNode, type NodeSteps, recoverNode, restoreNode } from './recovery.ts';
 import { socketMode } from './socket-mode.ts';
 import { VERSION } from './version.ts';
-import { WorkerPart } from './worker-part.ts';
 
 /** Whoever asked this daemon to stop has its answer by then. */
 const LAST_ANSWERS_MS = 250;
-const LEADER_WAIT_MS = 15_000;
-const MANAGER_WAIT_MS = 10_000;
-const VOTER_WAIT_MS = 10_000;
-const MANAGER_RETRY_MIN_MS = 200;
-const MANAGER_RETRY_MAX_MS = 10_000;
-
-/** This node in a cluster: who it is, its worker part always, its manager part while it is one. */
-interface Membership {
-  config: NodeConfig;
-  readonly live: LiveIdentity;
-  readonly worker: WorkerPart;
-  readonly renewal: Renewal;
-  manager: ManagerPart | undefined;
-  /** Settles when the manager part that is starting runs, or does not. */
-  managerStarting: Promise<void> | undefined;
-  /** True while it is tried until it runs; with what the last try ended. */
-  becomingManager: boolean;
-  managerProblem: string;
-  /** Aborted when this node stops or leaves. */
-  readonly ending: AbortController;
-}
 
 /**
- * The node as a whole: serves the local socket from the first moment, enters and leaves clusters,
- * and follows the role that the cluster gives it. Nothing has to be restarted by hand.
+ * The node as a whole: serves the local socket from the first moment, enters and leaves clusters
+ * and ends. What it is in a cluster is its `Membership`.
  */
 export class NodeDaemon {
   readonly #options: DaemonOptions;
@@ -147,7 +121,7 @@ export class NodeDaemon {
       state: manager === undefined ? 'worker' : 'manager',
       leader: manager?.manager.isLeader ?? false,
       advertiseAddress: config.advertiseAddress,
-      managers: this.#managerAddresses(now),
+      managers: now.managerAddresses(),
       description: worker.description,
       networkTier: worker.networkTier,
       connected: worker.connected,
@@ -214,11 +188,16 @@ export class NodeDaemon {
     );
     const managers = [...new Set([...joined.managers, ...request.managers])];
     if (joined.role === Role.MANAGER) await checkPortFree(addresses.listen);
-    const config = this.#configFor(addresses, nodeName, request.allowProcess, managers);
+    const config = makeConfig(
+      addresses,
+      nodeName,
+      request.allowProcess || this.#options.allowProcess,
+      managers,
+    );
     await this.#entering(() => this.#enter(joined.identity, config));
     rmSync(this.#paths.joinKey, { force: true });
     const warnings = joined.role === Role.MANAGER ? [...addresses.warnings] : [];
-    if (joined.role === Role.MANAGER && !(await this.#untilVoter()))
+    if (joined.role === Role.MANAGER && !(await this.#member().untilVoter()))
       warnings.push('this manager does not vote yet: it is still catching up (swarm node ls)');
     return JoinResponse.create({
       nodeId: joined.nodeId,
@@ -257,161 +236,18 @@ export class NodeDaemon {
     await this.#begin(identity, config, false);
   }
 
-  /** The worker part first: it runs tasks while the manager part still loads. */
   async #begin(identity: Identity, config: NodeConfig, waitForManager: boolean): Promise<void> {
-    const { log, clock, random } = this.#deps;
-    const live = new LiveIdentity(identity);
-    const ending = new AbortController();
-    const renewal = new Renewal({
-      clock,
-      random,
-      log: log.child({ part: 'certificate' }),
-      live,
-      renew: () => this.#renew(live),
-      save: (renewed) => saveIdentity(this.#paths.identity, renewed),
-    });
-    const worker = await WorkerPart.create(
-      {
-        stateDir: this.#options.stateDir,
-        paths: this.#paths,
-        config: { ...config, allowProcess: config.allowProcess || this.#options.allowProcess },
-        live,
-      },
+    const { stateDir } = this.#options;
+    const allowProcess = config.allowProcess || this.#options.allowProcess;
+    this.#membership = await Membership.create(
+      { stateDir, paths: this.#paths, identity, config, allowProcess },
       {
         ...this.#deps,
-        onManagers: (addresses) => this.#rememberManagers(addresses),
-        onCertificateNews: (news) => void this.#certificateNews(news),
+        exclusive: (fn) => this.#exclusive(fn),
         onRemoved: (reason) => void this.#removed(reason),
       },
     );
-    this.#membership = {
-      config,
-      live,
-      worker,
-      renewal,
-      manager: undefined,
-      managerStarting: undefined,
-      becomingManager: false,
-      managerProblem: '',
-      ending,
-    };
-    await worker.start();
-    renewal.start();
-    if (identity.subject.role !== Role.MANAGER) return;
-    if (waitForManager) await this.#startManager();
-    else void this.#becomeManager();
-  }
-
-  // -- the role follows the certificate
-
-  #startManager(): Promise<void> {
-    const now = this.#member();
-    if (now.manager !== undefined || now.ending.signal.aborted) return Promise.resolve();
-    now.managerStarting ??= this.#startManagerOf(now).finally(() => {
-      now.managerStarting = undefined;
-    });
-    return now.managerStarting;
-  }
-
-  async #startManagerOf(now: Membership): Promise<void> {
-    const { listenAddress, advertiseAddress } = now.config;
-    const manager = await ManagerPart.start(
-      { raftDir: this.#paths.raft, listenAddress, advertiseAddress },
-      {
-        ...this.#deps,
-        live: now.live,
-        managers: () => this.#managerAddresses(now),
-        onFatal: (error) => {
-          this.#deps.log.error({ err: error }, 'the manager part cannot go on');
-          this.#deps.exit(1);
-        },
-        onRemoved: () => void this.#exclusive(() => this.#demoted()),
-      },
-      now.ending.signal,
-    );
-    if (now.ending.signal.aborted) return manager.stop({ handOver: false });
-    now.manager = manager;
-    // The role may have gone while the state was loaded.
-    if (now.live.current.subject.role !== Role.MANAGER) {
-      void this.#exclusive(() => this.#followRole());
-    }
-  }
-
-  /** Tries until the certificate says otherwise or the node stops. */
-  async #becomeManager(): Promise<void> {
-    const now = this.#membership;
-    if (now === undefined || now.becomingManager) return;
-    now.becomingManager = true;
-    const backoff = new Backoff(this.#deps.random, MANAGER_RETRY_MIN_MS, MANAGER_RETRY_MAX_MS);
-    const isWanted = (): boolean =>
-      now.live.current.subject.role === Role.MANAGER && !now.ending.signal.aborted;
-    while (isWanted() && now.manager === undefined) {
-      try {
-        await this.#startManager();
-        now.managerProblem = '';
-      } catch (error) {
-        now.managerProblem = `the manager part did not start: ${messageOf(error)}`;
-        this.#deps.log.warn({ reason: messageOf(error) }, 'the manager part did not start yet');
-        await delay(this.#deps.clock, backoff.nextDelayMs());
-      }
-    }
-    now.becomingManager = false;
-    if (!isWanted()) now.managerProblem = '';
-  }
-
-  async #certificateNews(news: CertificateNews): Promise<void> {
-    const now = this.#membership;
-    if (now === undefined || !news.renew) return;
-    this.#deps.log.info({ role: news.role }, 'the cluster gave this node another certificate');
-    await now.renewal.now();
-    await this.#exclusive(() => this.#followRole());
-  }
-
-  async #followRole(): Promise<void> {
-    const now = this.#membership;
-    if (now === undefined) return;
-    const isManager = now.live.current.subject.role === Role.MANAGER;
-    // Not waited for: who wants to leave meanwhile is not to wait for a port that is taken.
-    if (isManager && now.manager === undefined) void this.#becomeManager();
-    if (!isManager && now.manager !== undefined) await this.#endManager(true);
-  }
-
-  /** Raft says that this member is out; the certificate follows when the leader has changed the row. */
-  async #demoted(): Promise<void> {
-    const now = this.#membership;
-    if (now?.manager === undefined) return;
-    await this.#endManager(false);
-    await now.renewal.now();
-    await this.#followRole();
-  }
-
-  async #endManager(handOver: boolean): Promise<void> {
-    const now = this.#member();
-    const manager = now.manager;
-    now.manager = undefined;
-    await manager?.stop({ handOver });
-    await ManagerPart.wipe(this.#paths.raft);
-    this.#deps.log.info({}, 'this node is no manager any more');
-  }
-
-  /** The leader signs its own; others ask, and a manager that reaches nobody signs its own as well. */
-  async #renew(live: LiveIdentity): Promise<Identity> {
-    const now = this.#membership;
-    const own = now?.manager?.manager;
-    if (own?.isLeader) return own.renewOwn(live.current);
-    try {
-      return await renewIdentity(live, now === undefined ? [] : this.#managerAddresses(now));
-    } catch (error) {
-      if (own === undefined) throw error;
-      return own.renewOwn(live.current);
-    }
-  }
-
-  #rememberManagers(addresses: readonly string[]): void {
-    const now = this.#membership;
-    if (now === undefined || addresses.length === 0) return;
-    now.config = { ...now.config, managers: addresses };
-    if (readNodeConfig(this.#options.stateDir)) writeNodeConfig(this.#options.stateDir, now.config);
+    await this.#membership.start(waitForManager);
   }
 
   // -- leaving and ending
@@ -467,12 +303,7 @@ export class NodeDaemon {
   }
 
   async #endMembership(how: { handOver: boolean; goodbye: Liveness | undefined }): Promise<void> {
-    const now = this.#membership;
-    if (now === undefined) return;
-    now.ending.abort();
-    await now.renewal.stop();
-    await now.manager?.stop({ handOver: how.handOver });
-    await now.worker.stop(how.goodbye);
+    await this.#membership?.end(how);
     this.#membership = undefined;
   }
 
@@ -502,9 +333,11 @@ export class NodeDaemon {
       paths: this.#paths,
       deps: this.#deps,
       refuseIfMember: () => this.#refuseIfMember(),
-      configFor: (to, name, process) => this.#configFor(to, name, process, [to.advertise]),
+      configFor: (to, name, process) =>
+        makeConfig(to, name, process || this.#options.allowProcess, [to.advertise]),
       entering: (steps) => this.#entering(steps),
-      enter: (identity, config) => this.#enter(identity, config).then(() => this.#untilLeader()),
+      enter: (identity, config) =>
+        this.#enter(identity, config).then(() => this.#member().untilLeader()),
       present: () => {
         const { live, config, manager } = this.#member();
         return { identity: live.current, config, ...(manager && { manager: manager.manager }) };
@@ -512,14 +345,14 @@ export class NodeDaemon {
       end: async () => {
         const starting = this.#membership?.managerStarting;
         await this.#endMembership({ handOver: false, goodbye: undefined });
-        await starting?.catch(() => undefined);
+        await starting;
       },
       begin: async (identity, config, lead) => {
         writeNodeConfig(stateDir, config);
         await this.#begin(identity, config, lead);
-        if (lead) await this.#untilLeader();
+        if (lead) await this.#member().untilLeader();
       },
-      manager: () => this.#managerPart().manager,
+      manager: () => this.#member().managerPart().manager,
     };
   }
 
@@ -530,46 +363,9 @@ export class NodeDaemon {
     if (this.#problem !== '') throw new SwarmError('STATE_DIR', this.#problem);
     throw new SwarmError('NOT_IN_CLUSTER', 'this node is in no cluster');
   }
-  #managerPart(): ManagerPart {
-    const now = this.#member();
-    if (now.manager !== undefined) return now.manager;
-    const managers = now.config.managers.join(', ');
-    if (now.live.current.subject.role === Role.MANAGER)
-      throw new SwarmError(
-        'UNREACHABLE',
-        now.managerProblem || 'the manager part of this node is still starting',
-      );
-    throw new SwarmError('NOT_A_MANAGER', 'this node is a worker', {
-      advice: `Ask a manager (${managers}).`,
-    });
-  }
-  /** Who calls right after a start is not turned away: a manager part that loads is waited for. */
   async #runningManager(): Promise<Manager> {
     await this.#turn;
-    const starting = this.#membership?.managerStarting;
-    const timeout = delay(this.#deps.clock, MANAGER_WAIT_MS);
-    await Promise.race([starting?.catch(() => undefined), timeout]);
-    return this.#managerPart().manager;
-  }
-  #managerAddresses(now: Membership): string[] {
-    const own = now.manager?.manager.managerAddresses() ?? [];
-    return [...new Set([...own, ...now.worker.managers, ...now.config.managers])];
-  }
-
-  #configFor(
-    addresses: Addresses,
-    nodeName: string,
-    allowProcess: boolean,
-    managers: readonly string[],
-  ): NodeConfig {
-    return {
-      nodeName,
-      listenAddress: addresses.listen,
-      advertiseAddress: addresses.advertise,
-      publishAddress: addresses.publish,
-      allowProcess: allowProcess || this.#options.allowProcess,
-      managers,
-    };
+    return (await this.#member().runningManager()).manager;
   }
 
   #refuseIfMember(): void {
@@ -578,28 +374,6 @@ export class NodeDaemon {
     if (now === undefined) return;
     const { clusterId } = now.live.current.subject;
     throw new SwarmError('ALREADY_IN_CLUSTER', `this node is in cluster ${clusterId.slice(0, 12)}`);
-  }
-
-  async #untilLeader(): Promise<void> {
-    const { clock } = this.#deps;
-    const endMs = clock.monotonicMs() + LEADER_WAIT_MS;
-    while (!this.#managerPart().manager.isLeader) {
-      if (clock.monotonicMs() > endMs)
-        throw new SwarmError('INTERNAL', 'the new manager did not become its own leader');
-      await delay(clock, 5);
-    }
-  }
-
-  /** Who joins with a manager's token expects a vote: waited for, within reason. */
-  async #untilVoter(): Promise<boolean> {
-    const { clock } = this.#deps;
-    const { nodeId } = this.#member().live.current.subject;
-    const endMs = clock.monotonicMs() + VOTER_WAIT_MS;
-    while (this.#managerPart().manager.memberPhase(nodeId) !== 'voter') {
-      if (clock.monotonicMs() > endMs) return false;
-      await delay(clock, 20);
-    }
-    return true;
   }
 
   #exclusive<R>(fn: () => Promise<R>): Promise<R> {
