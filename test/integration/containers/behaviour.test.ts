@@ -12,7 +12,7 @@ import type { Exit, TaskController } from '../../../worker/runtime/runtime.ts';
 import { until } from '../../support/swarm.ts';
 import { missingForContainers } from './prerequisites.ts';
 
-const missing = missingForContainers();
+const missing = missingForContainers(['tini-static']);
 const never = new AbortController().signal;
 
 describe('a container', { skip: missing || false }, () => {
@@ -210,6 +210,14 @@ describe('a container', { skip: missing || false }, () => {
   });
   it('has a terminal where it asks for one', async () => {
     assert.match((await linesOf('tty', { tty: true })).join(), /\/dev\/pts\/0/);
+  });
+  it('with an init stops by its signal, also what does not handle it', async () => {
+    const task = world.container('echo READY; exec sleep 1000', {}, { init: true });
+    const controller = await start(task);
+    await world.ready(task);
+    await controller.shutdown(never);
+    assert.equal((await controller.wait(never)).signal, 'SIGTERM');
+    await controller.remove();
   });
   it('is refused with its reason when it can not be', async () => {
     const cases: readonly [string, object, RegExp][] = [
