@@ -103,7 +103,8 @@ function say(context: Context, answer: RestoreResponse): void {
   const what = backup === null ? '' : ` (${backup.services} services, ${backup.nodes} nodes)`;
   context.io.out(
     `Cluster ${answer.clusterId.slice(0, 12)} restored${of}${what}: ` +
-      `this node (${answer.nodeId.slice(0, 12)}) is its only manager.\n${nextSteps(former, address, answer.workerToken)}`,
+      `this node (${answer.nodeId.slice(0, 12)}) is its only manager.\n` +
+      nextSteps(former, address, answer.workerToken),
   );
   warn(context, answer.warnings);
 }
