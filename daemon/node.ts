@@ -34,7 +34,7 @@ import {
   writeSecret,
 } from '../shared/tls/identity.ts';
 import { joinCluster } from '../shared/tls/join.ts';
-import { type Addresses, addressesOf } from './address.ts';
+import { addressesOf } from './address.ts';
 import { controlGate } from './control-gate.ts';
 import type { DaemonDeps } from './deps.ts';
 import { hostName } from './describe.ts';
