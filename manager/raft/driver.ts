@@ -348,7 +348,7 @@ export class RaftDriver implements Proposer {
     // A member that cannot write must not stand for election.
     if (!isHung) loop.run((node) => node.tick());
     this.#reads.tick(this.#timing.electionTimeoutMs / 2);
-    this.#writer.flush();
+    this.#writer.flushWhenIdle();
     this.#compact(loop);
   }
 

@@ -159,6 +159,24 @@ describe('the log writer', () => {
     await start();
   });
 
+  test('a tick writes applied rows by themselves only when nothing else is written', async () => {
+    writer.append(append(1, 0, 1, entry(2, 1)));
+    await writer.drain();
+    writer.stage([], 2, 1, { ...EMPTY_CONF_STATE, voters: [1] });
+    const before = writes;
+    writer.flushWhenIdle();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(
+      writes,
+      before,
+      'there was a batch since the last tick: the next may come at once',
+    );
+    writer.flushWhenIdle();
+    await writer.drain();
+    assert.equal(writes, before + 1);
+    assert.equal(store.applied.index, 2);
+  });
+
   test('a compacted log begins behind its boundary and opens again', async () => {
     const entries = Array.from({ length: 5_000 }, (_, i) => entry(i + 2, 1));
     writer.append(append(1, 0, 1, ...entries));

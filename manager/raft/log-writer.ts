@@ -47,6 +47,7 @@ export class LogWriter {
   #stagedApplied: Applied | undefined;
   #stagedPeers: PeerRecords | undefined;
   #flushWanted = false;
+  #wroteSinceTick = false;
   #hard: HardState;
   #durableLast: number;
   #running: Promise<void> | undefined;
@@ -88,6 +89,12 @@ export class LogWriter {
     if (this.#staged.size === 0 && !this.#stagedApplied && !this.#stagedPeers) return;
     this.#flushWanted = true;
     this.#kick();
+  }
+
+  /** The same for a tick of time, unless batches are being written anyway: rows ride in those. */
+  flushWhenIdle(): void {
+    if (this.#wroteSinceTick) this.#wroteSinceTick = false;
+    else this.flush();
   }
 
   /** Drops log entries up to `index` in the coming batches. */
@@ -171,6 +178,7 @@ export class LogWriter {
     }
     ops.push(this.#hardOp());
     await db.write(ops, { sync: true });
+    this.#wroteSinceTick = true;
     this.#durableLast = store.lastIndex();
     if (applied) store.appliedDurable(applied);
     this.#turnSinceMs = undefined;
