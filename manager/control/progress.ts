@@ -16,7 +16,7 @@ import { revisionKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
 import type { ControlDeps } from './deps.ts';
 import { isAlive, isServing, type SlotState, slotsOf } from './slots.ts';
-import { sameTask } from './specs.ts';
+import { isFinal, sameTask } from './specs.ts';
 import { fullView, newestStatus, stateOf } from './views.ts';
 
 type Transient = Pick<ControlDeps['dispatcher'], 'transientStatus'>;
@@ -57,11 +57,18 @@ export function progressOf(
 function currentTasks(view: View, service: Service, slots: readonly SlotState[]): Task[] {
   const chosen = new Set<Task>();
   for (const { head, held } of slots) chosen.add((head ?? held)!.task);
-  for (const task of view.table('task').by('service', service.id))
-    if (isAlive(task, view.table('taskStatus').get(task.id))) chosen.add(task);
+  for (const task of view.table('task').by('service', service.id)) {
+    const given = isFinal(task.desiredState) && isOutOfReach(view, task.nodeId);
+    // What was replaced on a node that nobody hears cannot be waited for.
+    if (!given && isAlive(task, view.table('taskStatus').get(task.id))) chosen.add(task);
+  }
   return [...chosen].sort(
     (a, b) => a.slot - b.slot || a.createdMs - b.createdMs || (a.id < b.id ? -1 : 1),
   );
+}
+
+function isOutOfReach(view: View, nodeId: string): boolean {
+  return view.table('nodeStatus').get(nodeId)?.liveness === Liveness.DOWN;
 }
 
 const BUSY = [RolloutState.UPDATING, RolloutState.ROLLBACK_STARTED] as readonly RolloutState[];

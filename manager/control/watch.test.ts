@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  Liveness,
   Ref,
   RolloutState,
   ScaleServiceRequest,
@@ -250,4 +251,16 @@ test('a task that its agent only told of is shown with that state', async () => 
   at.transient.set('t1', TaskStatus.create({ id: 't1', state: TaskState.PREPARING }));
   const { task } = await at.control.getTask(Ref.create({ ref: 'web.1' }), context());
   assert.equal(task!.state, TaskState.PREPARING);
+});
+
+test('a task that was replaced on a node nobody hears is not waited for', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  await at.node('n2', {}, { liveness: Liveness.DOWN });
+  const id = await at.create({ replicas: 1 });
+  await at.state({ id, seenRevision: 1, runningRevision: 1 });
+  const lost = { id: 't0', serviceId: id, slot: 1, nodeId: 'n2', desiredState: TaskState.SHUTDOWN };
+  await at.task(lost, { state: TaskState.RUNNING, ready: true });
+  await at.running(id, 't1', 1);
+  assert.equal(progress(at, id).converged, true);
 });
