@@ -73,6 +73,7 @@ export class ManagerPart {
       server.addService(DispatcherService, handlers.dispatcher);
       server.addService(ControlService, handlers.control);
       await manager.start();
+      await systemDisk.remove(asideOf(options.raftDir));
       void announceAddress(manager, options, deps, stop);
       return new ManagerPart(manager, server);
     } catch (error) {
@@ -91,8 +92,9 @@ export class ManagerPart {
   }
 
   /** Deletes the state: this node is no manager any more. */
-  static wipe(raftDir: string): Promise<void> {
-    return wipeMember(raftDir, systemDisk);
+  static async wipe(raftDir: string): Promise<void> {
+    await systemDisk.remove(asideOf(raftDir));
+    await wipeMember(raftDir, systemDisk);
   }
 }
 
@@ -116,7 +118,10 @@ function isDamage(error: unknown): boolean {
   return SwarmError.is(error) && error.code === 'DAMAGED';
 }
 
-/** A damaged member must not vote again: it goes, and joins with a raft id of its own. */
+/**
+ * A damaged member must not vote again: it joins with a raft id of its own. What it had is put aside
+ * and deleted when the managers have taken it in: until then it may be the last copy there is.
+ */
 async function giveUpState(
   options: ManagerPartOptions,
   deps: ManagerPartDeps,
@@ -128,7 +133,12 @@ async function giveUpState(
     { reason: messageOf(error) },
     'the state of this manager is damaged: it joins anew',
   );
-  await wipeMember(options.raftDir, systemDisk);
+  await systemDisk.remove(asideOf(options.raftDir));
+  await systemDisk.rename(options.raftDir, asideOf(options.raftDir));
+}
+
+function asideOf(raftDir: string): string {
+  return `${raftDir}.damaged`;
 }
 
 /** A manager that came back at another address tells the leader, until it has heard it. */
