@@ -208,6 +208,16 @@ describe('a container', { skip: missing || false }, () => {
     assert.equal((await controller.wait(never)).signal, 'SIGTERM');
     await controller.remove();
   });
+  it('is cleared away later where containerd is down when it is time', async () => {
+    const task = world.container('exit 0');
+    const controller = await start(task);
+    await controller.wait(never);
+    await engine.kill();
+    await controller.remove();
+    assert.deepEqual(await life.runtime.list(), []);
+    await engine.start();
+    await until('nothing', () => world.leftovers().length === 0 || undefined);
+  });
   it('has a terminal where it asks for one', async () => {
     assert.match((await linesOf('tty', { tty: true })).join(), /\/dev\/pts\/0/);
   });

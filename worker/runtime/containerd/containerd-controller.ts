@@ -126,11 +126,18 @@ export class ContainerdController implements TaskController {
     if (!(await this.#cancel()) && !(await this.exitNow())) {
       throw new RuntimeError('NOT_ALLOWED', `task ${this.#id} still runs: shut it down first`);
     }
-    const { dismantled, records, settled } = this.#shared;
-    await settled(this.#id);
-    if (!dismantled.has(this.#id)) await this.dismantle();
-    dismantled.delete(this.#id);
-    records.forget(this.#id);
+    const { records, settle, settled } = this.#shared;
+    records.markRemoving(this.#id);
+    try {
+      // Asked first: what is under way for this task waits for containerd, and this does not.
+      await this.#process();
+      await settled(this.#id);
+      await this.clear();
+    } catch (error) {
+      if (!ContainerdError.is(error, 'UNAVAILABLE')) throw error;
+      // Nobody asks for it again: it goes when containerd is back.
+      settle(this.#id, () => this.clear());
+    }
   }
   async status(): Promise<RuntimeStatus> {
     const process = await this.#process().catch(() => undefined);
@@ -151,6 +158,13 @@ export class ContainerdController implements TaskController {
       if (records.exit(this.#id)) return { code: -1, output: 'the task is not there any more' };
       await delay(clock, RETRY_MS);
     }
+  }
+  /** Takes away what is left, and then the record. */
+  async clear(): Promise<void> {
+    const { dismantled, records } = this.#shared;
+    if (!dismantled.has(this.#id)) await this.dismantle();
+    dismantled.delete(this.#id);
+    records.forget(this.#id);
   }
   /** Undefined while it runs, or may yet begin to. */
   async exitNow(): Promise<Exit | undefined> {

@@ -8,7 +8,7 @@ import {
   VersionService,
 } from '../../../proto/containerd.ts';
 import { AssignedTask, type PortBinding } from '../../../proto/index.ts';
-import type { Clock, Timer } from '../../../shared/clock.ts';
+import { type Clock, delay, type Timer } from '../../../shared/clock.ts';
 import { messageOf } from '../../../shared/errors.ts';
 import type { Log } from '../../../shared/log.ts';
 import type { Random } from '../../../shared/random.ts';
@@ -24,7 +24,7 @@ import { bootId } from '../process/identity.ts';
 import { type BindProbe, Ports } from '../process/ports.ts';
 import { type AdoptedTask, type Runtime, RuntimeError, type RuntimeFeatures } from '../runtime.ts';
 import { CgroupHost } from './cgroup-host.ts';
-import { type Containerd, connectContainerd, unless } from './client.ts';
+import { type Containerd, ContainerdError, connectContainerd, unless } from './client.ts';
 import { ContainerdController } from './containerd-controller.ts';
 import { publishedPorts, Records } from './records.ts';
 import type { ContainerdShared } from './shared.ts';
@@ -134,7 +134,9 @@ export class ContainerdRuntime implements Runtime {
   }
   async list(): Promise<readonly AdoptedTask[]> {
     const { records } = this.#shared;
-    const known = records.ids().filter((id) => records.started(id) || records.exit(id));
+    const known = records
+      .ids()
+      .filter((id) => !records.removing(id) && (records.started(id) || records.exit(id)));
     return Promise.all(
       known.map(async (taskId) => {
         // While containerd does not answer, its tasks go on.
@@ -268,6 +270,12 @@ export class ContainerdRuntime implements Runtime {
     }
     for (const id of network.attached()) found.add(id);
     for (const id of found) if (!ids.has(id)) await this.#controllerById(id).dismantle();
+    // What could not be cleared away when it was time.
+    for (const id of ids) {
+      const controller = this.#controllerById(id);
+      if (records.removing(id)) this.#settle(id, () => controller.clear());
+      else if (records.exit(id)) this.#settle(id, () => controller.dismantle());
+    }
   }
   async #removeSnapshot(key: string): Promise<void> {
     const removed = this.#containerd.call(SnapshotsService.remove, {
@@ -285,13 +293,28 @@ export class ContainerdRuntime implements Runtime {
   }
   #settle(taskId: string, fn: () => Promise<void>): void {
     const before = this.#settling.get(taskId) ?? Promise.resolve();
-    const now = before.then(fn).catch((error) => {
-      this.#deps.log.warn({ task: taskId, error: messageOf(error) }, 'container not cleared away');
-    });
+    const now = before.then(() => this.#persist(taskId, fn));
     this.#settling.set(taskId, now);
     void now.finally(() => {
       if (this.#settling.get(taskId) === now) this.#settling.delete(taskId);
     });
+  }
+  /** Until containerd answers again, or this daemon ends: then the next one does it. */
+  async #persist(taskId: string, fn: () => Promise<void>): Promise<void> {
+    const { clock, log } = this.#deps;
+    for (;;) {
+      try {
+        await fn();
+        return;
+      } catch (error) {
+        const down = ContainerdError.is(error, 'UNAVAILABLE');
+        if (!down || this.#closed) {
+          log.warn({ task: taskId, error: messageOf(error) }, 'container not cleared away');
+          return;
+        }
+        await delay(clock, AGAIN_MS);
+      }
+    }
   }
   #controllerById(id: string): ContainerdController {
     return new ContainerdController(this.#shared, AssignedTask.create({ id }));

@@ -27,7 +27,8 @@ export function publishedPorts(record: ContainerRecord): readonly PortBinding[] 
 
 /**
  * The files of all containers of a node lie in one directory: `ID.json`, `ID.started` once its start
- * was ordered, `ID.exit` once it has ended or never will begin, `ID.d` with files bound into it.
+ * was ordered, `ID.exit` once it has ended or never will begin, `ID.removing` once nobody needs to know
+ * of it any more, `ID.d` with files bound into it.
  */
 export class Records {
   readonly directory: string;
@@ -42,7 +43,9 @@ export class Records {
   }
   ids(): readonly string[] {
     const names = this.#io.list(this.directory);
-    const ids = names.flatMap((name) => /^([^.]+)\.(json|exit|started)$/.exec(name)?.[1] ?? []);
+    const ids = names.flatMap(
+      (name) => /^([^.]+)\.(json|exit|started|removing)$/.exec(name)?.[1] ?? [],
+    );
     return [...new Set(ids)];
   }
   read(id: string): ContainerRecord | undefined {
@@ -70,6 +73,13 @@ export class Records {
     this.#io.rename(`${path}.tmp`, path);
     await fsyncDirectoryOf(this.#io, path);
   }
+  /** From now on it is only cleared away. */
+  markRemoving(id: string): void {
+    this.#io.write(this.#path(id, 'removing'), '');
+  }
+  removing(id: string): boolean {
+    return this.#io.stat(this.#path(id, 'removing')) !== undefined;
+  }
   /** Where the files are that are bound into the container. */
   files(id: string): string {
     return this.#path(id, 'd');
@@ -77,11 +87,12 @@ export class Records {
   removeFiles(id: string): void {
     this.#io.removeTree(this.files(id));
   }
-  /** The record itself goes last: with it everything else can be found. */
+  /** Everything else of it is gone. */
   forget(id: string): void {
     this.#io.unlink(this.#path(id, 'started'));
     this.#io.unlink(this.#path(id, 'json'));
     this.#io.unlink(this.#path(id, 'exit'));
+    this.#io.unlink(this.#path(id, 'removing'));
   }
   #path(id: string, what: string): string {
     return join(this.directory, `${id}.${what}`);
