@@ -7,9 +7,10 @@ import { line, since, spread } from './report.ts';
 
 /**
  * `npm run bench -- raft [parts] [name=value…]`: 3 managers as processes on loopback, real disk,
- * mutual TLS, every write durable. Parts: see PARTS; none means all. Values: rounds, widths, ms (of each
- * load), heat (ms before the first), runs (of a killed leader), tasks (that the opened state has), join (bytes), node (its own flags for
- * the members, as node=--cpu-prof,--cpu-prof-dir=DIR).
+ * mutual TLS, every write durable. Parts: see PARTS; none means all. Values: rounds, widths, ms (of
+ * each load), heat (ms before the first), runs (of a killed leader), tasks (that the opened state
+ * has), join (bytes), etcd=no, node (its own flags for the members, as
+ * node=--cpu-prof,--cpu-prof-dir=DIR). A short run: `raft write read transfer rounds=1 heat=4000`.
  */
 const PARTS: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
   write: writes,
