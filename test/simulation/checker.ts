@@ -134,7 +134,8 @@ export class Checker {
           break;
         case MessageType.VoteResp:
           if (m.reject) break;
-          if (log.votedIn(m.term) !== m.to)
+          // A batch may have two terms; the later one, durable, keeps the earlier vote as well.
+          if (log.term < m.term || (log.term === m.term && log.votedIn(m.term) !== m.to))
             this.fail(`${who.name}: voted in term ${m.term} before the vote was durable`);
           this.#voted(who, m.term, m.to);
           break;

@@ -4,6 +4,7 @@ import type { Admin } from './admin.ts';
 import type { Checker } from './checker.ts';
 import type { Counters } from './counters.ts';
 import { DIRECTORY, databasePath, type Machine } from './machine.ts';
+import type { SimAgent } from './sim-agent.ts';
 import type { SimNetwork } from './sim-network.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -15,6 +16,7 @@ export interface FaultDeps {
   readonly random: Random;
   readonly machines: readonly Machine[];
   readonly admin: Admin;
+  readonly agents: readonly SimAgent[];
 }
 
 type Fault = (faults: Faults) => void;
@@ -53,6 +55,8 @@ const FAULTS: { readonly [name: string]: Fault } = {
   'transfer of leadership': (f) => f.transfer(),
   'orderly restart': (f) => f.restart(f.any()),
   'rolling restart': (f) => f.rollingRestart(),
+  'agent killed': (f) => f.crashAgent(false),
+  'power of an agent lost': (f) => f.crashAgent(true),
 };
 export const FAULT_NAMES = Object.keys(FAULTS);
 
@@ -101,6 +105,7 @@ export class Faults {
       this.#setCreep(machine, 0);
       if (!machine.isUp) machine.restartSoon(50);
     }
+    for (const agent of this.deps.agents) agent.start();
   }
 
   // -- what the faults are made of
@@ -236,6 +241,15 @@ export class Faults {
     for (const [at, machine] of this.deps.machines.entries()) {
       this.deps.timeline.after(at * 1_500, () => this.restart(machine));
     }
+  }
+
+  crashAgent(power: boolean): void {
+    const { agents, timeline } = this.deps;
+    if (agents.length === 0) return;
+    const agent = this.pick(agents);
+    if (!agent.isUp) return;
+    agent.crash(power);
+    timeline.after(this.#span(50, 6_000), () => agent.start());
   }
 
   #span(minMs: number, maxMs: number): number {

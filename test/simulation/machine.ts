@@ -1,4 +1,6 @@
 import type { Database, DbOp } from '../../manager/database/index.ts';
+import { Dispatcher } from '../../manager/dispatcher/dispatcher.ts';
+import { Loop } from '../../manager/loop/loop.ts';
 import { EMPTY_CONF_STATE } from '../../manager/raft/core/index.ts';
 import {
   createFirstMember,
@@ -13,15 +15,14 @@ import { logRange, META } from '../../manager/raft/keys.ts';
 import type { RowChange, StateMachine } from '../../manager/replication.ts';
 import { ReplicatedStore } from '../../manager/store/replicated-store.ts';
 import type { AppliedEntry } from '../../manager/store/view.ts';
-import type { RaftService } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import { SeededIds } from '../../shared/ids.ts';
 import { silentLog } from '../../shared/log.ts';
 import type { Random } from '../../shared/random.ts';
-import type { Handlers } from '../../shared/rpc/rpc.ts';
 import type { Checker, Observed } from './checker.ts';
 import type { Counters } from './counters.ts';
 import { tokensOf } from './register-rows.ts';
+import { checkTasks } from './services.ts';
 import { SimDisk } from './sim-disk.ts';
 import { addressOf, type Endpoint, type SimNetwork } from './sim-network.ts';
 import { SimClock, type Timeline } from './timeline.ts';
@@ -146,7 +147,7 @@ export class ManagerProcess implements Endpoint, Observed {
   #opened: OpenedRaft | undefined;
   /** Calls of clients that end with the process. */
   readonly callers = new Set<() => void>();
-  #handlers: Handlers<typeof RaftService> | undefined;
+  #handlers: { readonly [name: string]: unknown } | undefined;
 
   constructor(machine: Machine, random: Random, rate: number) {
     const { timeline } = machine.deps;
@@ -170,8 +171,7 @@ export class ManagerProcess implements Endpoint, Observed {
   }
   handler(path: string): unknown {
     const name = path.slice(path.lastIndexOf('/') + 1);
-    const handlers = this.#handlers as { readonly [name: string]: unknown } | undefined;
-    return handlers?.[`${name[0]!.toLowerCase()}${name.slice(1)}`];
+    return this.#handlers?.[`${name[0]!.toLowerCase()}${name.slice(1)}`];
   }
 
   async open(): Promise<void> {
@@ -225,7 +225,7 @@ export class ManagerProcess implements Endpoint, Observed {
     });
     driver.onLeadership(this.store);
     const refuse = () => Promise.reject(new SwarmError('UNSUPPORTED', 'no roles here'));
-    this.#handlers = raftHandlers(driver, refuse);
+    this.#handlers = { ...raftHandlers(driver, refuse), ...this.#leaderParts() };
     network.listen(this);
     this.confState = driver.confState();
     await driver.start(new WatchedMachine(this, this.store, checker));
@@ -241,6 +241,27 @@ export class ManagerProcess implements Endpoint, Observed {
     await this.#opened?.close();
     this.die();
     if (this.machineOf.process === this) this.machineOf.process = undefined;
+  }
+
+  /** As `Manager` puts them together: the store hears of leadership first. */
+  #leaderParts(): Dispatcher['handlers'] {
+    const { driver, store, clock } = this;
+    const loop = new Loop({ store, clock, log: silentLog });
+    const dispatcher = new Dispatcher({
+      store,
+      clock,
+      log: silentLog,
+      random: this.#random.stream('dispatcher'),
+      readIndex: () => driver.readIndex(),
+      leaderAddress: () => driver.leader()?.address || undefined,
+      onDrainAcknowledged: (taskIds) => loop.drainAcknowledged(taskIds),
+    });
+    driver.onLeadership({
+      gained: (term) => dispatcher.start(term),
+      lost: () => dispatcher.stop(),
+    });
+    driver.onLeadership({ gained: (term) => loop.start(term), lost: () => loop.stop() });
+    return dispatcher.handlers;
   }
 
   /** Tells the checker of every durable write, before those who asked for it hear of it. */
@@ -326,7 +347,12 @@ class WatchedMachine implements StateMachine {
   apply(index: number, term: number, bytes: Uint8Array): readonly RowChange[] {
     const rows = this.#store.apply(index, term, bytes);
     this.#checker.applied(this.#process, index, term, rows);
-    if (this.#entry) this.#checker.stored(this.#process, this.#entry, tokensOf(this.#entry));
+    const entry = this.#entry;
+    if (entry) {
+      this.#checker.stored(this.#process, entry, tokensOf(entry));
+      if (this.#checker.committedIndex === index)
+        checkTasks(this.#store.view, entry, this.#checker);
+    }
     return rows;
   }
   applied(index: number, term: number): void {

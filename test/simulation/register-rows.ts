@@ -15,7 +15,7 @@ export function writeRegister(draft: Draft, key: string, value: string): void {
 }
 /** Says in the entry that the operation took place, also where a later one hides its value. */
 export function leaveToken(draft: Draft, token: string): void {
-  draft.emit({ kind: 'cluster', action: 'update', id: '', name: token, message: '' });
+  draft.emit({ kind: 'cluster', action: 'token', id: '', name: token, message: '' });
 }
 
 /** The operations that this entry carries out, in order. */
@@ -23,7 +23,9 @@ export function tokensOf(entry: AppliedEntry): string[] {
   const tokens: string[] = [];
   for (const { table, after } of entry.changes) {
     if (table !== 'event' || after === undefined) continue;
-    for (const event of (after as EventRow).events) tokens.push(event.name);
+    for (const event of (after as EventRow).events) {
+      if (event.action === 'token') tokens.push(event.name);
+    }
   }
   return tokens;
 }

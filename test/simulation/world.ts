@@ -2,13 +2,16 @@ import { FIRST_INDEX } from '../../manager/raft/index.ts';
 import type { RowChange } from '../../manager/replication.ts';
 import { Member, Role } from '../../proto/index.ts';
 import { LIMITS } from '../../shared/limits.ts';
-import { type Random, SeededRandom } from '../../shared/random.ts';
+import type { Random } from '../../shared/random.ts';
 import { Admin } from './admin.ts';
 import { Checker } from './checker.ts';
 import { Clients } from './clients.ts';
 import { Counters } from './counters.ts';
 import { Faults } from './faults.ts';
 import { Machine, type ManagerProcess } from './machine.ts';
+import { NestedRandom } from './nested-random.ts';
+import { Services } from './services.ts';
+import { SimAgent } from './sim-agent.ts';
 import { SimNetwork } from './sim-network.ts';
 import { Timeline } from './timeline.ts';
 
@@ -45,6 +48,8 @@ interface Simulation {
   readonly admin: Admin;
   readonly clients: Clients;
   readonly faults: Faults;
+  readonly services: Services;
+  readonly agents: readonly SimAgent[];
   /** Whoever leads at this moment. */
   readonly leader: Machine;
 }
@@ -55,7 +60,7 @@ export async function simulate(
   events: number = EVENTS_DEFAULT,
   trace?: (line: string) => void,
 ): Promise<SimulationResult> {
-  const random = new SeededRandom(seed);
+  const random = new NestedRandom(seed);
   const timeline = new Timeline();
   const counters = new Counters();
   if (trace) counters.trace = (name) => trace(`${timeline.nowMs.toFixed(1)} ${name}`);
@@ -72,13 +77,29 @@ export async function simulate(
     (_, number) => new Machine(number, { ...deps, random: random.stream(`machine ${number}`) }),
   );
   const admin = new Admin({ timeline, counters, random: random.stream('admin'), machines });
+  // Every other seed has agents as well, and services on them.
+  const agents = Array.from(
+    { length: seed % 2 === 0 ? count + 1 : 0 },
+    (_, at) => new SimAgent(at, count, { ...deps, random: random.stream(`agent ${at}`) }),
+  );
+  const services = new Services({ ...deps, agents, admin, random: random.stream('services') });
   const clients = new Clients({ ...deps, machines, random: random.stream('clients') });
   try {
     startCluster(machines, admin, checker);
     await runUntil(timeline, SETUP_MS, () => isWhole(machines, admin));
     if (!isWhole(machines, admin) && checker.violations.length === 0)
       checker.fail('the cluster did not come up');
-    const faults = new Faults({ ...deps, machines, admin, random: random.stream('faults') });
+    for (const agent of agents) agent.start();
+    const leader = admin.leader();
+    if (agents.length > 0 && leader) await settled(timeline, services.nodes(leader));
+    if (agents.length > 0) services.start();
+    const faults = new Faults({
+      ...deps,
+      machines,
+      admin,
+      agents,
+      random: random.stream('faults'),
+    });
     clients.start(CLIENTS);
     faults.start();
     await runUntil(timeline, Number.POSITIVE_INFINITY, () => timeline.ran >= events);
@@ -89,6 +110,8 @@ export async function simulate(
       admin,
       clients,
       faults,
+      services,
+      agents,
       random: random.stream('trial'),
       get leader() {
         return admin.leader()?.machineOf ?? machines[0]!;
@@ -109,7 +132,7 @@ export async function simulate(
 }
 
 /** A small log makes snapshots common. */
-function setLimits(random: SeededRandom): () => void {
+function setLimits(random: Random): () => void {
   const limits = LIMITS as { -readonly [K in keyof typeof LIMITS]: number };
   const before = { ...LIMITS };
   if (random.below(4) > 0) Object.assign(limits, SMALL_LIMITS[random.below(2)]);
@@ -161,6 +184,16 @@ function isWhole(machines: readonly Machine[], admin: Admin): boolean {
   );
 }
 
+/** Lets events run until the promise has ended, however. */
+function settled(timeline: Timeline, promise: Promise<unknown>): Promise<void> {
+  let isOver = false;
+  const over = (): void => {
+    isOver = true;
+  };
+  promise.then(over, over);
+  return runUntil(timeline, SETUP_MS, () => isOver);
+}
+
 function runUntil(timeline: Timeline, forMs: number, holds: () => boolean): Promise<void> {
   let isDone = false;
   return timeline
@@ -179,8 +212,13 @@ async function heal(all: Simulation): Promise<void> {
   const { timeline, machines, admin, clients, checker } = all;
   if (checker.violations.length > 0) return;
   const answered = clients.answered;
+  all.services.stop();
+  const isRight = (): boolean => {
+    const leader = admin.leader();
+    return all.agents.length === 0 || (leader !== undefined && all.services.problem(leader) === '');
+  };
   const isHealed = (): boolean =>
-    clients.answered >= answered + LIVENESS_COMMITS && isWhole(machines, admin);
+    clients.answered >= answered + LIVENESS_COMMITS && isWhole(machines, admin) && isRight();
   await runUntil(timeline, LIVENESS_MS, isHealed);
   if (checker.violations.length > 0) return;
   if (isHealed()) await endure(all);
@@ -214,7 +252,7 @@ async function endure(all: Simulation): Promise<void> {
   checker.fail(`no progress in ${TRIAL_MS} ms although ${trial.name}: ${describe(all)}`);
 }
 
-function describe({ admin, machines }: Simulation): string {
+function describe({ admin, machines, agents, services }: Simulation): string {
   const leader = admin.leader();
   const states = machines.map(({ number, process, raftId, needsNewId }) =>
     process?.isReady
@@ -222,8 +260,17 @@ function describe({ admin, machines }: Simulation): string {
         `term ${process.driver.status().term} ${JSON.stringify(process.confState.voters)}`
       : `${number}: ${raftId} ${needsNewId ? 'needs a new id' : process ? 'opening' : 'down'}`,
   );
+  const nodes = agents.map((agent) => `${agent.nodeId} ${agent.isConnected ? 'on' : 'off'}`);
+  const tasks = [...(leader?.store.view.table('task').all() ?? [])].map((task) => {
+    const status = leader?.store.view.table('taskStatus').get(task.id);
+    return `${task.serviceId.slice(0, 3)}.${task.slot}@${task.nodeId} ${task.desiredState}/${status?.state} ${task.pendingReason}`;
+  });
   const members = JSON.stringify(leader?.driver.status().members);
-  return `leader ${leader?.raftId}, members ${members}; ${states.join('; ')}`;
+  const problem = leader && agents.length > 0 ? services.problem(leader) : '';
+  return (
+    `${problem}; leader ${leader?.raftId}, members ${members}; ${states.join('; ')}; ` +
+    `${nodes.join(', ')}; ${tasks.join(', ')}`
+  );
 }
 
 function judge(clients: Clients, checker: Checker, counters: Counters): void {

@@ -1,0 +1,214 @@
+import { CLUSTER_KEY, revisionKey } from '../../manager/store/schema.ts';
+import type { AppliedEntry, Draft, View } from '../../manager/store/view.ts';
+import {
+  Certificate,
+  Cluster,
+  type Init,
+  Liveness,
+  Node,
+  NodeStatus,
+  Protocol,
+  RestartCondition,
+  Role,
+  Service,
+  ServiceMode,
+  ServiceRevision,
+  ServiceSpec,
+  type Task,
+  TaskState,
+  UpdateOrder,
+} from '../../proto/index.ts';
+import type { Random } from '../../shared/random.ts';
+import type { Admin } from './admin.ts';
+import type { Checker } from './checker.ts';
+import type { Counters } from './counters.ts';
+import type { ManagerProcess } from './machine.ts';
+import type { SimAgent } from './sim-agent.ts';
+import type { Timeline } from './timeline.ts';
+
+export interface ServicesDeps {
+  readonly timeline: Timeline;
+  readonly checker: Checker;
+  readonly counters: Counters;
+  readonly random: Random;
+  readonly admin: Admin;
+  readonly agents: readonly SimAgent[];
+}
+
+const SERVICES = 3;
+
+/** A user who creates, scales and updates services while everything breaks. */
+export class Services {
+  readonly #deps: ServicesDeps;
+  #stopped = false;
+
+  constructor(deps: ServicesDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    const { timeline, random } = this.#deps;
+    timeline.after(300 + random.below(2_500), () => {
+      if (this.#stopped) return;
+      this.#change();
+      this.start();
+    });
+  }
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** The nodes and the cluster, as `join` and `init` leave them. */
+  async nodes(leader: ManagerProcess): Promise<void> {
+    const { agents } = this.#deps;
+    await leader.store.update(
+      (draft) => {
+        for (const { nodeId: id } of agents) {
+          draft.put('certificate', Certificate.create({ id, role: Role.WORKER }));
+          draft.put('nodeStatus', NodeStatus.create({ id, liveness: Liveness.UNKNOWN }));
+        }
+      },
+      { writer: 'ca' },
+    );
+    await leader.store.update(
+      (draft) => {
+        draft.put(
+          'cluster',
+          Cluster.create({ id: CLUSTER_KEY, clusterId: 'cluster', spec: { taskHistoryLimit: 2 } }),
+        );
+        for (const { nodeId } of agents)
+          draft.put('node', Node.create({ id: nodeId, name: nodeId }));
+      },
+      { writer: 'users' },
+    );
+  }
+
+  /** What is not as wished: each replica runs once, where its row says, and nothing else runs. */
+  problem(leader: ManagerProcess): string {
+    const { view } = leader.store;
+    const { agents } = this.#deps;
+    for (const agent of agents) {
+      const liveness = view.table('nodeStatus').get(agent.nodeId)?.liveness;
+      if (!agent.isConnected) return `${agent.nodeId} has no session`;
+      if (liveness !== Liveness.READY) return `${agent.nodeId} has liveness ${liveness}`;
+    }
+    let wanted = 0;
+    for (const service of view.table('service').all()) {
+      const tasks = [...view.table('task').by('service', service.id)];
+      const running = tasks.filter((task) => this.#runs(view, task)).length;
+      const replicas = service.spec?.replicas ?? 0;
+      if (running !== replicas) return `${running} of ${replicas} run of ${service.spec?.name}`;
+      wanted += replicas;
+    }
+    const real = agents.flatMap(({ tasks }) => tasks.ids.filter((id) => tasks.isRunning(id)));
+    return real.length === wanted ? '' : `${real.length} processes run instead of ${wanted}`;
+  }
+  #runs(view: View, task: Task): boolean {
+    const status = view.table('taskStatus').get(task.id);
+    const agent = this.#deps.agents.find(({ nodeId }) => nodeId === task.nodeId);
+    return (
+      task.desiredState === TaskState.RUNNING &&
+      status?.state === TaskState.RUNNING &&
+      (agent?.tasks.isRunning(task.id) ?? false)
+    );
+  }
+
+  #change(): void {
+    const { admin, random, counters } = this.#deps;
+    const leader = admin.leader();
+    if (!leader) return;
+    const name = `s${random.below(SERVICES)}`;
+    const replicas = 1 + random.below(4);
+    const isUpdate = random.below(2) === 0;
+    leader.store
+      .update((draft) => putService(draft, name, replicas, isUpdate, random.below(2)), {
+        writer: 'users',
+      })
+      .then(
+        () => counters.count('service changed'),
+        () => counters.count('service not changed'),
+      );
+  }
+}
+
+function putService(
+  draft: Draft,
+  name: string,
+  replicas: number,
+  isUpdate: boolean,
+  order: number,
+): void {
+  const [before] = draft.table('service').by('name', name);
+  const port = 8_000 + Number(name.slice(1));
+  const version = isUpdate || !before ? String(draft.timeMs) : versionOf(before);
+  const spec = ServiceSpec.create(specOf(name, replicas, port, version, order));
+  const revision = (before?.revision ?? 0) + 1;
+  const service = before
+    ? Service.with(before, { spec, revision })
+    : Service.create({ id: draft.newId(), spec, revision });
+  draft.put('service', service);
+  draft.put(
+    'serviceRevision',
+    ServiceRevision.create({
+      id: revisionKey(service.id, revision),
+      serviceId: service.id,
+      revision,
+      spec,
+    }),
+  );
+}
+
+function versionOf(service: Service): string {
+  return service.spec?.task?.process?.env[0] ?? '';
+}
+
+function specOf(
+  name: string,
+  replicas: number,
+  port: number,
+  version: string,
+  order: number,
+): Init<ServiceSpec> {
+  const updates = {
+    parallelism: 1,
+    monitorMs: 500,
+    progressDeadlineMs: 60_000,
+    order: order === 0 ? UpdateOrder.START_FIRST : UpdateOrder.STOP_FIRST,
+  };
+  return {
+    name,
+    mode: ServiceMode.REPLICATED,
+    replicas,
+    task: {
+      process: { command: ['run'], env: [version], stopGraceMs: 1_000 },
+      restart: { condition: RestartCondition.ANY, delayMs: 200 },
+      placement: { constraints: [], spread: [] },
+      drainTimeMs: 100,
+    },
+    update: updates,
+    rollback: updates,
+    endpoint: { ports: [{ protocol: Protocol.TCP, target: 80, published: port }] },
+  };
+}
+
+/** What must hold in the rows after every entry. */
+export function checkTasks(view: View, entry: AppliedEntry, checker: Checker): void {
+  for (const { table, before, after } of entry.changes) {
+    if (table !== 'taskStatus' || !before || !after) continue;
+    const [was, is] = [before as { state: number }, after as { state: number; id: string }];
+    const isFinal = was.state >= TaskState.COMPLETE && was.state < TaskState.ORPHANED;
+    if (isFinal && is.state < was.state)
+      checker.fail(`task ${is.id} went back from state ${was.state} to ${is.state}`);
+  }
+  const ports = new Map<string, string>();
+  for (const state of entry.changes.some(({ table }) => table === 'serviceState')
+    ? view.table('serviceState').all()
+    : []) {
+    for (const { protocol, published } of state.ports) {
+      const owner = ports.get(`${protocol}/${published}`);
+      if (owner !== undefined)
+        checker.fail(`port ${published} is given to ${owner} and ${state.id}`);
+      ports.set(`${protocol}/${published}`, state.id);
+    }
+  }
+}
