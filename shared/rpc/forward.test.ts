@@ -176,6 +176,7 @@ test('what may have been done is never called undone by a later attempt', async 
   };
   await assert.rejects(running(clock, handlers.removeService(Ref.create(), CONTEXT)), {
     code: 'MAYBE_DONE',
+    message: 'lost; there is no leader',
   });
 });
 

@@ -184,9 +184,12 @@ class Attempts {
   /** An earlier attempt may have been done: then no later one may say that nothing was. */
   #final(error: unknown): unknown {
     const { deps } = this.#target;
-    if (this.#maybeDone !== undefined) return this.#maybeDone;
-    if (!deps.isLeader() && deps.leaderClient() === undefined) return deps.noLeader();
-    return error;
+    const leaderless = !deps.isLeader() && deps.leaderClient() === undefined;
+    if (this.#maybeDone === undefined) return leaderless ? deps.noLeader() : error;
+    if (!leaderless) return this.#maybeDone;
+    const { message, details } = this.#maybeDone;
+    const cause = deps.noLeader();
+    return new SwarmError('MAYBE_DONE', `${message}; ${cause.message}`, { cause, details });
   }
 
   #leftMs(): number {
