@@ -155,37 +155,39 @@ function hurt(person: Person): void {
     await managersReachable(survivor, 3);
   });
 
-  test('without a quorum reads answer, marked stale, and writes name who is missing', async () => {
-    await cluster.dev('kill', 'm2');
-    await cluster.dev('kill', 'm3');
-    await until('m1 to know that nobody leads', async () => {
-      const ran = await cluster.swarm('m1', ['node', 'ls']);
-      return /stale, as of/.test(ran.stderr) ? true : undefined;
+  // What an ordinary user's cluster does no differently is shown once.
+  if (person.uid === whoRuns().uid)
+    test('without a quorum reads answer, marked stale, and writes name who is missing', async () => {
+      await cluster.dev('kill', 'm2');
+      await cluster.dev('kill', 'm3');
+      await until('m1 to know that nobody leads', async () => {
+        const ran = await cluster.swarm('m1', ['node', 'ls']);
+        return /stale, as of/.test(ran.stderr) ? true : undefined;
+      });
+      const writing = cluster.swarm('m1', ['service', 'scale', 'web=5']);
+      for (const words of [
+        ['node', 'ls'],
+        ['service', 'ls'],
+        ['why', 'web'],
+        ['service', 'ps', 'web'],
+      ]) {
+        const ran = await cluster.swarm('m1', words);
+        assert.equal(ran.code, 0, `${words.join(' ')}: ${ran.stderr}`);
+        assert.match(ran.stderr, /stale, as of/, words.join(' '));
+        assert.match(ran.stdout, /web|m1/);
+      }
+      const write = await writing;
+      assert.equal(write.code, 5, write.stderr);
+      assert.match(write.stderr, /2 of 3 managers must answer/);
+      assert.match(write.stderr, /m2 \(127\./);
+      assert.match(write.stderr, /m3 \(127\./);
+      const { host } = await cluster.node('w1');
+      assert.equal((await get(host, PORT)).status, 200);
+      await cluster.dev('start', 'm2');
+      await cluster.dev('start', 'm3');
+      await managersReachable(await api(), 3);
+      assert.equal((await (await api()).service('web')).desired, 4);
     });
-    const writing = cluster.swarm('m1', ['service', 'scale', 'web=5']);
-    for (const words of [
-      ['node', 'ls'],
-      ['service', 'ls'],
-      ['why', 'web'],
-      ['service', 'ps', 'web'],
-    ]) {
-      const ran = await cluster.swarm('m1', words);
-      assert.equal(ran.code, 0, `${words.join(' ')}: ${ran.stderr}`);
-      assert.match(ran.stderr, /stale, as of/, words.join(' '));
-      assert.match(ran.stdout, /web|m1/);
-    }
-    const write = await writing;
-    assert.equal(write.code, 5, write.stderr);
-    assert.match(write.stderr, /2 of 3 managers must answer/);
-    assert.match(write.stderr, /m2 \(127\./);
-    assert.match(write.stderr, /m3 \(127\./);
-    const { host } = await cluster.node('w1');
-    assert.equal((await get(host, PORT)).status, 200);
-    await cluster.dev('start', 'm2');
-    await cluster.dev('start', 'm3');
-    await managersReachable(await api(), 3);
-    assert.equal((await (await api()).service('web')).desired, 4);
-  });
 
   test('all managers killed and started are the same cluster with the same tasks', async () => {
     const m1 = await api();
@@ -242,9 +244,9 @@ async function write(
 async function managersReachable(api: Api, count: number): Promise<void> {
   await until(`${count} reachable managers`, async () => {
     const nodes = await api.nodes();
-    const leads = nodes.some((view) => view.leader);
-    return leads && nodes.filter((view) => view.member && view.reachable).length === count
-      ? true
-      : undefined;
+    const managers = nodes.filter((view) => view.member && view.reachable);
+    if (managers.length === count && nodes.some((view) => view.leader)) return true;
+    const seen = nodes.map((v) => `${v.node!.name} ${v.leader} ${v.reachable}`);
+    throw new Error(seen.join(', '));
   });
 }

@@ -7,7 +7,7 @@ import { type LooseNode, LooseNodes, makeDir } from '../../support/loose-nodes.t
 import { ordinaryUser, type Person, whoRuns } from '../../support/people.ts';
 import { isRunning } from '../../support/processes.ts';
 import { findSecrets } from '../../support/secrets.ts';
-import { type Ran, ROOT, run } from '../../support/swarm.ts';
+import { type Ran, ROOT, run, until } from '../../support/swarm.ts';
 
 for (const person of whoRuns().uid === 0 ? [whoRuns(), ordinaryUser()] : [whoRuns()])
   describe(`clusters are made, joined and left by ${person.name}`, () => joining(person));
@@ -157,6 +157,29 @@ function joining(person: Person): void {
     await refused(b, joinFlags(b, '-', a.address), 4, /in cluster/, tokens[0]);
   });
 
+  test('a manager whose port is taken says by whom, and manages again once it is free', async () => {
+    await nodes.must(a, ['stop']);
+    const other = createServer((socket) => socket.destroy());
+    const [host, port] = a.address.split(':');
+    await new Promise<void>((resolve) => other.listen(Number(port), host, resolve));
+    try {
+      await nodes.must(a, ['start', ...nodes.flags(a).slice(0, 2), ...allow(person)]);
+      // Who has the port may be seen of one's own processes only.
+      const taken = `${a.address} is taken${person.uid === process.getuid?.() ? ' by ' : ''}`;
+      await until('it to say so', async () => {
+        const [info] = await nodes.rows<{ Error: string }>(a, ['info']);
+        return info!.Error.includes(taken) ? true : undefined;
+      });
+    } finally {
+      await new Promise((resolve) => other.close(resolve));
+    }
+    await until('it to be a manager', async () => {
+      const [info] = await nodes.rows<{ State: string; Error: string }>(a, ['info']);
+      return info!.State === 'manager' && info!.Error === '' ? true : undefined;
+    });
+    assert.equal((await nodes.rows(a, ['node', 'ls'])).length, 3);
+  });
+
   test('a worker answers for itself and names the managers for the rest', async () => {
     const [info] = await nodes.rows<{ State: string; Managers: string[] }>(b, ['info']);
     assert.equal(info!.State, 'worker');
@@ -194,6 +217,10 @@ function joining(person: Person): void {
   test('no token or key is in an argument, in a file but its own, or was printed in an error', () => {
     assert.deepEqual(findSecrets(nodes.dir, tokens, printed.join('\n')).filter(isNoTokenFile), []);
   });
+}
+
+function allow(person: Person): string[] {
+  return person.uid === 0 ? ['--allow-process'] : [];
 }
 
 /** The file that the test itself wrote a token into. */
