@@ -43,7 +43,7 @@ describe('a fresh clone', () => {
       ...options,
       cwd: clone,
       timeoutMs: 180_000,
-      env: { ...options.env, NODE_ENV: 'production', npm_config_update_notifier: 'false', ...env },
+      env: { ...withoutNpm(), ...options.env, NODE_ENV: 'production', ...env },
     });
   }
 
@@ -105,6 +105,15 @@ describe('a fresh clone', () => {
     assert.ok(!existsSync(join(clone, '.swarm', 'up')));
   });
 });
+
+/** `npm test` tells its children where its own cache and settings are: a stranger has none. */
+function withoutNpm(): { readonly [name: string]: string } {
+  const names = Object.keys(process.env).filter((name) => /^npm_/i.test(name));
+  return Object.fromEntries(names.map((name) => [name, undefined])) as unknown as Record<
+    string,
+    string
+  >;
+}
 
 function give(path: string, uid: number): void {
   chownSync(path, uid, uid);
