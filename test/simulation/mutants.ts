@@ -152,7 +152,7 @@ export const MUTANTS: readonly Mutant[] = [
       '',
     ],
   ]),
-  mutant('a removed raft id is heard again and damage is not noticed', [
+  mutant('damage is not noticed', [
     [`${RAFT}/open-log`, 'if (index !== expected)', 'if (false)'],
     [`${RAFT}/open-log`, 'if (chain !== previous)', 'if (false)'],
     [`${RAFT}/open-log`, 'if (last !== hard.lastIndex)', 'if (false)'],

@@ -263,7 +263,8 @@ function describe({ admin, machines, agents, services }: Simulation): string {
   const nodes = agents.map((agent) => `${agent.nodeId} ${agent.isConnected ? 'on' : 'off'}`);
   const tasks = [...(leader?.store.view.table('task').all() ?? [])].map((task) => {
     const status = leader?.store.view.table('taskStatus').get(task.id);
-    return `${task.serviceId.slice(0, 3)}.${task.slot}@${task.nodeId} ${task.desiredState}/${status?.state} ${task.pendingReason}`;
+    const name = `${task.serviceId.slice(0, 3)}.${task.slot}@${task.nodeId}`;
+    return `${name} ${task.desiredState}/${status?.state} ${task.pendingReason}`;
   });
   const members = JSON.stringify(leader?.driver.status().members);
   const problem = leader && agents.length > 0 ? services.problem(leader) : '';
