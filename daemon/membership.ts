@@ -180,6 +180,10 @@ export class Membership {
     return this.live.current.subject.role === Role.MANAGER;
   }
 
+  get #isExpired(): boolean {
+    return this.live.current.notAfterWallMs <= this.#deps.clock.wallMs();
+  }
+
   #startManager(): Promise<void> {
     if (this.#manager !== undefined || this.#ending.signal.aborted) return Promise.resolve();
     this.#starting ??= this.#startManagerNow().finally(() => {
@@ -206,6 +210,8 @@ export class Membership {
     );
     if (this.#ending.signal.aborted) return manager.stop({ handOver: false });
     this.#manager = manager;
+    // Managers that slept past their certificates' ends do not take each other's: each signs its own.
+    if (this.#isExpired) void this.#renewal.now();
     // The role may have gone while the state was loaded.
     if (!this.#hasManagerRole) void this.#deps.exclusive(() => this.#followRole());
   }
@@ -256,7 +262,9 @@ export class Membership {
   /** The leader signs its own; others ask; a manager that reaches nobody signs its own as well. */
   async #renew(): Promise<Identity> {
     const own = this.#manager?.manager;
-    if (own?.isLeader) return own.renewOwn(this.live.current);
+    if (own !== undefined && (own.isLeader || this.#isExpired)) {
+      return own.renewOwn(this.live.current);
+    }
     try {
       return await renewIdentity(this.live, this.managerAddresses());
     } catch (error) {

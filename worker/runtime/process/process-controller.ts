@@ -107,8 +107,9 @@ export class ProcessController implements TaskController {
     const { io, run } = this.#shared;
     await this.#untilStarted();
     const task = readTask(io, this.#base);
-    if (this.exitNow() === undefined && task && isSame(io, task)) {
-      io.kill(task.pid, 'SIGKILL');
+    if (this.exitNow() === undefined && task) {
+      if (isSame(io, task)) io.kill(task.pid, 'SIGKILL');
+      // One that is dead already has a supervisor that is about to say how it ended.
       await this.#exitWithin(SUPERVISOR_MS);
     }
     if (this.exitNow() === undefined) {
