@@ -146,11 +146,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   ]),
   mutant('a transfer that failed is never given up', [
-    [
-      `${CORE}/step`,
-      '// Another could not take over within an election timeout: this leader goes on (section 3.10).\n        r.leadTransferee = NONE;',
-      '',
-    ],
+    [`${CORE}/step`, '(section 3.10).\n        r.leadTransferee = NONE;', ''],
   ]),
   mutant('damage is not noticed', [
     [`${RAFT}/open-log`, 'if (index !== expected)', 'if (false)'],
