@@ -143,6 +143,8 @@ export class SimClock implements Clock {
     return Math.floor(1_700_000_000_000 + this.monotonicMs());
   }
   setTimer(delayMs: number, fn: () => void): Timer {
-    return this.#timeline.after(Math.max(0, delayMs) / this.#rate, fn, this.#owner);
+    // As Node's timers, never less than a millisecond: moments are floating point numbers, and a
+    // shorter wait could be none at all.
+    return this.#timeline.after(Math.max(1, delayMs) / this.#rate, fn, this.#owner);
   }
 }
