@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { AssignedTask } from '../../../proto/index.ts';
+import { AssignedTask } from '../../../proto/index.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import type { Random } from '../../../shared/random.ts';
 import type { Io } from '../io.ts';
@@ -133,17 +133,5 @@ export class ProcessRuntime implements Runtime {
 
 /** Enough to look at a task whose specification is not known. */
 function controllerById(shared: ProcessShared, id: string): ProcessController {
-  return new ProcessController(shared, { ...NO_TASK, id });
+  return new ProcessController(shared, AssignedTask.create({ id }));
 }
-
-const NO_TASK: AssignedTask = {
-  id: '',
-  serviceId: '',
-  serviceName: '',
-  slot: 0,
-  revision: 0,
-  desiredState: 0,
-  spec: null,
-  ports: [],
-  index: 0,
-};
