@@ -29,6 +29,8 @@ export interface ManagerPartDeps {
   readonly live: LiveIdentity;
   /** host:port of managers that this node knows. */
   managers(): readonly string[];
+  /** The tables are there; no other manager has been spoken to yet. */
+  loaded(manager: Manager): Promise<void>;
   /** A broken invariant or a failed write: the process must end. */
   onFatal(error: SwarmError): void;
   /** This member was removed from the managers. */
@@ -66,16 +68,17 @@ export class ManagerPart {
     await checkPortFree(options.listenAddress);
     await server.listenTls(host, port, deps.live.serverCredentials());
     try {
-      manager = await openOrJoin(options, deps, stop);
-      const { handlers } = manager;
+      const opened = await openOrJoin(options, deps, stop);
+      manager = opened;
+      const { handlers } = opened;
       server.addService(RaftService, handlers.raft);
       server.addService(CaService, handlers.ca);
       server.addService(DispatcherService, handlers.dispatcher);
       server.addService(ControlService, handlers.control);
-      await manager.start();
+      await opened.start(() => deps.loaded(opened));
       await systemDisk.remove(asideOf(options.raftDir));
-      void announceAddress(manager, options, deps, stop);
-      return new ManagerPart(manager, server);
+      void announceAddress(opened, options, deps, stop);
+      return new ManagerPart(opened, server);
     } catch (error) {
       await server.stop();
       await manager?.stop({ handOver: false }).catch(() => undefined);

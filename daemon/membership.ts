@@ -1,3 +1,4 @@
+import type { Manager } from '../manager/manager.ts';
 import type { CertificateNews, Liveness } from '../proto/index.ts';
 import { Role } from '../proto/index.ts';
 import { Backoff } from '../shared/backoff.ts';
@@ -48,6 +49,8 @@ export class Membership {
   readonly #ending = new AbortController();
   #config: NodeConfig;
   #manager: ManagerPart | undefined;
+  /** Holds the root key: there from the moment when the manager part's tables are. */
+  #signer: Manager | undefined;
   /** Settles when the manager part that is starting runs, or does not. */
   #starting: Promise<void> | undefined;
   /** True while it is tried until it runs; with what the last try ended. */
@@ -200,6 +203,7 @@ export class Membership {
         ...this.#deps,
         live: this.live,
         managers: () => this.managerAddresses(),
+        loaded: (manager) => this.#loaded(manager),
         onFatal: (error) => {
           this.#deps.log.error({ err: error }, 'the manager part cannot go on');
           this.#deps.exit(1);
@@ -210,10 +214,17 @@ export class Membership {
     );
     if (this.#ending.signal.aborted) return manager.stop({ handOver: false });
     this.#manager = manager;
-    // Managers that slept past their certificates' ends do not take each other's: each signs its own.
-    if (this.#isExpired) void this.#renewal.now();
     // The role may have gone while the state was loaded.
     if (!this.#hasManagerRole) void this.#deps.exclusive(() => this.#followRole());
+  }
+
+  /**
+   * Managers that slept past their certificates' ends do not take each other's: each signs its own
+   * before it speaks, so that no call of a user meets a refusal on its way to the leader.
+   */
+  async #loaded(manager: Manager): Promise<void> {
+    this.#signer = manager;
+    if (this.#isExpired) await this.#renewal.take(manager.renewOwn(this.live.current));
   }
 
   /** Tries until the certificate says otherwise or the node stops. */
@@ -254,6 +265,7 @@ export class Membership {
   async #endManager(handOver: boolean): Promise<void> {
     const manager = this.#manager;
     this.#manager = undefined;
+    this.#signer = undefined;
     await manager?.stop({ handOver });
     await ManagerPart.wipe(this.#options.paths.raft);
     this.#deps.log.info({}, 'this node is no manager any more');
@@ -261,7 +273,7 @@ export class Membership {
 
   /** The leader signs its own; others ask; a manager that reaches nobody signs its own as well. */
   async #renew(): Promise<Identity> {
-    const own = this.#manager?.manager;
+    const own = this.#signer;
     if (own !== undefined && (own.isLeader || this.#isExpired)) {
       return own.renewOwn(this.live.current);
     }

@@ -17,7 +17,7 @@ export async function checkPortFree(address: string): Promise<void> {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') {
       throw new SwarmError('INVALID_ARGUMENT', `cannot listen on ${address}: ${messageOf(error)}`);
     }
-    const owner = await portOwner(Protocol.TCP, port);
+    const owner = await portOwner(Protocol.TCP, host, port);
     throw new SwarmError(
       'PORT_TAKEN',
       `${formatHostPort({ host, port })} is taken${owner ? ` by ${owner}` : ''}`,

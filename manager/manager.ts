@@ -167,9 +167,12 @@ export class Manager {
     this.#followSettings();
   }
 
-  /** Loads the state and takes part. Resolves when the tables are there. */
-  start(): Promise<void> {
-    return this.#raft.driver.start(this.store);
+  /**
+   * Loads the state and takes part. `loaded` is waited for when the tables are there and nothing has
+   * been sent to another member yet.
+   */
+  start(loaded?: () => Promise<void>): Promise<void> {
+    return this.#raft.driver.start(this.store, loaded);
   }
 
   async stop(options: { readonly handOver?: boolean } = {}): Promise<void> {

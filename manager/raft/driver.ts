@@ -167,7 +167,7 @@ export class RaftDriver implements Proposer {
   }
 
   /** Loads the rows on disk into the state machine, then takes part. */
-  async start(stateMachine: StateMachine): Promise<void> {
+  async start(stateMachine: StateMachine, loaded?: () => Promise<void>): Promise<void> {
     const { index, term, generation } = this.#store.applied;
     this.#stateMachine = stateMachine;
     await stateMachine.load(
@@ -177,6 +177,7 @@ export class RaftDriver implements Proposer {
     );
     // Every row has been read: the check of the opened database is complete.
     await this.#db.passed();
+    await loaded?.();
     if (this.#stopped) return;
     const { raftId } = this.identity;
     const loop = new ConsensusLoop({

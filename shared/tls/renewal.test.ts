@@ -104,3 +104,24 @@ test('news of another role are acted on without waiting', async () => {
   await world.pass(2 * LIFE_MS);
   assert.equal(world.saved.length, 1);
 });
+
+test('news that come while a renewal is under way are acted on before they are answered', async () => {
+  const world = new World();
+  world.renewal.start();
+  const first = world.renewal.now();
+  await world.renewal.now();
+  await first;
+  assert.equal(world.saved.length, 2);
+  await world.renewal.stop();
+});
+
+test('a certificate got in another way is saved, used, and renewed in its turn', async () => {
+  const world = new World();
+  world.renewal.start();
+  world.clock.advance(LIFE_MS / 4);
+  await world.renewal.take(world.identity());
+  assert.deepEqual([world.current.serial], world.saved);
+  await world.pass(LIFE_MS);
+  assert.ok(world.saved.length >= 2);
+  await world.renewal.stop();
+});

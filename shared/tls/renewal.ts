@@ -91,10 +91,20 @@ export class Renewal implements Component {
   }
 
   /** Renews now: the leader said that the role changed. Resolves when that was tried. */
-  now(): Promise<void> {
+  async now(): Promise<void> {
     if (this.#running === undefined) this.#attempt();
-    else this.#again = true;
-    return this.#running ?? Promise.resolve();
+    else {
+      // The try under way may have asked before the role changed.
+      this.#again = true;
+      await this.#running;
+    }
+    await this.#running;
+  }
+
+  /** Uses a certificate that was got in another way. Rejects when it cannot be saved. */
+  async take(identity: Identity): Promise<void> {
+    await this.#use(identity);
+    if (this.#running === undefined) this.#plan();
   }
 
   #plan(): void {
@@ -136,18 +146,22 @@ export class Renewal implements Component {
 
   /** Resolves with the time until the next try, or with nothing when it worked. */
   async #renew(): Promise<number | undefined> {
-    const { live, log } = this.#deps;
     try {
-      const identity = await this.#deps.renew();
-      await this.#deps.save(identity);
-      live.set(identity);
-      const until = new Date(identity.notAfterWallMs).toISOString();
-      log.info({ serial: identity.serial, until }, 'certificate renewed');
+      await this.#use(await this.#deps.renew());
       return undefined;
     } catch (error) {
       const waitMs = this.#backoff.nextDelayMs();
-      log.warn({ error: messageOf(error), waitMs }, 'the certificate could not be renewed yet');
+      const reason = { error: messageOf(error), waitMs };
+      this.#deps.log.warn(reason, 'the certificate could not be renewed yet');
       return waitMs;
     }
+  }
+
+  async #use(identity: Identity): Promise<void> {
+    const { live, log, save } = this.#deps;
+    await save(identity);
+    live.set(identity);
+    const until = new Date(identity.notAfterWallMs).toISOString();
+    log.info({ serial: identity.serial, until }, 'certificate renewed');
   }
 }

@@ -3,7 +3,11 @@ import { messageOf } from '../../../shared/errors.ts';
 import { type ListenerWish, place } from './wish.ts';
 
 /** Names the holder of a port, where it may be seen. */
-export type OwnerLookup = (protocol: Protocol, port: number) => Promise<string | undefined>;
+export type OwnerLookup = (
+  protocol: Protocol,
+  address: string,
+  port: number,
+) => Promise<string | undefined>;
 
 /** Why a port cannot be listened on, for people: what, why, and what to do. */
 export async function listenFailure(
@@ -18,10 +22,14 @@ export async function listenFailure(
   });
 }
 
+async function ownerOf(wish: ListenerWish, owner: OwnerLookup): Promise<string> {
+  return (await owner(wish.protocol, wish.address, wish.port)) ?? 'another process';
+}
+
 async function reasonOf(wish: ListenerWish, error: unknown, owner: OwnerLookup): Promise<string> {
   switch ((error as NodeJS.ErrnoException).code) {
     case 'EADDRINUSE':
-      return `it is taken by ${(await owner(wish.protocol, wish.port)) ?? 'another process'}`;
+      return `it is taken by ${await ownerOf(wish, owner)}`;
     case 'EACCES':
       return `ports below net.ipv4.ip_unprivileged_port_start (1024) need root; publish a higher one`;
     case 'EADDRNOTAVAIL':

@@ -22,7 +22,7 @@ function setup(t: TestContext) {
     random: new SeededRandom(1),
     log: silentLog,
     counts: new ConnectionCounts(),
-    owner: (protocol, port) => portOwner(protocol, port),
+    owner: portOwner,
     onIdle: () => undefined,
     onSettled: (failures) => {
       reports.push(failures);
