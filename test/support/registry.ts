@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BuiltImage } from '../../worker/images/image-fixture.ts';
+import type { BuiltImage } from '../../shared/distribution/image-fixture.ts';
 import { until } from './swarm.ts';
 
 /** Debian's docker-registry on loopback, in a directory of its own. */

@@ -1,12 +1,6 @@
 import { type Image, ImagesService, type Lease, LeasesService } from '../../proto/containerd.ts';
 import type { Clock } from '../../shared/clock.ts';
-import { messageOf } from '../../shared/errors.ts';
-import { LIMITS } from '../../shared/limits.ts';
-import type { Log } from '../../shared/log.ts';
-import type { Random } from '../../shared/random.ts';
-import { type Containerd, unless } from '../runtime/containerd/client.ts';
-import { RuntimeError } from '../runtime/runtime.ts';
-import { type Archive, openArchive } from './archive.ts';
+import { type Archive, openArchive } from '../../shared/distribution/archive.ts';
 import {
   chainIds,
   choosePlatform,
@@ -20,11 +14,23 @@ import {
   parseManifest,
   sha256,
   wrongPlatform,
-} from './documents.ts';
+} from '../../shared/distribution/documents.ts';
+import { ImageError } from '../../shared/distribution/image-error.ts';
+import {
+  type ImageReference,
+  imageName,
+  parseReference,
+  withDigest,
+} from '../../shared/distribution/reference.ts';
+import type { Registry } from '../../shared/distribution/registry.ts';
+import type { ImageSource, OnProgress, RegistryAuth } from '../../shared/distribution/source.ts';
+import { messageOf } from '../../shared/errors.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import type { Log } from '../../shared/log.ts';
+import type { Random } from '../../shared/random.ts';
+import { type Containerd, unless } from '../runtime/containerd/client.ts';
+import { RuntimeError } from '../runtime/runtime.ts';
 import { type FetchContext, LayerStore, SNAPSHOTTER } from './layer-store.ts';
-import { type ImageReference, imageName, parseReference, withDigest } from './reference.ts';
-import type { Registry } from './registry.ts';
-import type { ImageSource, OnProgress, RegistryAuth } from './source.ts';
 
 export interface ImageStoreDeps {
   readonly containerd: Containerd;
@@ -96,7 +102,7 @@ export class ImageStore {
     } catch (error) {
       signal.throwIfAborted();
       // What came is wrong: an older image would only hide it.
-      if (error instanceof RuntimeError && WRONG.has(error.code)) throw error;
+      if (error instanceof ImageError && WRONG.has(error.code)) throw error;
       const ready = local && (await this.#ready(local, signal));
       if (!ready) throw error;
       const reason = messageOf(error);
@@ -218,7 +224,7 @@ export class ImageStore {
     const config = parseConfig(bytes);
     if (config.diffIds.length !== manifest.layers.length) {
       const text = 'the image is broken: its configuration names other layers than its manifest';
-      throw new RuntimeError('IMAGE_INVALID', text);
+      throw new ImageError('IMAGE_INVALID', text);
     }
     const { architecture } = this.#deps;
     const runs = config.architecture === architecture || config.architecture === '';
@@ -316,7 +322,7 @@ async function checked(
 ): Promise<Uint8Array> {
   const bytes = await source.document(descriptor, signal);
   if (sha256(bytes) === descriptor.digest) return bytes;
-  throw new RuntimeError(
+  throw new ImageError(
     'IMAGE_INVALID',
     `${source.from} gave other bytes for ${descriptor.digest} than its digest says`,
   );

@@ -4,6 +4,9 @@ import {
   SnapshotsService,
   WriteAction,
 } from '../../proto/containerd.ts';
+import { chainIds, type Descriptor } from '../../shared/distribution/documents.ts';
+import { ImageError } from '../../shared/distribution/image-error.ts';
+import type { ImageSource, OnProgress } from '../../shared/distribution/source.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Random } from '../../shared/random.ts';
 import {
@@ -13,8 +16,6 @@ import {
   unless,
 } from '../runtime/containerd/client.ts';
 import { RuntimeError } from '../runtime/runtime.ts';
-import { chainIds, type Descriptor } from './documents.ts';
-import type { ImageSource, OnProgress } from './source.ts';
 
 export const SNAPSHOTTER = 'overlayfs';
 type Labels = { readonly [key: string]: string };
@@ -106,12 +107,12 @@ export class LayerStore {
         if (ContainerdError.is(error, 'STATE')) {
           const ref = refOf(digest);
           await unless(this.#containerd.call(ContentService.abort, { ref }), 'NOT_FOUND');
-          throw new RuntimeError(
+          throw new ImageError(
             'IMAGE_INVALID',
             `${source.from} gave other bytes for ${digest} than its digest says`,
           );
         }
-        const temporary = error instanceof RuntimeError && error.temporary;
+        const temporary = error instanceof ImageError && error.temporary;
         // What has come stays: the next try goes on from there.
         if (!temporary || retry >= LIMITS.registryRetriesMax) throw error;
       } finally {
@@ -131,7 +132,7 @@ export class LayerStore {
     // All of it may be here already, from a try that was cut off or from another namespace.
     if (offset < size) offset = await this.#copy(descriptor, offset, context, writer);
     if (offset < size) {
-      throw new RuntimeError(
+      throw new ImageError(
         'PULL_FAILED',
         `${context.source.from} gave only ${offset} of ${size} bytes of ${digest}`,
         true,
@@ -155,7 +156,7 @@ export class LayerStore {
     for await (const chunk of sized(stream.bytes)) {
       context.signal.throwIfAborted();
       if (offset + chunk.length > size) {
-        throw new RuntimeError(
+        throw new ImageError(
           'IMAGE_INVALID',
           `${context.source.from} gave more bytes for ${digest} than its manifest says`,
         );
@@ -213,7 +214,7 @@ export class LayerStore {
       if (applied.applied?.digest !== diffId) {
         const is = applied.applied?.digest ?? 'nothing';
         const text = `the image is broken: layer ${digest} unpacks to ${is} instead of ${diffId}`;
-        throw new RuntimeError('IMAGE_INVALID', text);
+        throw new ImageError('IMAGE_INVALID', text);
       }
       await this.#containerd.call(SnapshotsService.commit, { snapshotter, name, key }, options);
     } catch (error) {
@@ -240,7 +241,7 @@ function asLayerError(error: unknown, digest: string): unknown {
     return new RuntimeError('RESOURCE', "the disk is full: a layer can't be unpacked", true, error);
   }
   if (error.code !== 'OTHER') return error;
-  return new RuntimeError('IMAGE_INVALID', `can't unpack layer ${digest}: ${error.message}`);
+  return new ImageError('IMAGE_INVALID', `can't unpack layer ${digest}: ${error.message}`);
 }
 
 /** Neither tiny messages nor ones over the limit. */

@@ -2,7 +2,11 @@ import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { type BuiltImage, buildImage, digestOf } from '../../../worker/images/image-fixture.ts';
+import {
+  type BuiltImage,
+  buildImage,
+  digestOf,
+} from '../../../shared/distribution/image-fixture.ts';
 import type { ImageStore } from '../../../worker/images/image-store.ts';
 import {
   busybox,

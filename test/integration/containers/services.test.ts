@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
-import { type BuiltImage, buildImage } from '../../../worker/images/image-fixture.ts';
+import { type BuiltImage, buildImage } from '../../../shared/distribution/image-fixture.ts';
 import { busybox, PrivateContainerd } from '../../../worker/runtime/containerd/containerd-world.ts';
 import { DevCluster } from '../../support/dev-cluster.ts';
 import { TestRegistry } from '../../support/registry.ts';

@@ -9,13 +9,13 @@ import {
 } from '../../../proto/containerd.ts';
 import { AssignedTask, type PortBinding } from '../../../proto/index.ts';
 import { type Clock, delay, type Timer } from '../../../shared/clock.ts';
+import { Registry } from '../../../shared/distribution/registry.ts';
 import { messageOf } from '../../../shared/errors.ts';
 import type { Log } from '../../../shared/log.ts';
 import type { Random } from '../../../shared/random.ts';
 import { registryAuthorities } from '../../images/authorities.ts';
 import { ImageStore } from '../../images/image-store.ts';
 import { SNAPSHOTTER } from '../../images/layer-store.ts';
-import { Registry } from '../../images/registry.ts';
 import { Volumes } from '../../mounts/volumes.ts';
 import { LocalRouter } from '../../network/local-router.ts';
 import type { TaskPort } from '../../network/network.ts';

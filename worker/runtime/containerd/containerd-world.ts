@@ -5,8 +5,12 @@ import { basename, join } from 'node:path';
 import { VersionService } from '../../../proto/containerd.ts';
 import { AssignedTask, type Init, TaskState } from '../../../proto/index.ts';
 import { SystemClock } from '../../../shared/clock.ts';
+import {
+  buildImage,
+  dockerArchive,
+  type ImageParts,
+} from '../../../shared/distribution/image-fixture.ts';
 import { SystemRandom } from '../../../shared/random.ts';
-import { buildImage, dockerArchive, type ImageParts } from '../../images/image-fixture.ts';
 import type { TaskPort } from '../../network/network.ts';
 import { CutIo } from '../cut-io.ts';
 import type { Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';

@@ -1,9 +1,12 @@
+import { ImageError } from '../../../shared/distribution/image-error.ts';
 import { messageOf } from '../../../shared/errors.ts';
 import { RuntimeError } from '../runtime.ts';
 import { ContainerdError } from './client.ts';
 
-/** What the agent can act on, from what containerd or runc said. */
+/** What the agent can act on, from what containerd, runc or a registry said. */
 export function asRuntimeError(error: unknown, doing: string): unknown {
+  if (error instanceof ImageError)
+    return new RuntimeError(error.code, error.message, error.temporary, error);
   if (!(error instanceof ContainerdError)) return error;
   const text = error.message;
   if (error.code === 'UNAVAILABLE' || error.code === 'CANCELLED') {

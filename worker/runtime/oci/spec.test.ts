@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { AssignedTask, type Init } from '../../../proto/index.ts';
-import type { ImageConfig } from '../../images/documents.ts';
+import type { ImageConfig } from '../../../shared/distribution/documents.ts';
 import { seccompProfile } from './seccomp.ts';
 import { buildSpec, type SpecInput, specJson, stopSignalOf } from './spec.ts';
 

@@ -1,5 +1,5 @@
 import type { AssignedTask, ContainerSpec, Ulimit } from '../../../proto/index.ts';
-import type { ImageConfig } from '../../images/documents.ts';
+import type { ImageConfig } from '../../../shared/distribution/documents.ts';
 import {
   bindMount,
   checkTarget,

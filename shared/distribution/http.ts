@@ -1,7 +1,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { LIMITS } from '../../shared/limits.ts';
-import { RuntimeError } from '../runtime/runtime.ts';
+import { LIMITS } from '../limits.ts';
+import { ImageError } from './image-error.ts';
 
 export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'POST';
@@ -13,7 +13,7 @@ export interface HttpRequest {
   readonly signal: AbortSignal;
 }
 
-/** One request, no redirect followed. Rejects with RuntimeError PULL_FAILED where no answer came. */
+/** One request, no redirect followed. Rejects with ImageError PULL_FAILED where no answer came. */
 export function send(request: HttpRequest): Promise<IncomingMessage> {
   const { method, url, headers, ca, body, signal } = request;
   return new Promise((resolve, reject) => {
@@ -29,7 +29,7 @@ export function send(request: HttpRequest): Promise<IncomingMessage> {
   });
 }
 
-/** The body as it comes. A connection that breaks off is a temporary RuntimeError. */
+/** The body as it comes. A connection that breaks off is a temporary ImageError. */
 export async function* bodyOf(url: URL, answer: IncomingMessage): AsyncIterable<Uint8Array> {
   try {
     for await (const chunk of answer) yield chunk as Uint8Array;
@@ -46,14 +46,14 @@ export async function wholeBody(url: URL, answer: IncomingMessage): Promise<Buff
     size += chunk.length;
     if (size > LIMITS.imageDocumentBytesMax) {
       answer.destroy();
-      throw new RuntimeError('IMAGE_INVALID', `${url.host} answers with too large a document`);
+      throw new ImageError('IMAGE_INVALID', `${url.host} answers with too large a document`);
     }
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
 }
 
-function unreachable(url: URL, error: Error & { readonly code?: string }): RuntimeError {
+function unreachable(url: URL, error: Error & { readonly code?: string }): ImageError {
   const why = error.message || error.code || 'the connection broke off';
-  return new RuntimeError('PULL_FAILED', `can't reach ${url.host}: ${why}`, true, error);
+  return new ImageError('PULL_FAILED', `can't reach ${url.host}: ${why}`, true, error);
 }

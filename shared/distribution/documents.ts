@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { LIMITS } from '../../shared/limits.ts';
-import { RuntimeError } from '../runtime/runtime.ts';
+import { LIMITS } from '../limits.ts';
+import { ImageError } from './image-error.ts';
 
 /** A blob by what it is, its digest and its length. */
 export interface Descriptor {
@@ -62,13 +62,13 @@ export function chainIds(diffIds: readonly string[]): readonly string[] {
   return chain;
 }
 
-/** The manifests that an index names. Throws RuntimeError IMAGE_INVALID. */
+/** The manifests that an index names. Throws ImageError IMAGE_INVALID. */
 export function parseIndex(bytes: Uint8Array): readonly Descriptor[] {
   const { manifests } = object(parse(bytes, 'index'), 'index');
   return list(manifests, 'manifests').map((entry) => descriptor(entry, 'manifest of the index'));
 }
 
-/** Throws RuntimeError IMAGE_INVALID. */
+/** Throws ImageError IMAGE_INVALID. */
 export function parseManifest(bytes: Uint8Array): Manifest {
   const value = object(parse(bytes, 'manifest'), 'manifest');
   if (value['schemaVersion'] === 1) {
@@ -81,7 +81,7 @@ export function parseManifest(bytes: Uint8Array): Manifest {
   return { config: descriptor(value['config'], 'config'), layers };
 }
 
-/** Throws RuntimeError IMAGE_INVALID. */
+/** Throws ImageError IMAGE_INVALID. */
 export function parseConfig(bytes: Uint8Array): ImageConfig {
   const value = object(parse(bytes, 'configuration'), 'configuration');
   const config = object(value['config'] ?? {}, 'configuration');
@@ -120,8 +120,8 @@ export function choosePlatform(manifests: readonly Descriptor[], architecture: s
   throw wrongPlatform(have.length > 0 ? [...new Set(have)].join(', ') : 'nothing', architecture);
 }
 
-export function wrongPlatform(has: string, architecture: string): RuntimeError {
-  return new RuntimeError(
+export function wrongPlatform(has: string, architecture: string): ImageError {
+  return new ImageError(
     'IMAGE_PLATFORM',
     `the image is for ${has}, and this node is linux/${architecture}`,
   );
@@ -180,6 +180,6 @@ function texts(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
 }
 
-function broken(why: string): RuntimeError {
-  return new RuntimeError('IMAGE_INVALID', `the image is broken: ${why}`);
+function broken(why: string): ImageError {
+  return new ImageError('IMAGE_INVALID', `the image is broken: ${why}`);
 }

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { LIMITS } from '../../shared/limits.ts';
-import { RuntimeError } from '../runtime/runtime.ts';
+import { LIMITS } from '../limits.ts';
 import { type Descriptor, MEDIA, parseConfig, parseIndex, sha256 } from './documents.ts';
+import { ImageError } from './image-error.ts';
 import type { BlobStream, ImageSource } from './source.ts';
 import { TarIndex } from './tar-index.ts';
 
@@ -21,7 +21,7 @@ export interface Archive extends ImageSource {
   close(): Promise<void>;
 }
 
-/** Throws RuntimeError IMAGE_INVALID, or Node's own errors for a file that can't be read. */
+/** Throws ImageError IMAGE_INVALID, or Node's own errors for a file that can't be read. */
 export async function openArchive(path: string): Promise<Archive> {
   const files = (await stat(path)).isDirectory()
     ? new DirectoryFiles(path)
@@ -186,6 +186,6 @@ function parseEntries(bytes: Uint8Array): readonly DockerEntry[] {
   }
 }
 
-function broken(why: string): RuntimeError {
-  return new RuntimeError('IMAGE_INVALID', `can't read the image: ${why}`);
+function broken(why: string): ImageError {
+  return new ImageError('IMAGE_INVALID', `can't read the image: ${why}`);
 }

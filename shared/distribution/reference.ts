@@ -1,4 +1,4 @@
-import { RuntimeError } from '../runtime/runtime.ts';
+import { ImageError } from './image-error.ts';
 
 /** An image as its user names it, with what Docker fills in. */
 export interface ImageReference {
@@ -18,7 +18,7 @@ const PATH = new RegExp(`^${PART}(?:/${PART})*$`);
 const LABEL = '[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?';
 const HOST = new RegExp(`^(?:${LABEL}(?:[.]${LABEL})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]{1,5})?$`);
 
-/** `nginx` → docker.io/library/nginx:latest. Throws RuntimeError INVALID_SPEC. */
+/** `nginx` → docker.io/library/nginx:latest. Throws ImageError INVALID_SPEC. */
 export function parseReference(text: string): ImageReference {
   const at = text.indexOf('@');
   const digest = at < 0 ? '' : text.slice(at + 1);
@@ -53,6 +53,6 @@ function normalHost(host: string): string {
   return host === 'index.docker.io' || host === 'registry-1.docker.io' ? DEFAULT_HOST : host;
 }
 
-function invalid(text: string, why: string): RuntimeError {
-  return new RuntimeError('INVALID_SPEC', `${text} is no image reference: ${why}`);
+function invalid(text: string, why: string): ImageError {
+  return new ImageError('INVALID_SPEC', `${text} is no image reference: ${why}`);
 }

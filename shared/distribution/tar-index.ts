@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { LIMITS } from '../../shared/limits.ts';
-import { RuntimeError } from '../runtime/runtime.ts';
+import { LIMITS } from '../limits.ts';
+import { ImageError } from './image-error.ts';
 
 const BLOCK = 512;
 const CHUNK_BYTES = 1 << 20;
@@ -15,7 +15,7 @@ interface TarFile {
 
 /**
  * The files in a tar archive on disk, read at their place: nothing is unpacked, so no name in it can
- * lead anywhere. Throws RuntimeError IMAGE_INVALID for what is no whole archive.
+ * lead anywhere. Throws ImageError IMAGE_INVALID for what is no whole archive.
  */
 export class TarIndex {
   readonly #file: FileHandle;
@@ -189,6 +189,6 @@ function normal(name: string): string {
   return parts.join('/');
 }
 
-function broken(why: string): RuntimeError {
-  return new RuntimeError('IMAGE_INVALID', `can't read the image: ${why}`);
+function broken(why: string): ImageError {
+  return new ImageError('IMAGE_INVALID', `can't read the image: ${why}`);
 }

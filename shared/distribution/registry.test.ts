@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { SystemClock } from '../../shared/clock.ts';
+import { SystemClock } from '../clock.ts';
 import { type BuiltImage, buildImage } from './image-fixture.ts';
 import { parseReference } from './reference.ts';
 import { Registry } from './registry.ts';

@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
-import { type Clock, delay } from '../../shared/clock.ts';
-import { LIMITS } from '../../shared/limits.ts';
-import { RuntimeError } from '../runtime/runtime.ts';
+import { type Clock, delay } from '../clock.ts';
+import { LIMITS } from '../limits.ts';
 import { type Descriptor, MEDIA, sha256 } from './documents.ts';
 import { bodyOf, send, wholeBody } from './http.ts';
+import { ImageError } from './image-error.ts';
 import type { ImageReference } from './reference.ts';
 import { parseChallenge, TokenSource } from './registry-token.ts';
 import type { BlobStream, ImageSource, RegistryAuth } from './source.ts';
@@ -68,7 +68,7 @@ export class RegistryImage implements ImageSource {
     const bytes = await wholeBody(url, answer);
     const found = sha256(bytes);
     if (digest !== '' && found !== digest) {
-      throw new RuntimeError(
+      throw new ImageError(
         'IMAGE_INVALID',
         `${this.from} gave other bytes for ${digest} than its digest says`,
       );
@@ -140,7 +140,7 @@ export class RegistryImage implements ImageSource {
       answer.resume();
       const next = new URL(location, url);
       if (next.protocol !== 'https:' && !this.#mayBePlain(next.host)) {
-        throw new RuntimeError(
+        throw new ImageError(
           'PULL_FAILED',
           `${this.from} sends to ${next.host} without TLS: it was not followed`,
         );
@@ -151,7 +151,7 @@ export class RegistryImage implements ImageSource {
       }
       url = next;
     }
-    throw new RuntimeError('PULL_FAILED', `${this.from} sends from one address to the next`);
+    throw new ImageError('PULL_FAILED', `${this.from} sends from one address to the next`);
   }
   #mayBePlain(host: string): boolean {
     const name = host.replace(/:\d+$/, '').replaceAll(/[[\]]/g, '');
@@ -159,20 +159,20 @@ export class RegistryImage implements ImageSource {
       name === 'localhost' || name === '::1' || (isIP(name) === 4 && /^127\./.test(name));
     return loopback || this.#deps.plainHosts.has(host);
   }
-  #refusal(code: number, text: string): RuntimeError {
+  #refusal(code: number, text: string): ImageError {
     const { host, path, tag, digest } = this.#reference;
     const image = `${host}/${path}${digest ? `@${digest}` : `:${tag}`}`;
     if (code === 404) {
-      return new RuntimeError('IMAGE_NOT_FOUND', `${image} is not in the registry ${host}`);
+      return new ImageError('IMAGE_NOT_FOUND', `${image} is not in the registry ${host}`);
     }
     if (code === 401 || code === 403) {
-      return new RuntimeError(
+      return new ImageError(
         'IMAGE_AUTH',
         `the registry ${host} does not give ${image} to this node: it is not there, or needs a login`,
       );
     }
     const why = code === 429 ? 'too much was asked of it' : `it answers ${code} ${brief(text)}`;
-    return new RuntimeError('PULL_FAILED', `can't pull ${image}: ${why.trim()}`, true);
+    return new ImageError('PULL_FAILED', `can't pull ${image}: ${why.trim()}`, true);
   }
 }
 

@@ -1,6 +1,6 @@
-import type { Clock } from '../../shared/clock.ts';
-import { RuntimeError } from '../runtime/runtime.ts';
+import type { Clock } from '../clock.ts';
 import { send, wholeBody } from './http.ts';
+import { ImageError } from './image-error.ts';
 import type { RegistryAuth } from './source.ts';
 
 /** Where nothing is said of its life, and never longer than a token is good for. */
@@ -64,7 +64,7 @@ export class TokenSource {
     if (!URL.canParse(realm)) return false;
     const url = new URL(realm);
     if (!this.#mayUse(url)) {
-      throw new RuntimeError(
+      throw new ImageError(
         'IMAGE_AUTH',
         `the registry sends its users to ${url.host} without TLS: nothing was sent there`,
       );
