@@ -116,6 +116,23 @@ describe('members and faults', () => {
     await cluster.until(() => old.machine.rows.get('y') === '2');
   });
 
+  test('a leader that stood still during a write leads anew when nobody took over', async () => {
+    await cluster.start(3);
+    const old = cluster.leader();
+    let release = () => {};
+    cluster.holdWrites.set(old.id, new Promise((resolve) => (release = resolve)));
+    const pending = old.driver.propose(Buffer.from('x=1'), old.driver.leaderTerm);
+    await cluster.settle();
+    // The write seems to hang, and nobody seems active, until the next look.
+    cluster.clock.pause(3_000);
+    await cluster.until(() => !old.driver.isLeader);
+    release();
+    cluster.holdWrites.delete(old.id);
+    await cluster.done(pending);
+    await cluster.until(() => cluster.members.some((m) => m.driver.isLeader), 10_000);
+    await cluster.write('y', '2');
+  });
+
   test('a read waits for a quorum and sees every acknowledged write, on any member', async () => {
     await cluster.start(3);
     const index = await cluster.write('a', '1');

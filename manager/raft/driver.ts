@@ -372,7 +372,10 @@ export class RaftDriver implements Proposer {
     const hasOthers = node.confState().voters.length > 1;
     const outstandingMs = this.#writer.outstandingMs();
     const verdict = this.#disk.judge(outstandingMs, this.#timing, hasOthers, node.isLeader);
-    if (verdict === 'fine') return;
+    if (verdict === 'fine') {
+      this.#leaveSpentTerm();
+      return;
+    }
     this.#deps.log.warn({ outstandingMs: Math.round(outstandingMs) }, 'the disk does not answer');
     if (verdict === 'make-room') this.#makeRoom();
     else if (verdict === 'step-down') this.#loop?.run(() => node.stepDown());
@@ -385,6 +388,13 @@ export class RaftDriver implements Proposer {
     const { node } = this.#running();
     const target = bestSuccessor(node, this.#activity);
     if (target !== NONE) this.#loop?.run(() => node.transferLeader(target));
+  }
+
+  /** Nobody took over, and the disk answers again: a term is not announced twice, so another must begin. */
+  #leaveSpentTerm(): void {
+    const { node } = this.#running();
+    const isIdle = node.isLeader && node.leadTransferee === NONE;
+    if (isIdle && this.#leadership.isSpent(node.term)) this.#loop?.run(() => node.stepDown());
   }
 
   #send(message: Message): void {

@@ -24,6 +24,11 @@ export class Leadership {
     };
   }
 
+  /** It was announced and taken back. */
+  isSpent(term: number): boolean {
+    return term <= this.#spentTerm && this.#announcedTerm === 0;
+  }
+
   gained(term: number): void {
     if (term <= this.#spentTerm) return;
     this.#spentTerm = term;
