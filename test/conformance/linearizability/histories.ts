@@ -38,6 +38,28 @@ export function readRegisterHistory(text: string): Operation<RegisterInput, Regi
   return operations;
 }
 
+/** The same form: each operation as a process of its own, what has no end as one that timed out. */
+export function writeRegisterHistory(
+  operations: readonly Operation<RegisterInput, RegisterOutput>[],
+): string {
+  const events = operations.flatMap(({ call, end, input, output }, process) => {
+    const isOpen = output === undefined;
+    const type = isOpen ? 'info' : input.kind === 'cas' && output.ok !== true ? 'fail' : 'ok';
+    const what = isOpen ? ':timed-out' : (output.value ?? textOf(input));
+    return [
+      { at: call, line: `${process} :invoke :${input.kind} ${textOf(input)}` },
+      { at: end, line: `${process} :${type} :${input.kind} ${what}` },
+    ];
+  });
+  events.sort((a, b) => (a.at === b.at ? 0 : a.at < b.at ? -1 : 1));
+  return events.map(({ line }) => `INFO  jepsen.util - ${line}\n`).join('');
+}
+
+function textOf(input: RegisterInput): string {
+  if (input.kind === 'read') return 'nil';
+  return input.kind === 'write' ? input.value : `[${input.from} ${input.to}]`;
+}
+
 function close<In, Out>(
   open: Map<string, Open<In>>,
   process: string,

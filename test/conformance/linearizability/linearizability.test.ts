@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { register } from './models.ts';
+import { readRegisterHistory, writeRegisterHistory } from './histories.ts';
+import { type RegisterInput, type RegisterOutput, register } from './models.ts';
 import { judge, judgeDirectory } from './run.ts';
 import { isLinearizable, type Operation } from './wgl.ts';
 
@@ -57,6 +58,23 @@ test('objects are judged apart', () => {
   const empty = [append('invoke'), append('ok'), get(1, 'invoke', 'nil'), get(1, 'ok', '""')];
   assert.equal(judge(empty.join('\n')), true);
   assert.equal(judge([...empty.slice(0, 3), get(1, 'ok', '"a"')].join('\n')), false);
+});
+
+test('a history that was recorded here is written in the form that is read', () => {
+  const recorded: Operation<RegisterInput, RegisterOutput>[] = [
+    { call: 1, end: 4, input: { kind: 'write', value: 'a' }, output: {} },
+    { call: 2, end: Infinity, input: { kind: 'cas', from: 'a', to: 'b' }, output: undefined },
+    { call: 3, end: 6, input: { kind: 'cas', from: 'x', to: 'c' }, output: { ok: false } },
+    { call: 5, end: 7, input: { kind: 'read' }, output: { value: 'b' } },
+  ];
+  const text = writeRegisterHistory(recorded);
+  const again = readRegisterHistory(text).sort((a, b) => a.call - b.call);
+  assert.deepEqual(
+    again.map(({ input, output }) => ({ input, output })),
+    recorded.map(({ input, output }) => ({ input, output })),
+  );
+  assert.equal(judge(text), true);
+  assert.equal(judge(text.replace(':ok :read b', ':ok :read c')), false);
 });
 
 test('a search that takes too long is given up', () => {

@@ -31,6 +31,15 @@ export const register: Model<string, RegisterInput, RegisterOutput> = {
   },
 };
 
+/** What one of many such registers is asked. */
+export type KeyedInput = RegisterInput & { readonly key: string };
+
+/** Many registers: each is judged alone. */
+export const registers: Model<string, KeyedInput, RegisterOutput> = {
+  ...register,
+  partition: (input) => input.key,
+};
+
 export type KvInput =
   | { readonly kind: 'get'; readonly key: string }
   | { readonly kind: 'put' | 'append'; readonly key: string; readonly value: string };
