@@ -7,7 +7,7 @@ import { CLUSTER_KEY } from '../store/schema.ts';
 import type { Draft, Store } from '../store/view.ts';
 import { type Graces, type Heard, judgeLiveness, livenessText } from './liveness.ts';
 
-const TICK_MS = 200;
+const TICK_MS = 250;
 /** A tick this late means that the leader itself did not listen: nobody's silence counts. */
 const LATE_MS = 500;
 /** A new leader begins to count when no agent has come for this long. */

@@ -166,7 +166,7 @@ describe('members and faults', () => {
     const others = cluster.members.filter((m) => m.driver !== driver);
     for (const member of others) cluster.network.cut(member.address);
     cluster.clock.pause(300);
-    await cluster.pass(60);
+    await cluster.pass(130);
     assert.equal(driver.isProven, false);
     let isAnswered = false;
     const result = driver.propose(Buffer.from('a=1'), driver.leaderTerm).finally(() => {
@@ -187,7 +187,7 @@ describe('members and faults', () => {
       if (member.driver !== driver) cluster.network.cut(member.address);
     }
     cluster.clock.pause(300);
-    await cluster.pass(60);
+    await cluster.pass(130);
     const result = await cluster.done(driver.propose(Buffer.from('a=1'), driver.leaderTerm));
     assert.deepEqual(result, { kind: 'dropped', reason: 'not-leader' });
     assert.equal(driver.isLeader, false);

@@ -100,6 +100,7 @@ export class RaftDriver implements Proposer {
   #loop: ConsensusLoop | undefined;
   #stateMachine: StateMachine | undefined;
   #proof: Promise<void> | undefined;
+  #housekeptMs = 0;
   #isRemoved = false;
   #stopped = false;
 
@@ -123,12 +124,10 @@ export class RaftDriver implements Proposer {
       this.#writer.stagePeers(this.directory.records());
     });
     this.#source = new SnapshotSource(db);
-    this.#ticker = new Ticker(
-      deps.clock,
-      this.#timing,
-      () => this.#tick(),
-      (ms) => this.#paused(ms),
-    );
+    this.#ticker = new Ticker(deps.clock, this.#timing, {
+      tick: () => this.#tick(),
+      paused: (lateMs) => this.#paused(lateMs),
+    });
     const { identity, directory } = this;
     const { log, dial } = deps;
     this.transport = new Transport(
@@ -348,6 +347,20 @@ export class RaftDriver implements Proposer {
     const isHung = this.#disk.isStalled && !loop.node.isLeader;
     // A member that cannot write must not stand for election.
     if (!isHung) loop.run((node) => node.tick());
+    this.#housekeep(loop);
+  }
+
+  /** A member that hears its leader has no ticks: what is due about once a tick is done here. */
+  #leaderHeard(): void {
+    if (this.#stopped) return;
+    this.#ticker.heardLeader();
+    if (this.#deps.clock.monotonicMs() - this.#housekeptMs < this.#timing.tickMs / 2) return;
+    this.#watchDisk();
+    this.#housekeep(this.#running());
+  }
+
+  #housekeep(loop: ConsensusLoop): void {
+    this.#housekeptMs = this.#deps.clock.monotonicMs();
     this.#reads.tick(this.#timing.electionTimeoutMs / 2);
     this.#writer.flushWhenIdle();
     this.#compact(loop);
@@ -422,6 +435,7 @@ export class RaftDriver implements Proposer {
       this.#loseLeadership();
     }
     if (!this.#leaders.look(node)) return;
+    this.#ticker.start();
     if (!node.isLeader) this.#retention.clear();
     this.#deps.log.info({ term: node.term, leader: node.lead }, 'leader');
     this.#leaders.announce();
@@ -458,6 +472,7 @@ export class RaftDriver implements Proposer {
         for (const { from } of messages) this.#activity.heard(from);
         // Before the start there is nobody to read them; raft repeats what matters.
         this.#loop?.deliver(messages);
+        if (this.#isFromLeader(messages)) this.#leaderHeard();
       },
       unreachable: (raftId: number) => {
         queueMicrotask(() => this.#loop?.run((node) => node.reportUnreachable(raftId)));
@@ -465,6 +480,15 @@ export class RaftDriver implements Proposer {
       refused: (raftId: number) => this.#leaderGone(raftId),
       removed: () => this.#wasRemoved(),
     };
+  }
+
+  #isFromLeader(messages: readonly Message[]): boolean {
+    const node = this.#loop?.node;
+    if (node === undefined || node.isLeader || node.lead === NONE) return false;
+    return messages.some(
+      (message) =>
+        message.from === node.lead && message.term === node.term && isLeaderTraffic(message),
+    );
   }
 
   /** Nobody listens where the leader did: no need to wait for an election timeout. */
