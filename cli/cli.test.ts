@@ -74,6 +74,20 @@ test('service ps shows older tasks of a slot under its newest', async () => {
   );
 });
 
+test('service ps warns of what the cluster says about the service', async () => {
+  const answers = {
+    GetService: () => {
+      const warnings = ['port 8080: w1: it is taken by nginx (pid 7)'];
+      return GetServiceResponse.create({ service: { ...view, warnings } });
+    },
+    ListTasks: () => ListTasksResponse.create(),
+  };
+  const { err, code } = await runCli(['service', 'ps', 'web'], answers);
+  assert.equal(err, 'WARNING: port 8080: w1: it is taken by nginx (pid 7)\n');
+  assert.equal(code, 0);
+  assert.equal((await runCli(['service', 'ps', '-q', 'web'], answers)).err, '');
+});
+
 test('what is written after the image or command is passed on untouched', async () => {
   const argv = [
     'service',

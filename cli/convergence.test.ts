@@ -72,22 +72,53 @@ test('the deadline begins anew with each task more that is up, not with restarts
   assert.match(judge.reason, /no progress for 10m/);
 });
 
-test('a task that fails again and again is not waited for', () => {
+test('a slot whose tasks end again and again is not waited for', () => {
   const { see, judge } = aJudge();
-  for (let i = 1; i < 5; i++)
-    assert.equal(see({ tasks: [task(`t${i}`, TaskState.FAILED, 'exit code 1')] }), 'again');
-  assert.equal(see({ tasks: [task('t4', TaskState.FAILED)] }), 'again');
-  assert.equal(see({ tasks: [task('t5', TaskState.FAILED, 'exit code 1')] }), 'failed');
-  assert.match(judge.reason, /failed 5 times: exit code 1/);
+  const ended = (...ids: string[]) => ({
+    ...task(`after ${ids.at(-1)}`, TaskState.READY),
+    ended: ids.map((id) => ({ id, message: 'exit code 1' })),
+  });
+  assert.equal(see({ tasks: [ended('long', 'ago')] }), 'again');
+  assert.equal(see({ tasks: [ended('ago', 't1', 't2')] }), 'again');
+  assert.equal(see({ tasks: [ended('t1', 't2', 't3', 't4')] }), 'again');
+  assert.equal(see({ tasks: [ended('t2', 't3', 't4', 't5')] }), 'failed');
+  assert.match(judge.reason, /^Its task 1 ended 5 times: exit code 1\./);
 });
 
-test('nodes that do not pass connections on yet are waited for, but not for ever', () => {
+test('tasks that run but have not settled yet are waited for', () => {
+  const { see } = aJudge();
+  assert.equal(see({ settleLeftMs: 400, published: true }), 'again');
+  assert.equal(see({ converged: true, published: true }), 'converged');
+});
+
+test('nodes that have not told of their ports yet are waited for, then named', () => {
   const { see, clock, gaveUp, judge } = aJudge();
   assert.equal(see({ converged: true, published: true, behind: ['w1'] }), 'again');
   assert.equal(see({ converged: true, published: true }), 'converged');
   assert.equal(see({ converged: true, published: true, behind: ['w1'] }), 'again');
-  clock.advance(3_000);
-  assert.deepEqual([gaveUp(), judge.late, judge.gaveUp], [1, true, false]);
+  clock.advance(9_999);
+  assert.equal(gaveUp(), 0);
+  clock.advance(1);
+  assert.deepEqual([gaveUp(), judge.silent, judge.gaveUp], [1, ['w1'], false]);
+});
+
+test('where the others cannot listen, a node that tells nothing is waited for, and named', () => {
+  const { see, clock, gaveUp, judge } = aJudge();
+  const listenFailures = [{ port: 8080, reason: 'alpha: taken by nginx' }];
+  see({ converged: true, listenFailures, behind: ['w1'] });
+  clock.advance(9_999);
+  assert.equal(gaveUp(), 0, 'it may still tell that it listens');
+  clock.advance(1);
+  assert.equal(judge.gaveUp, true);
+  assert.match(judge.reason, /port 8080: alpha: taken by nginx\n {2}w1 has not told yet/);
+});
+
+test('the deadline for ports does not run while tasks are missing', () => {
+  const { see, clock, gaveUp } = aJudge();
+  see({ converged: true, published: true, behind: ['w1'] });
+  see({ tasks: [task('a', TaskState.STARTING)] });
+  clock.advance(10_000);
+  assert.equal(gaveUp(), 0);
 });
 
 test('in a rollout the cluster decides first', () => {

@@ -9,12 +9,14 @@ import type { Clock, Timer } from '../shared/clock.ts';
 import { DEFAULTS } from '../shared/limits.ts';
 import { formatDurationMs } from './parse/duration.ts';
 
-/** After this long without a node that listens, the ports count as taken. */
-const LISTEN_MS = 3_000;
+/** Ports that no node has for this long count as taken: until then a former owner may let go. */
+const TAKEN_MS = 3_000;
+/** A node that has told nothing about the ports for this long is named and not waited for. */
+const BEHIND_MS = 10_000;
 /** The cluster's own deadline for a task of a rollout comes first. */
 const ROLLOUT_SLACK_MS = 10_000;
-/** A slot whose task failed this often while we looked is not waited for any longer. */
-const FAILURES_MAX = 5;
+/** A slot whose task ended this often while we looked is not waited for any longer. */
+const ENDS_MAX = 5;
 
 /** What one message of progress means for who waits. */
 export type Verdict = 'converged' | 'failed' | 'again';
@@ -25,12 +27,15 @@ export class Judge {
   readonly #giveUp: () => void;
   #timer: Timer | undefined;
   #portTimer: Timer | undefined;
+  #portLimitMs = 0;
   #mostUp = -1;
-  readonly #failures = new Map<string, Set<string>>();
+  /** Tasks that ended while we looked, by slot, and those that had ended before. */
+  readonly #ended = new Map<string, Set<string>>();
+  #endedBefore: ReadonlySet<string> | undefined;
   #last: ServiceProgress | undefined;
   gaveUp = false;
-  /** Converged, but for nodes that do not listen yet. */
-  late = false;
+  /** Converged, but for these nodes: they have not told whether they listen on its ports. */
+  silent: readonly string[] = [];
   reason = '';
 
   constructor(clock: Clock, giveUp: () => void) {
@@ -48,36 +53,51 @@ export class Judge {
       this.reason = progress.message;
       return 'failed';
     }
-    if (!progress.converged) return this.#wait(progress);
-    const isTaken = !progress.published && progress.listenFailures.length > 0;
-    if (!isTaken && progress.behind.length === 0) return 'converged';
-    // Some nodes said that they cannot listen, others nothing yet: they may still say that they do.
-    this.#portTimer ??= this.#clock.setTimer(LISTEN_MS, () => this.#judgePorts());
-    return 'again';
+    const isComplete = progress.converged || progress.settleLeftMs > 0;
+    if (!isComplete) return this.#wait(progress);
+    return this.#arePortsTold(progress) && progress.converged ? 'converged' : 'again';
   }
-  /** A node that is slow to listen is no reason to fail; ports that no node can have are. */
-  #judgePorts(): void {
-    const last = this.#last;
-    const failures = last?.published === false ? last.listenFailures : [];
-    if (failures.length === 0) {
-      this.late = true;
+  /** Every node has told of its ports, and somebody listens on them. Else that has its own deadline. */
+  #arePortsTold(progress: ServiceProgress): boolean {
+    const isBehind = progress.behind.length > 0;
+    if (!isBehind && !isTaken(progress)) {
+      this.#stopPorts();
+      return true;
+    }
+    const limitMs = isBehind ? BEHIND_MS : TAKEN_MS;
+    if (this.#portLimitMs === limitMs) return false;
+    this.#stopPorts();
+    this.#portLimitMs = limitMs;
+    this.#portTimer = this.#clock.setTimer(limitMs, () => this.#endPorts());
+    return false;
+  }
+  #endPorts(): void {
+    const { listenFailures, behind } = this.#last!;
+    this.silent = behind;
+    if (!isTaken(this.#last!)) {
       this.#giveUp();
       return;
     }
-    const reasons = failures.map((f) => `port ${f.port}: ${f.reason}`);
-    this.#end(`No node listens on a published port:\n  ${reasons.join('\n  ')}`);
+    const reasons = listenFailures.map((failure) => `port ${failure.port}: ${failure.reason}`);
+    const silent = behind.map((name) => `${name} has not told yet whether it listens`);
+    this.#end(`No node listens on a published port:\n  ${[...reasons, ...silent].join('\n  ')}`);
+  }
+  #stopPorts(): void {
+    this.#portTimer?.cancel();
+    this.#portTimer = undefined;
+    this.#portLimitMs = 0;
   }
   stop(): void {
+    this.#stopPorts();
     this.#timer?.cancel();
-    this.#portTimer?.cancel();
     this.#timer = undefined;
-    this.#portTimer = undefined;
   }
   /** The deadline begins anew with each task more that is up: restarts alone are no progress. */
   #wait(progress: ServiceProgress, removal = false): Verdict {
-    const failing = removal ? undefined : this.#countFailures(progress.tasks);
-    if (failing !== undefined) {
-      this.reason = failing;
+    this.#stopPorts();
+    const ending = removal ? undefined : this.#countEnds(progress.tasks);
+    if (ending !== undefined) {
+      this.reason = ending;
       return 'failed';
     }
     const up = progress.tasks.filter((task) => task.wishedRevision && isUp(task.state)).length;
@@ -91,16 +111,16 @@ export class Judge {
     }
     return 'again';
   }
-  /** Says so when one slot fails again and again. */
-  #countFailures(tasks: readonly TaskProgress[]): string | undefined {
-    for (const task of tasks) {
-      if (task.state !== TaskState.FAILED && task.state !== TaskState.REJECTED) continue;
-      const slot = task.slot > 0 ? String(task.slot) : task.nodeName;
-      const ids = this.#failures.get(slot) ?? new Set<string>();
-      this.#failures.set(slot, ids.add(task.id));
-      if (ids.size < FAILURES_MAX) continue;
-      const why = task.message === '' ? '' : `: ${task.message}`;
-      return `Its task ${slot} failed ${ids.size} times${why}. It goes on being restarted.`;
+  /** Says so when one slot does not stay up: also where its tasks only exit well. */
+  #countEnds(tasks: readonly TaskProgress[]): string | undefined {
+    this.#endedBefore ??= new Set(tasks.flatMap(({ ended }) => ended.map(({ id }) => id)));
+    for (const { slot, nodeName, ended } of tasks) {
+      const name = slot > 0 ? String(slot) : nodeName;
+      const ids = this.#ended.get(name) ?? new Set<string>();
+      this.#ended.set(name, ids);
+      for (const { id } of ended) if (!this.#endedBefore.has(id)) ids.add(id);
+      if (ids.size >= ENDS_MAX)
+        return `Its task ${name} ended ${ids.size} times: ${ended.at(-1)?.message}. It goes on being restarted.`;
     }
     return undefined;
   }
@@ -109,6 +129,10 @@ export class Judge {
     this.gaveUp = true;
     this.#giveUp();
   }
+}
+
+function isTaken({ published, listenFailures }: ServiceProgress): boolean {
+  return !published && listenFailures.length > 0;
 }
 
 function isUp(state: TaskState): boolean {

@@ -12,6 +12,8 @@ export interface WaitFor {
   /** Of the service row as this command left it. */
   readonly version: number;
   readonly removal: boolean;
+  /** How long tasks without a check of their own have to stay up. */
+  readonly settleMs: number;
   readonly quiet: boolean;
 }
 
@@ -41,7 +43,10 @@ export async function waitForService(context: Context, what: WaitFor): Promise<n
       io.err(goesOn(what));
       return INTERRUPTED;
     }
-    if (verdict === 'converged') return 0;
+    if (verdict === 'converged') {
+      if (judge.silent.length > 0) io.err(notTold(what, judge.silent));
+      return 0;
+    }
     if (verdict === 'failed') throw await notConverged(session, what, judge);
     await delay(io.clock, 200);
   }
@@ -55,8 +60,8 @@ async function watchOnce(
   judge: Judge,
   signal: AbortSignal,
 ): Promise<Verdict> {
-  const { id, version, removal } = what;
-  const request = WatchServiceRequest.create({ id, version, removal });
+  const { id, version, removal, settleMs } = what;
+  const request = WatchServiceRequest.create({ id, version, removal, settleMs });
   try {
     for await (const progress of session.stream(ControlService.watchService, request, signal)) {
       view.show(progress);
@@ -64,13 +69,14 @@ async function watchOnce(
       if (verdict !== 'again') return verdict;
     }
   } catch (error) {
-    if (judge.late) return 'converged';
-    if (judge.gaveUp || signal.aborted) return 'failed';
+    if (judge.gaveUp) return 'failed';
+    if (judge.silent.length > 0) return 'converged';
+    if (signal.aborted) return 'failed';
     if (removal && SwarmError.is(error) && error.code === 'NOT_FOUND') return 'converged';
     if (!SwarmError.is(error) || !RETRIED.has(error.code)) throw error;
   }
-  if (judge.late) return 'converged';
-  return judge.gaveUp ? 'failed' : 'again';
+  if (judge.gaveUp) return 'failed';
+  return judge.silent.length > 0 ? 'converged' : 'again';
 }
 
 const RETRIED = new Set(['UNREACHABLE', 'NOT_LEADER', 'NO_QUORUM', 'OVERLOADED', 'EXPIRED']);
@@ -94,6 +100,15 @@ async function notConverged(session: Session, what: WaitFor, judge: Judge): Prom
   }
   const options = advice === '' ? { command } : { advice, command };
   return new SwarmError('NOT_CONVERGED', lines.join('\n'), options);
+}
+
+/** It runs, but some nodes may not pass connections on to it. */
+function notTold(what: WaitFor, names: readonly string[]): string {
+  const those = names.length === 1 ? 'has' : 'have';
+  return (
+    `WARNING: ${names.join(', ')} ${those} not told yet whether the ports of ${what.name} are open ` +
+    `there: swarm why ${names[0]}\n`
+  );
 }
 
 function goesOn(what: WaitFor): string {

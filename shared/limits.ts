@@ -120,6 +120,8 @@ export const LIMITS = {
   writeWithoutLeaderMs: 8_000,
   /** A watch is pushed at most this often. */
   watchSpacingMs: 50,
+  /** Who waits for a service may ask its tasks to stay up for this long; more counts as this. */
+  settleMaxMs: 3_600_000,
   /** A node that gives no log record for this long is left out, with a note. */
   logSilentMs: 3_000,
   /** Tasks whose logs one call merges; of more, the newest. */
@@ -160,6 +162,11 @@ export const DEFAULTS = {
   restartDelayMs: 5_000,
   updateParallelism: 1,
   updateMonitorMs: 5_000,
+  /**
+   * What exits at once (a wrong flag, a missing file, a port in use) does so within a second or two;
+   * whoever typed the command should not wait longer for that.
+   */
+  settleMs: 2_000,
   updateProgressDeadlineMs: 600_000,
   healthIntervalMs: 30_000,
   healthTimeoutMs: 30_000,

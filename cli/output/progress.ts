@@ -35,6 +35,12 @@ function isUp(task: TaskProgress): boolean {
   );
 }
 
+/** The message is often what the line of a task says already. */
+function isNews({ message }: ServiceProgress, shown: readonly TaskProgress[]): boolean {
+  if (message === '') return false;
+  return shown.length > LINES_MAX || shown.every((task) => task.message !== message);
+}
+
 function isRemoval(progress: ServiceProgress): boolean {
   return progress.removed || progress.service?.service?.removing === true;
 }
@@ -46,6 +52,8 @@ function summary(progress: ServiceProgress): string {
   return `overall progress: ${up} out of ${wanted} tasks`;
 }
 
+const VERIFYING = 'verify: waiting to see that its tasks stay up';
+
 /** The whole picture, for a terminal that can be written over. */
 export function progressLines(progress: ServiceProgress, columns: number): readonly string[] {
   const lines = [summary(progress)];
@@ -56,7 +64,8 @@ export function progressLines(progress: ServiceProgress, columns: number): reado
   }
   for (const failure of progress.listenFailures)
     lines.push(`port ${failure.port}: ${printable(failure.reason)}`);
-  if (progress.message !== '') lines.push(printable(progress.message));
+  if (isNews(progress, tasks)) lines.push(printable(progress.message));
+  if (progress.settleLeftMs > 0) lines.push(VERIFYING);
   return lines.map((line) => truncate(line.trimEnd(), Math.max(20, columns - 1)));
 }
 
@@ -110,8 +119,9 @@ export class ProgressView {
         this.#say(task.slot > 0 ? `${task.slot}` : task.nodeId, taskLine(task, total));
     for (const failure of progress.listenFailures)
       this.#say(`port ${failure.reason}`, `port ${failure.port}: ${printable(failure.reason)}`);
-    if (progress.message !== '') this.#say('message', printable(progress.message));
+    if (isNews(progress, tasks)) this.#say('message', printable(progress.message));
     this.#say('summary', summary(progress));
+    if (progress.settleLeftMs > 0) this.#say('verify', VERIFYING);
   }
   #say(key: string, line: string): void {
     if (this.#said.get(key) === line) return;

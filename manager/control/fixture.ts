@@ -44,6 +44,7 @@ export class Fixture {
   readonly unreachable = new Set<string>();
   /** Nodes whose load balancing is not in effect yet. */
   readonly behind = new Set<string>();
+  readonly #settledFns = new Set<() => void>();
   readonly control = makeControl(this.deps());
 
   deps(): ControlDeps {
@@ -61,7 +62,10 @@ export class Fixture {
         },
         transientStatus: (id) => this.transient.get(id),
         settledIndex: (id) => (this.behind.has(id) ? 0 : Number.MAX_SAFE_INTEGER),
-        onSettled: () => () => undefined,
+        onSettled: (fn) => {
+          this.#settledFns.add(fn);
+          return () => this.#settledFns.delete(fn);
+        },
         reachable: (id) => !this.unreachable.has(id),
       },
       explain: () => this.verdicts,
@@ -74,6 +78,11 @@ export class Fixture {
       log: silentLog,
       selfNodeId: 'n1',
     };
+  }
+
+  /** Nodes have told that their load balancing is in effect. */
+  settle(): void {
+    for (const fn of this.#settledFns) fn();
   }
 
   async cluster(): Promise<void> {

@@ -1,8 +1,6 @@
 import {
-  ListenFailure,
+  EndedTask,
   Liveness,
-  type PortConfig,
-  PublishMode,
   RolloutState,
   type Service,
   ServiceMode,
@@ -10,46 +8,63 @@ import {
   type ServiceState,
   type Task,
   TaskProgress,
+  type TaskSpec,
+  TaskState,
+  type TaskStatus,
 } from '../../proto/index.ts';
 import { unpackReason } from '../loop/reason.ts';
+import type { Entry } from '../loop/task-facts.ts';
 import { revisionKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
 import type { ControlDeps } from './deps.ts';
+import { behind, isPublished, listenFailuresOf } from './listening.ts';
 import { isAlive, isServing, type SlotState, slotsOf } from './slots.ts';
-import { isFinal, sameTask } from './specs.ts';
+import { isFinal, sameTask, specOfTask } from './specs.ts';
 import { fullView, newestStatus, stateOf } from './views.ts';
 
 type Transient = Pick<ControlDeps['dispatcher'], 'transientStatus'>;
 type Known = Pick<ControlDeps['dispatcher'], 'transientStatus' | 'settledIndex'>;
 
-/**
- * How far a service is from what its user wished, as of one state of the store. `version` is that of
- * the wish which is waited for: an older one never counts as converged.
- */
+/** What a caller waits for. */
+export interface Awaited {
+  /** Of the wish; an older one never counts as converged. */
+  readonly version: number;
+  /** How long a task has to stay up before it counts. */
+  readonly settleMs: number;
+  /** Cluster time. */
+  readonly nowMs: number;
+}
+
+/** How far a service is from what its user wished, as of one state of the store. */
 export function progressOf(
   view: View,
   service: Service,
-  version: number,
+  awaited: Awaited,
   dispatcher: Known,
 ): ServiceProgress {
   const state = view.table('serviceState').get(service.id);
   const slots = slotsOf(view, service);
   const tasks = currentTasks(view, service, slots);
+  const ended = endedBefore(view, service, slots);
   const failure = failureOf(service, state, slots);
   const listenFailures = listenFailuresOf(view, state?.ports ?? []);
-  const seen = service.version >= version && (state?.seenRevision ?? 0) >= service.revision;
-  const converged = failure === '' && seen && isConverged(view, service, state, tasks);
+  const seen = service.version >= awaited.version && (state?.seenRevision ?? 0) >= service.revision;
+  const complete = failure === '' && seen && isComplete(view, service, state, tasks);
+  const settleLeftMs = complete ? settleLeft(view, tasks, awaited) : 0;
   const base = ServiceProgress.create({
-    converged,
+    converged: complete && settleLeftMs === 0,
+    settleLeftMs,
     failed: seen && failure !== '',
     message: failure !== '' ? failure : waitingFor(view, state, tasks),
     published: isPublished(view, service, state),
   });
   return ServiceProgress.with(base, {
     service: fullView(view, service),
-    tasks: tasks.map((task) => taskProgress(view, service, task, dispatcher)),
+    tasks: tasks.map((task) =>
+      taskProgress(view, service, task, ended.get(task) ?? [], dispatcher),
+    ),
     listenFailures,
-    behind: behind(view, state, tasks, dispatcher),
+    behind: behind(view, state, tasks, (nodeId) => dispatcher.settledIndex(nodeId)),
   });
 }
 
@@ -107,7 +122,7 @@ function refusal(slots: readonly SlotState[]): string {
   return first.text;
 }
 
-function isConverged(
+function isComplete(
   view: View,
   service: Service,
   state: ServiceState | undefined,
@@ -119,6 +134,26 @@ function isConverged(
   // Every task that is shown is one that serves: nothing old runs, nothing new is missing.
   if (current.length !== tasks.length) return false;
   return service.spec?.mode !== ServiceMode.REPLICATED || current.length === service.spec.replicas;
+}
+
+/**
+ * For how long the youngest task still has to stay up. One that passes a health or readiness check
+ * has shown that it works, and is not waited for.
+ */
+function settleLeft(view: View, tasks: readonly Task[], { settleMs, nowMs }: Awaited): number {
+  let leftMs = 0;
+  for (const task of tasks) {
+    const status = view.table('taskStatus').get(task.id);
+    const untilMs = (status?.runningSinceMs ?? 0) + settleMs;
+    if (untilMs > nowMs && !isChecked(specOfTask(view, task)?.task, status))
+      leftMs = Math.max(leftMs, Math.ceil(untilMs - nowMs));
+  }
+  return Math.min(leftMs, settleMs);
+}
+
+function isChecked(spec: TaskSpec | null | undefined, status: TaskStatus | undefined): boolean {
+  const hasReadiness = (spec?.ready?.http ?? '') !== '' || (spec?.ready?.tcp ?? '') !== '';
+  return hasReadiness || status?.health === 'healthy';
 }
 
 /** Made from the wished revision, or from one that needs no other task. */
@@ -142,10 +177,36 @@ function waitingFor(view: View, state: ServiceState | undefined, tasks: readonly
   return '';
 }
 
+/** By head: a slot that does not stay up shows here, however fast its tasks are replaced. */
+function endedBefore(
+  view: View,
+  service: Service,
+  slots: readonly SlotState[],
+): ReadonlyMap<Task, EndedTask[]> {
+  const found = new Map<Task, EndedTask[]>();
+  for (const { head, held, entries } of slots) {
+    const ended = entries.filter(
+      (entry) => endedByItself(entry) && isWished(view, service, entry.task),
+    );
+    const words = ended.map(({ task, status }) =>
+      EndedTask.create({ id: task.id, message: status?.err || `exit code ${status?.exitCode}` }),
+    );
+    if (words.length > 0) found.set((head ?? held)!.task, words);
+  }
+  return found;
+}
+
+/** A task that its node refused never began: other nodes are tried. */
+function endedByItself({ status }: Entry): boolean {
+  if (status === undefined || status.lost) return false;
+  return status.state === TaskState.FAILED || status.state === TaskState.COMPLETE;
+}
+
 function taskProgress(
   view: View,
   service: Service,
   task: Task,
+  ended: readonly EndedTask[],
   dispatcher: Transient,
 ): TaskProgress {
   const status = newestStatus(view, task, dispatcher);
@@ -157,62 +218,6 @@ function taskProgress(
     state: stateOf(task, status),
     message: status?.err || unpackReason(task.pendingReason)?.text || status?.message || '',
     wishedRevision: isWished(view, service, task),
+    ended,
   });
-}
-
-/** Ports that some node cannot listen on; the reason begins with the node's name. */
-export function listenFailuresOf(view: View, ports: readonly PortConfig[]): ListenFailure[] {
-  const wanted = new Set(
-    ports.filter(isIngress).map((port) => `${port.protocol}/${port.published}`),
-  );
-  if (wanted.size === 0) return [];
-  const found: ListenFailure[] = [];
-  for (const status of view.table('nodeStatus').all()) {
-    const node = view.table('node').get(status.id);
-    if (status.liveness !== Liveness.READY || node === undefined) continue;
-    for (const { protocol, port, reason } of status.listenFailures)
-      if (wanted.has(`${protocol}/${port}`))
-        found.push(ListenFailure.create({ protocol, port, reason: `${node.name}: ${reason}` }));
-  }
-  return found.sort((a, b) => a.port - b.port || (a.reason < b.reason ? -1 : 1));
-}
-
-/** Ready nodes on which the service's ports do not lead to all of these tasks yet. */
-function behind(
-  view: View,
-  state: ServiceState | undefined,
-  tasks: readonly Task[],
-  dispatcher: Known,
-): string[] {
-  if (state === undefined || !state.ports.some(isIngress)) return [];
-  let index = state.version;
-  for (const task of tasks) {
-    const status = view.table('taskStatus').get(task.id);
-    index = Math.max(index, task.version, status?.version ?? 0);
-  }
-  const names: string[] = [];
-  for (const { id, liveness } of view.table('nodeStatus').all()) {
-    const late = liveness === Liveness.READY && (dispatcher.settledIndex(id) ?? 0) < index;
-    const node = late ? view.table('node').get(id) : undefined;
-    if (node !== undefined) names.push(node.name);
-  }
-  return names.sort();
-}
-
-function isPublished(view: View, service: Service, state: ServiceState | undefined): boolean {
-  const asked = (service.spec?.endpoint?.ports ?? []).filter(isIngress);
-  if (asked.length === 0) return true;
-  const given = (state?.ports ?? []).filter(isIngress);
-  if (given.length < asked.length) return false;
-  const keys = given.map((port) => `${port.protocol}/${port.published}`);
-  for (const status of view.table('nodeStatus').all()) {
-    if (status.liveness !== Liveness.READY) continue;
-    const failed = status.listenFailures.map((failure) => `${failure.protocol}/${failure.port}`);
-    if (!keys.some((key) => failed.includes(key))) return true;
-  }
-  return false;
-}
-
-function isIngress(port: PortConfig): boolean {
-  return port.mode === PublishMode.INGRESS;
 }

@@ -13,6 +13,7 @@ import {
 } from '../../proto/index.ts';
 import type { View } from '../store/view.ts';
 import type { ControlDeps } from './deps.ts';
+import { listenFailuresOf } from './listening.ts';
 import { slotsOf } from './slots.ts';
 import { describeTask, serviceName, specOfTask } from './specs.ts';
 import { serviceWarnings } from './warnings.ts';
@@ -45,13 +46,12 @@ export function serviceView(
   });
 }
 
-/** The same with what the user should know of its spec: costs a look at every node. */
+/** The same with what the user should know of its spec and ports: costs a look at every node. */
 export function fullView(view: View, service: Service): ServiceView {
-  return serviceView(
-    view,
-    service,
-    service.spec === null ? [] : serviceWarnings(view, service.spec),
-  );
+  const doubts = service.spec === null ? [] : serviceWarnings(view, service.spec);
+  const ports = view.table('serviceState').get(service.id)?.ports ?? [];
+  const taken = listenFailuresOf(view, ports).map(({ port, reason }) => `port ${port}: ${reason}`);
+  return serviceView(view, service, [...doubts, ...taken]);
 }
 
 /** The newest word about a task: committed, or what its agent told for people since. */

@@ -16,11 +16,13 @@ import {
 import { context, Fixture } from './fixture.ts';
 import { progressOf } from './progress.ts';
 
+const AT_ONCE = { version: 0, settleMs: 0, nowMs: 0 };
 const nothing = { transientStatus: () => undefined, settledIndex: () => undefined };
 
-function progress(at: Fixture, id: string, version = 0): ServiceProgress {
+function progress(at: Fixture, id: string, version = 0, settleMs = 0): ServiceProgress {
   const { view } = at.store;
-  return progressOf(view, view.table('service').get(id)!, version, nothing);
+  const awaited = { version, settleMs, nowMs: at.store.nowMs() };
+  return progressOf(view, view.table('service').get(id)!, awaited, nothing);
 }
 
 test('a service has converged when every replica runs and is ready', async () => {
@@ -147,6 +149,8 @@ test('a port is published while one ready node listens on it, and each failure n
     alone.listenFailures.map((failure) => failure.reason),
     ['n1: nginx has it'],
   );
+  const { service } = await at.control.getService(Ref.create({ ref: id }), context());
+  assert.deepEqual(service!.warnings, ['port 8080: n1: nginx has it']);
   await at.node('n2');
   assert.equal(progress(at, id).published, true);
 });
@@ -168,13 +172,68 @@ test('a ready node whose load balancing is older than the tasks is behind', asyn
   const settled = view.table('serviceState').get(id)!.version;
   await at.running(id, 't1', 1);
   const behind = (index: number | undefined) =>
-    progressOf(view, view.table('service').get(id)!, 0, {
+    progressOf(view, view.table('service').get(id)!, AT_ONCE, {
       transientStatus: () => undefined,
       settledIndex: (nodeId) => (nodeId === 'n1' ? view.index : index),
     }).behind;
   assert.deepEqual(behind(settled), ['n2']);
   assert.deepEqual(behind(undefined), ['n2'], 'it has no session');
   assert.deepEqual(behind(view.index), []);
+});
+
+test('a node that has just fallen silent is behind as well: it may still listen', async () => {
+  const at = new Fixture();
+  await at.node('n1', {}, { liveness: Liveness.SUSPECT });
+  await at.node('n2', {}, { liveness: Liveness.DOWN });
+  const ports = [{ target: 80, published: 8080 }];
+  const id = await at.create({ endpoint: { ports } });
+  await at.state({ id, ports });
+  assert.deepEqual(progress(at, id).behind, ['n1']);
+});
+
+test('a task counts when it has been up for as long as was asked', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  const id = await at.create({ replicas: 1 });
+  await at.state({ id, seenRevision: 1, runningRevision: 1 });
+  at.clock.advance(5_000);
+  const runningSinceMs = at.store.nowMs();
+  const up = { state: TaskState.RUNNING, ready: true, runningSinceMs };
+  await at.task({ id: 't1', serviceId: id, slot: 1, nodeId: 'n1' }, up);
+  const before = progress(at, id, 0, 2_000);
+  assert.deepEqual([before.converged, before.settleLeftMs], [false, 2_000]);
+  assert.equal(progress(at, id).converged, true, 'nobody asked for more');
+  at.clock.advance(2_000);
+  const after = progress(at, id, 0, 2_000);
+  assert.deepEqual([after.converged, after.settleLeftMs], [true, 0]);
+});
+
+test('a task that passes a check of its own has shown that it works', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  const task = { process: { command: ['hello'] }, ready: { tcp: ':80' } };
+  const id = await at.create({ replicas: 1, task });
+  await at.state({ id, seenRevision: 1, runningRevision: 1 });
+  const up = { state: TaskState.RUNNING, ready: true, runningSinceMs: at.store.nowMs() };
+  await at.task({ id: 't1', serviceId: id, slot: 1, nodeId: 'n1' }, up);
+  assert.equal(progress(at, id, 0, 2_000).converged, true);
+});
+
+test('tasks that ended by themselves are told with the slot, refused ones are not', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  const id = await at.create({ replicas: 1 });
+  await at.state({ id, seenRevision: 1, runningRevision: 1 });
+  const over = { serviceId: id, slot: 1, nodeId: 'n1', desiredState: TaskState.SHUTDOWN };
+  await at.task({ id: 't1', ...over }, { state: TaskState.REJECTED, err: 'no such command' });
+  await at.task({ id: 't2', ...over }, { state: TaskState.FAILED, err: 'exit code 3' });
+  await at.task({ id: 't3', ...over }, { state: TaskState.FAILED, lost: true });
+  await at.running(id, 't4', 1);
+  const { ended } = progress(at, id).tasks.find((task) => task.id === 't4')!;
+  assert.deepEqual(
+    ended.map((each) => [each.id, each.message]),
+    [['t2', 'exit code 3']],
+  );
 });
 
 test('a service without ports counts as published', async () => {
@@ -227,6 +286,37 @@ test('a change that shows nothing new is not pushed', async () => {
   await new Promise(setImmediate);
   at.clock.advance(50);
   assert.equal((await next).value.tasks.length, 1);
+});
+
+test('time alone makes a service converge whose tasks have only to stay up', async () => {
+  const at = new Fixture();
+  const id = await at.create({ replicas: 1 });
+  await at.state({ id, seenRevision: 1, runningRevision: 1 });
+  const up = { state: TaskState.RUNNING, ready: true, runningSinceMs: at.store.nowMs() + 1 };
+  await at.task({ id: 't1', serviceId: id, slot: 1, nodeId: 'n1' }, up);
+  const request = WatchServiceRequest.create({ id, settleMs: 1_000 });
+  const items = at.control.watchService(request, context())[Symbol.asyncIterator]();
+  assert.equal((await items.next()).value.converged, false);
+  const next = items.next();
+  await new Promise(setImmediate);
+  at.clock.advance(1_001);
+  assert.equal((await next).value.converged, true);
+});
+
+test('what settles while the caller is busy with the last item is not missed', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  const ports = [{ target: 80, published: 8080 }];
+  const id = await at.create({ endpoint: { ports } });
+  await at.state({ id, ports });
+  at.behind.add('n1');
+  const items = at.control
+    .watchService(WatchServiceRequest.create({ id }), context())
+    [Symbol.asyncIterator]();
+  assert.deepEqual((await items.next()).value.behind, ['n1']);
+  at.behind.delete('n1');
+  at.settle();
+  assert.deepEqual((await nextAfter(at, items)).value.behind, []);
 });
 
 test('a watch ends when its caller goes away', async () => {

@@ -1,5 +1,5 @@
 import { ServiceProgress, type Task, type WatchServiceRequest } from '../../proto/index.ts';
-import { delay } from '../../shared/clock.ts';
+import { type Clock, delay, type Timer } from '../../shared/clock.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { CallContext } from '../../shared/rpc/rpc.ts';
 import type { AppliedEntry, Store } from '../store/view.ts';
@@ -43,12 +43,15 @@ export class Watch {
       while (!context.signal.aborted) {
         const progress = this.#progress(id, request);
         const now = Buffer.from(ServiceProgress.encode(progress)).toString('latin1');
+        // Set before the caller is waited for: what settles meanwhile wakes the next round.
+        isBehind = progress.behind.length > 0;
         if (now !== before) yield progress;
         if (progress.removed) return;
         before = now;
-        isBehind = progress.behind.length > 0;
+        const settled = settleTimer(clock, progress.settleLeftMs, wakeup);
         const shownMs = clock.monotonicMs();
         await wakeup.wait();
+        settled?.cancel();
         const tooSoonMs = LIMITS.watchSpacingMs - (clock.monotonicMs() - shownMs);
         if (tooSoonMs > 0 && !context.signal.aborted) await delay(clock, tooSoonMs);
       }
@@ -68,8 +71,15 @@ export class Watch {
     const { view } = this.#deps.store;
     const service = view.table('service').get(id);
     if (service === undefined) return ServiceProgress.create({ removed: true });
-    return progressOf(view, service, request.version, this.#deps.dispatcher);
+    const settleMs = Math.min(request.settleMs, LIMITS.settleMaxMs);
+    const awaited = { version: request.version, settleMs, nowMs: this.#deps.store.nowMs() };
+    return progressOf(view, service, awaited, this.#deps.dispatcher);
   }
+}
+
+/** Time alone makes a service converge that has only to stay up. */
+function settleTimer(clock: Clock, leftMs: number, wakeup: Wakeup): Timer | undefined {
+  return leftMs > 0 ? clock.setTimer(leftMs, () => wakeup.wake()) : undefined;
 }
 
 function touches(store: Store, entry: AppliedEntry, serviceId: string): boolean {

@@ -219,6 +219,51 @@ test('an agent with the same digest is sent nothing, and increments go on from w
   assert.deepEqual(increment.from, to);
 });
 
+/** Resolves when the node's load balancing counts as settled at `index`. */
+function settled(world: World, nodeId: string, index: number): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = world.dispatcher.onSettled(() => {
+      if ((world.dispatcher.settledIndex(nodeId) ?? 0) < index) return;
+      stop();
+      resolve();
+    });
+  });
+}
+
+test('an agent that has all rows counts as settled when it says so and its hello is committed', async () => {
+  const world = await World.start();
+  await world.service('web');
+  const agent = await world.agent();
+  agent.hello();
+  const { to, digest } = await agent.next('assignments');
+  const again = new Agent(agent.client, agent.nodeId);
+  const listenFailures = [{ port: 8080, reason: 'taken' }];
+  again.hello({ position: to, digest, listenFailures, reportSequence: 4 });
+  assert.equal((await again.next('welcome')).upToDate, true);
+  await again.next('reportsCommitted');
+  assert.equal(world.dispatcher.settledIndex(agent.nodeId), 0, 'its network may be starting');
+  const done = settled(world, agent.nodeId, to!.index);
+  again.send({ acknowledged: { index: to!.index } });
+  await done;
+  const { listenFailures: told } = world.cluster.store.view.table('nodeStatus').get(agent.nodeId)!;
+  assert.equal(told[0]?.reason, 'taken');
+});
+
+test('an acknowledgement before the hello is committed settles nothing', async () => {
+  const world = await World.start();
+  await world.service('web');
+  const agent = await world.agent();
+  agent.hello();
+  const { to, digest } = await agent.next('assignments');
+  const again = new Agent(agent.client, agent.nodeId);
+  const done = settled(world, agent.nodeId, to!.index);
+  again.hello({ position: to, digest, listenFailures: [{ port: 8080, reason: 'taken' }] });
+  again.send({ acknowledged: { index: to!.index } });
+  await done;
+  const { listenFailures } = world.cluster.store.view.table('nodeStatus').get(agent.nodeId)!;
+  assert.equal(listenFailures[0]?.reason, 'taken', 'who waited sees what the hello told');
+});
+
 test('a newer session of a node replaces the older one', async () => {
   const world = await World.start();
   const agent = await world.agent();

@@ -31,7 +31,8 @@ export class Session {
   #balanced = 0;
   #considered = 0;
   #awaitedReport = 0;
-  #committedReport = 0;
+  /** Below every number: what the hello tells has to be committed first. */
+  #committedReport = -1;
 
   constructor(nodeId: string, number: number, certificateRole: Role, stream: AgentStream) {
     this.nodeId = nodeId;
@@ -52,7 +53,7 @@ export class Session {
     this.#fill(rows, view);
     if (digest.length === 0 || Buffer.compare(digest, this.#digest(rows)) !== 0) return false;
     this.#position = position;
-    this.#acknowledged = position.index;
+    // It has the rows; whether they are in effect (its network may be starting) it says itself.
     this.#balanced = position.index;
     this.#considered = view.index;
     return true;

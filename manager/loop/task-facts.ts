@@ -38,3 +38,8 @@ export function byAge(a: Entry, b: Entry): number {
   if (b.task.replaces === a.task.id) return -1;
   return a.task.id < b.task.id ? -1 : 1;
 }
+
+/** What its agent said of a task's end beyond the exit code, which is told anyway. */
+export function saidAtEnd({ err, exitCode }: TaskStatus): string {
+  return err === `exit code ${exitCode}` ? '' : err;
+}

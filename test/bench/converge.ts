@@ -78,6 +78,7 @@ async function remove(client: Client, name: string): Promise<number> {
     id,
     version: 0,
     removal: true,
+    settleMs: 0,
   })) {
     if (progress.removed) break;
   }

@@ -4,6 +4,9 @@ import { DevCluster } from './dev-cluster.ts';
 import { type Person, whoRuns } from './people.ts';
 import { type Ran, type RunOptions, until } from './swarm.ts';
 
+/** Tests wait for what they want to see: nothing has to prove itself first. */
+const AT_ONCE = ['--settle', '0s'];
+
 /** A cluster of one person, and short words for what tests of services do with it. */
 export class Stage {
   readonly person: Person;
@@ -49,13 +52,30 @@ export class Stage {
   }
   /** `service create` in the foreground, with a user where one is needed. */
   create(name: string, ...words: string[]): Promise<Ran> {
-    return this.try(['service', 'create', '--name', name, ...this.person.user, ...words]);
+    return this.try([
+      'service',
+      'create',
+      ...AT_ONCE,
+      '--name',
+      name,
+      ...this.person.user,
+      ...words,
+    ]);
   }
   async mustCreate(name: string, ...words: string[]): Promise<void> {
-    await this.must(['service', 'create', '-q', '--name', name, ...this.person.user, ...words]);
+    await this.must([
+      'service',
+      'create',
+      '-q',
+      ...AT_ONCE,
+      '--name',
+      name,
+      ...this.person.user,
+      ...words,
+    ]);
   }
   update(name: string, ...words: string[]): Promise<Ran> {
-    return this.try(['service', 'update', ...words, name]);
+    return this.try(['service', 'update', ...AT_ONCE, ...words, name]);
   }
   remove(...names: string[]): Promise<string> {
     return this.must(['service', 'rm', '-q', ...names]);

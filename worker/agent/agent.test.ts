@@ -269,6 +269,21 @@ describe('agent', () => {
     network.complete();
     await leader.until('an acknowledgement', () => leader.acknowledged.includes(21));
   });
+  it('acknowledges all it has, once started again, when its network is built again', async () => {
+    const agent = await connected();
+    const at = (index: number) => ({ to: { epoch: 1, term: 1, index }, digest: Uint8Array.of(1) });
+    leader.assignAll([], { ...at(20), services: [{ serviceId: 's1' }] });
+    leader.assign([], { ...at(21), from: at(20).to });
+    await leader.until('an acknowledgement', () => leader.acknowledged.includes(21));
+    await agent.stop();
+    leader.acknowledged.length = 0;
+    network.immediate = false;
+    await connected();
+    assert.equal(leader.hellos.at(-1)?.position?.index, 21);
+    assert.deepEqual(leader.acknowledged, []);
+    network.complete();
+    await leader.until('an acknowledgement', () => leader.acknowledged.includes(21));
+  });
   it('reports ports that it cannot listen on', async () => {
     await connected();
     network.failures = [{ protocol: 0, port: 80, reason: 'taken by nginx' }];

@@ -149,6 +149,7 @@ export class Agent implements Component {
     const known = [...this.#runners.values()].filter((runner) => !runner.removed);
     this.#orders.load(known.map((runner) => runner.task));
     this.#applyNetwork();
+    this.#acknowledger.passed(this.#orders.position.index);
     this.#deps.logs.collect(new Set(this.#runners.keys()));
     this.#armDisconnect();
     this.#session.start();

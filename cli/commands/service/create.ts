@@ -7,8 +7,8 @@ import { mergeEnv, parseEnvFile } from '../../parse/env.ts';
 import { declareServiceOptions } from '../../spec/declare-options.ts';
 import type { Flags } from '../../spec/flags.ts';
 import { createSpec } from '../../spec/service.ts';
-import { waitForService } from '../../wait.ts';
-import { declareDetach, warn } from '../shared-options.ts';
+import { warn } from '../shared-options.ts';
+import { declareConverge, waiter } from './converge.ts';
 
 export const create: Verb = {
   declare(command) {
@@ -19,7 +19,7 @@ export const create: Verb = {
       .argument('[words...]')
       .passThroughOptions()
       .allowUnknownOption(false);
-    declareDetach(command);
+    declareConverge(command);
     declareServiceOptions(command, 'create');
     command.addHelpText(
       'after',
@@ -28,6 +28,7 @@ export const create: Verb = {
     );
   },
   async run(context, words, flags) {
+    const wait = waiter(context, flags);
     const spec = createSpec(await withEnvFiles(context, flags), words, context.io.env);
     const session = await context.connect();
     const view = await session.write(
@@ -37,14 +38,7 @@ export const create: Verb = {
     const service = view.service!;
     context.io.out(`${service.id}\n`);
     warn(context, view.warnings);
-    if (flags.is('detach')) return 0;
-    return waitForService(context, {
-      id: service.id,
-      name: service.spec?.name ?? service.id,
-      version: service.version,
-      removal: false,
-      quiet: flags.is('quiet'),
-    });
+    return wait(service);
   },
 };
 

@@ -3,7 +3,7 @@ import type { Verb } from '../../command.ts';
 import { formatList } from '../../output/list.ts';
 import { parseFilters } from '../../parse/filter.ts';
 import { reporter } from '../report.ts';
-import { declareList, forEachWord, listOptions, warnStale } from '../shared-options.ts';
+import { declareList, forEachWord, listOptions, warn, warnStale } from '../shared-options.ts';
 import { TASK_COLUMNS, taskRows } from '../task-rows.ts';
 
 const FILTERS = ['id', 'name', 'node', 'desired-state'];
@@ -21,7 +21,9 @@ export const ps: Verb = {
     const tasks: TaskView[] = [];
     const code = await forEachWord(words, reporter(context), async (ref) => {
       const answer = await session.read(ControlService.getService, Ref.create({ ref }));
-      const id = answer.service!.service!.id;
+      const view = answer.service!;
+      if (!flags.is('quiet')) warn(context, view.warnings);
+      const { id } = view.service!;
       const listed = await session.read(
         ControlService.listTasks,
         ListRequest.create({ filters: [...filters, { key: 'service', value: id }] }),

@@ -18,7 +18,8 @@ export const rm: Verb = {
     });
     if (flags.is('detach')) return code;
     for (const { id, name } of removed) {
-      const what = { id, name, version: 0, removal: true, quiet: flags.is('quiet') };
+      const quiet = flags.is('quiet');
+      const what = { id, name, version: 0, removal: true, settleMs: 0, quiet };
       const ended = await waitForService(context, what);
       if (ended !== 0) return ended;
     }

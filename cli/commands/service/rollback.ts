@@ -3,12 +3,12 @@ import type { Verb } from '../../command.ts';
 import type { Context } from '../../context.ts';
 import { parseWhole } from '../../parse/number.ts';
 import type { Flags } from '../../spec/flags.ts';
-import { waitForService } from '../../wait.ts';
-import { declareDetach, warn } from '../shared-options.ts';
+import { warn } from '../shared-options.ts';
+import { declareConverge, waiter } from './converge.ts';
 
 export const rollback: Verb = {
   declare(command) {
-    declareDetach(command.argument('<SERVICE>')).option(
+    declareConverge(command.argument('<SERVICE>')).option(
       '--to <N>',
       'Revision (default: the one before; swarm service history lists them)',
     );
@@ -26,6 +26,7 @@ export async function rollBack(
   to: number,
   flags: Flags,
 ): Promise<number> {
+  const wait = waiter(context, flags);
   const session = await context.connect();
   const view = await session.write(
     ControlService.rollbackService,
@@ -34,12 +35,5 @@ export async function rollBack(
   const service = view.service!;
   context.io.out(`${service.spec?.name}\n`);
   warn(context, view.warnings);
-  if (flags.is('detach')) return 0;
-  return waitForService(context, {
-    id: service.id,
-    name: service.spec?.name ?? ref,
-    version: service.version,
-    removal: false,
-    quiet: flags.is('quiet'),
-  });
+  return wait(service);
 }

@@ -1,37 +1,33 @@
-import { ControlService, ScaleServiceRequest } from '../../../proto/index.ts';
+import { ControlService, ScaleServiceRequest, type Service } from '../../../proto/index.ts';
 import type { Verb } from '../../command.ts';
 import { invalid } from '../../parse/invalid.ts';
 import { parseWhole } from '../../parse/number.ts';
-import { waitForService } from '../../wait.ts';
 import { reporter } from '../report.ts';
-import { declareDetach, forEachWord, warn } from '../shared-options.ts';
+import { forEachWord, warn } from '../shared-options.ts';
+import { declareConverge, waiter } from './converge.ts';
 
 export const scale: Verb = {
   declare(command) {
-    declareDetach(command.argument('<SERVICE=REPLICAS...>'));
+    declareConverge(command.argument('<SERVICE=REPLICAS...>'));
   },
   async run(context, words, flags) {
     const wanted = words.map(parseScale);
+    const wait = waiter(context, flags);
     const session = await context.connect();
-    const waits: { id: string; name: string; version: number }[] = [];
+    const changed: Service[] = [];
     const code = await forEachWord(words, reporter(context), async (word) => {
       const { ref, replicas } = wanted[words.indexOf(word)]!;
       const view = await session.write(
         ControlService.scaleService,
         ScaleServiceRequest.create({ ref, replicas }),
       );
-      const { id, version, spec } = view.service!;
-      context.io.out(`${spec?.name ?? ref} scaled to ${replicas}\n`);
+      const service = view.service!;
+      context.io.out(`${service.spec?.name ?? ref} scaled to ${replicas}\n`);
       warn(context, view.warnings);
-      waits.push({ id, version, name: spec?.name ?? ref });
+      changed.push(service);
     });
-    if (flags.is('detach')) return code;
-    for (const wait of waits) {
-      const ended = await waitForService(context, {
-        ...wait,
-        removal: false,
-        quiet: flags.is('quiet'),
-      });
+    for (const service of changed) {
+      const ended = await wait(service);
       if (ended !== 0) return ended;
     }
     return code;

@@ -10,8 +10,8 @@ import type { Verb } from '../../command.ts';
 import type { Session } from '../../session.ts';
 import { declareServiceOptions } from '../../spec/declare-options.ts';
 import { changeSpec } from '../../spec/service.ts';
-import { waitForService } from '../../wait.ts';
-import { declareDetach, warn } from '../shared-options.ts';
+import { warn } from '../shared-options.ts';
+import { declareConverge, waiter } from './converge.ts';
 import { rollBack } from './rollback.ts';
 
 /** Flags say what changes, so they are put again over what somebody else wrote meanwhile. */
@@ -19,12 +19,13 @@ const ATTEMPTS = 5;
 
 export const update: Verb = {
   declare(command) {
-    declareDetach(command.argument('<SERVICE>'));
+    declareConverge(command.argument('<SERVICE>'));
     command.option('--rollback', 'Go back to the revision before');
     declareServiceOptions(command, 'update');
   },
   async run(context, words, flags) {
     if (flags.is('rollback')) return rollBack(context, words[0]!, 0, flags);
+    const wait = waiter(context, flags);
     const session = await context.connect();
     const view = await updateService(session, words[0]!, (spec) =>
       changeSpec(spec, flags, context.io.env),
@@ -32,14 +33,7 @@ export const update: Verb = {
     const service = view.service!;
     context.io.out(`${service.spec?.name}\n`);
     warn(context, view.warnings);
-    if (flags.is('detach')) return 0;
-    return waitForService(context, {
-      id: service.id,
-      name: service.spec?.name ?? service.id,
-      version: service.version,
-      removal: false,
-      quiet: flags.is('quiet'),
-    });
+    return wait(service);
   },
 };
 

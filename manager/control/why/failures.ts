@@ -6,7 +6,7 @@ import {
   type TaskStatus,
 } from '../../../proto/index.ts';
 import { unpackReason } from '../../loop/reason.ts';
-import type { Entry } from '../../loop/task-facts.ts';
+import { type Entry, saidAtEnd } from '../../loop/task-facts.ts';
 import type { View } from '../../store/view.ts';
 import { taskName } from '../resolve.ts';
 import { describeTask } from '../specs.ts';
@@ -101,7 +101,8 @@ export function howItEnded(status: TaskStatus): string {
   if (status.lost) return status.err || 'it was lost with its supervisor';
   if (status.state === TaskState.REJECTED) return status.err || 'its node refused it';
   const how = status.signal !== '' ? `killed by ${status.signal}` : `exit code ${status.exitCode}`;
-  return status.err === '' ? how : `${how}: ${status.err}`;
+  const said = saidAtEnd(status);
+  return said === '' ? how : `${how}: ${said}`;
 }
 
 /** Nothing is started in the place of this task: the policy says no. */

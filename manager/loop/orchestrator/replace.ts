@@ -7,7 +7,7 @@ import {
 } from '../../../proto/index.ts';
 import { DEFAULTS } from '../../../shared/limits.ts';
 import { packReason, type Reason, reason } from '../reason.ts';
-import { type Entry, isAssigned } from '../task-facts.ts';
+import { type Entry, isAssigned, saidAtEnd } from '../task-facts.ts';
 import { retire } from './retire.ts';
 import type { Scope } from './scope.ts';
 import type { Slot } from './slot.ts';
@@ -97,7 +97,8 @@ export function howItEnded({ status }: Entry): string {
   if (status.oom) return 'ran out of memory';
   if (status.signal !== '') return `was ended by ${status.signal}`;
   const exit = `exited with code ${status.exitCode}`;
-  return status.err === '' ? exit : `${exit}: ${status.err}`;
+  const said = saidAtEnd(status);
+  return said === '' ? exit : `${exit}: ${said}`;
 }
 
 /** The head has to leave its node. This is no crash: no delay, and no attempt is used. */

@@ -123,6 +123,7 @@ function ports(person: Person): void {
     const [reason] = await at.why('web');
     assert.equal(reason!.Code, 'port-taken');
     assert.match(reason!.Text, said);
+    assert.match((await at.try(['service', 'ps', 'web'])).stderr, said);
     for (const host of [hosts[0]!, hosts[2]!]) assert.equal((await get(host, port)).status, 200);
     for (const other of others) other.kill('SIGKILL');
     const answer = await until('w1 to listen', () => get(hosts[1]!, port));

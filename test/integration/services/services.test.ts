@@ -178,6 +178,18 @@ function services(person: Person): void {
     assert.equal((await at.api.tasks('done')).length, 1);
   });
 
+  test('a command that exits at once has not converged, and the code says so', async () => {
+    const words = ['--name', 'brief', ...person.user, '--restart-delay', '0s', '--process'];
+    const ran = await at.try(['service', 'create', ...words, 'sh', '-c', 'exit 3']);
+    assert.equal(ran.code, 1, ran.stdout);
+    assert.match(ran.stderr, /Its task 1 ended 5 times: exit code 3\./);
+    // One that stays up is watched for a moment, and that is all.
+    const stays = ['--name', 'stays', ...person.user, '--settle', '300ms', ...SLEEP];
+    const made = await at.try(['service', 'create', ...stays]);
+    assert.equal(made.code, 0, made.stderr);
+    assert.match(made.stdout, /^verify: waiting to see that its tasks stay up$/m);
+  });
+
   test('a task counts as running when its health check holds, and is replaced when it fails', async () => {
     const checks = [
       ['--health-cmd', 'true'],
