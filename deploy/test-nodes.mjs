@@ -16,7 +16,10 @@ let failed = 0;
 for (const major of MAJORS) {
   const binary = install(major);
   process.stdout.write(`\n== Node.js ${version(binary)}\n`);
-  const run = spawnSync(binary, [join(ROOT, 'deploy', 'run.mjs'), 'test', ...tests], { cwd: ROOT, stdio: 'inherit' });
+  const run = spawnSync(binary, [join(ROOT, 'deploy', 'run.mjs'), 'test', ...tests], {
+    cwd: ROOT,
+    stdio: 'inherit',
+  });
   if (run.status !== 0) failed++;
 }
 process.exit(failed === 0 ? 0 : 1);

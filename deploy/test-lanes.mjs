@@ -1,0 +1,61 @@
+// Tests of real daemons wait more than they compute, and take addresses and ports that can be taken
+// once. Root runs two files at a time, each in a network namespace of its own, where it has all of
+// loopback to itself; what a file leaves running there is ended. Anybody else runs one after the other.
+import { spawn, spawnSync } from 'node:child_process';
+import { readdirSync, readlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { runFiles } from './test-run.mjs';
+
+const LANES = 2;
+const IN_LANE = join(dirname(fileURLToPath(import.meta.url)), 'test-lane.mjs');
+/** These install packages, and a namespace of its own has no way out. */
+const NEEDS_WAY_OUT = /[/\\]integration[/\\]clone[/\\]/;
+
+/** As `runFiles`. Files that need the machine's own network run last, outside the lanes. */
+export async function runInLanes(root, files, seen) {
+  const queue = canIsolate() ? files.filter((file) => !NEEDS_WAY_OUT.test(file)) : [];
+  const outside = files.filter((file) => !queue.includes(file));
+  const lane = async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift())
+      await isolated(root, file, seen);
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  if (outside.length > 0) await runFiles(root, outside, { concurrency: 1 }, seen);
+}
+
+function canIsolate() {
+  return process.getuid?.() === 0 && spawnSync('unshare', ['--net', 'true']).status === 0;
+}
+
+function isolated(root, file, seen) {
+  const script = 'ip link set lo up && exec "$@"';
+  const command = ['--net', 'sh', '-c', script, 'sh', process.execPath, IN_LANE, root, file];
+  const child = spawn('unshare', command, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  let namespace;
+  child.on('message', (message) => {
+    if (message.namespace !== undefined) namespace = message.namespace;
+    else seen(message);
+  });
+  return new Promise((done, fail) => {
+    child.on('error', fail);
+    child.on('exit', (code, signal) => {
+      if (code !== 0)
+        seen({ kind: 'failed', text: `\nFAILED ${file}: its process ended (${code ?? signal})\n` });
+      endAllOf(namespace);
+      done();
+    });
+  });
+}
+
+/** The namespace was made for one file: whoever is still in it was started by that file. */
+function endAllOf(namespace) {
+  if (namespace === undefined || namespace === readlinkSync('/proc/self/ns/net')) return;
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      if (readlinkSync(`/proc/${pid}/ns/net`) === namespace) process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+}
