@@ -3,6 +3,7 @@ import { dial } from '../../shared/rpc/client.ts';
 import type { Client } from '../../shared/rpc/rpc.ts';
 import { DevCluster } from '../support/dev-cluster.ts';
 import { line, since } from './report.ts';
+import { untilProgress } from './watch.ts';
 
 /** N process replicas on 3 + 2 local nodes: answer of the API to all RUNNING. */
 export async function converge(args: readonly string[]): Promise<void> {
@@ -43,7 +44,7 @@ async function rollingUpdate(client: Client, size: number): Promise<void> {
     version: service!.service!.version,
     spec,
   });
-  await until(client, name, (progress) => allRunning(progress, size));
+  await untilProgress(client, name, (progress) => allRunning(progress, size));
   line(`update ${size}, parallelism 10: all new RUNNING`, since(startMs), 'ms');
   await remove(client, name);
 }
@@ -53,7 +54,7 @@ async function create(client: Client, name: string, size: number) {
   await client.unary(ControlService.createService, { spec: sleepSpec(name, size, 'a') });
   const answeredMs = performance.now();
   let firstMs = 0;
-  await until(client, name, (progress) => {
+  await untilProgress(client, name, (progress) => {
     const running = progress.tasks.filter((task) => task.state === TaskState.RUNNING).length;
     if (running > 0 && firstMs === 0) firstMs = since(askedMs);
     return allRunning(progress, size);
@@ -64,7 +65,7 @@ async function create(client: Client, name: string, size: number) {
 async function scale(client: Client, name: string, replicas: number): Promise<number> {
   const startMs = performance.now();
   await client.unary(ControlService.scaleService, { ref: name, replicas });
-  await until(client, name, (progress) => {
+  await untilProgress(client, name, (progress) => {
     const live = progress.tasks.filter((task) => task.state <= TaskState.RUNNING);
     return live.length === replicas && live.every((task) => task.state === TaskState.RUNNING);
   });
@@ -83,19 +84,6 @@ async function remove(client: Client, name: string): Promise<number> {
     if (progress.removed) break;
   }
   return since(startMs);
-}
-
-async function until(
-  client: Client,
-  name: string,
-  done: (progress: ServiceProgress) => boolean,
-): Promise<void> {
-  const { service } = await client.unary(ControlService.getService, { ref: name });
-  const request = { id: service!.service!.id, version: 0, removal: false };
-  for await (const progress of client.serverStream(ControlService.watchService, request)) {
-    if (done(progress)) return;
-  }
-  throw new Error(`the watch of ${name} ended`);
 }
 
 function allRunning(progress: ServiceProgress, size: number): boolean {

@@ -5,7 +5,9 @@ import { mustSwarm, swarm } from '../support/swarm.ts';
 import { line, since, spread } from './report.ts';
 
 const TICKS_PER_SECOND = 100;
-const WINDOW_MS = 20_000;
+const WINDOW_MS = 30_000;
+/** Until the engine has compiled what an idle daemon runs: nobody's daemon is this young for long. */
+const WARM_MS = 60_000;
 
 /** Memory and CPU of idle daemons, per 100 tasks, and the start of the command line. */
 export async function footprint(): Promise<void> {
@@ -61,18 +63,22 @@ async function cliStart(cluster: DevCluster): Promise<void> {
 
 async function daemons(cluster: DevCluster, when: string): Promise<void> {
   const nodes = await cluster.nodes();
-  const before = nodes.map((node) => cpuTicks(node.pid));
+  await wait(WARM_MS);
+  const before = nodes.map((node) => [node.pid, netdOf(node)].map(cpuTicks));
   await wait(WINDOW_MS);
   for (const [at, node] of nodes.entries()) {
-    const share = (cpuTicks(node.pid) - before[at]!) / TICKS_PER_SECOND / (WINDOW_MS / 1000);
-    line(`${node.name} swarmd ${when}: RSS`, rssMb(node.pid), 'MB');
-    line(`${node.name} swarmd ${when}: CPU`, share * 100, '% of a core');
-    const netd = netdOf(node);
-    if (netd !== undefined) line(`${node.name} netd ${when}: RSS`, rssMb(netd), 'MB');
+    for (const [which, pid] of [node.pid, netdOf(node)].entries()) {
+      if (pid === undefined) continue;
+      const name = `${node.name} ${which === 0 ? 'swarmd' : 'netd'} ${when}`;
+      const share = (cpuTicks(pid) - before[at]![which]!) / TICKS_PER_SECOND / (WINDOW_MS / 1000);
+      line(`${name}: RSS`, rssMb(pid), 'MB');
+      line(`${name}: CPU`, share * 100, '% of a core');
+    }
   }
 }
 
-function cpuTicks(pid: number): number {
+function cpuTicks(pid: number | undefined): number {
+  if (pid === undefined) return 0;
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return Number(fields[11]) + Number(fields[12]);

@@ -10,11 +10,11 @@ import { whoRuns } from '../../support/people.ts';
 import { get, until } from '../../support/swarm.ts';
 
 const PORT = 21_160;
-/** The shortest life that a cluster accepts. */
-const LIFE = '10s';
-const LIVES = 3;
+/** The shortest that a cluster accepts, so that ten fit; longer ones on demand. */
+const LIFE_S = Number(process.env.SWARM_TEST_LIFE_S ?? 10);
+const LIVES = 10;
 
-describe('certificates that live ten seconds', () => {
+describe(`certificates that live ${LIFE_S} seconds`, () => {
   const nodes = new LooseNodes(whoRuns());
   const { user } = whoRuns();
   const all: LooseNode[] = [];
@@ -22,7 +22,7 @@ describe('certificates that live ten seconds', () => {
   before(async () => {
     for (const name of ['a', 'b', 'c', 'd']) all.push(await nodes.add(name));
     const [a, b, c, d] = all;
-    await nodes.init(a!, '--cert-expiry', LIFE);
+    await nodes.init(a!, '--cert-expiry', `${LIFE_S}s`);
     await nodes.join(b!, 'manager', a!);
     await nodes.join(c!, 'manager', a!);
     await nodes.join(d!, 'worker', a!);
@@ -41,7 +41,7 @@ describe('certificates that live ten seconds', () => {
       25,
     );
     let writes = 0;
-    const untilMs = performance.now() + 60_000;
+    const untilMs = performance.now() + LIVES * LIFE_S * 1_000;
     while (seen.some((serials) => serials.size <= LIVES)) {
       assert.ok(performance.now() < untilMs, 'the certificates are renewed');
       await api.label('web', { [`w${writes % 50}`]: `${writes}` });
@@ -71,7 +71,7 @@ describe('certificates that live ten seconds', () => {
         assert.equal((await get(all[3]!.host, PORT)).status, 200);
         return all.every((node) => endsWallMs(node) < Date.now()) || undefined;
       },
-      20_000,
+      2 * LIFE_S * 1_000,
     );
     const allow = whoRuns().uid === 0 ? ['--allow-process'] : [];
     for (const node of all)
