@@ -132,6 +132,22 @@ test('create waits until the service has converged and then succeeds', async () 
   assert.equal(quiet.out, `${ID}\n`);
 });
 
+test('what came up while waiting is shown once, with -q as a warning', async () => {
+  const warned = ['n1: it runs without its limit of memory'];
+  const later = ServiceProgress.with(converged, {
+    service: ServiceView.create({ ...view, warnings: ['said at once', ...warned] }),
+  });
+  const answers = {
+    CreateService: () => ServiceView.create({ ...view, warnings: ['said at once'] }),
+    WatchService: () => [later],
+  };
+  const shown = await runCli(['service', 'create', 'nginx'], answers);
+  assert.equal(shown.err, 'WARNING: said at once\n');
+  assert.match(shown.out, /^n1: it runs without its limit of memory$/m);
+  const quiet = await runCli(['service', 'create', '-q', 'nginx'], answers);
+  assert.equal(quiet.err, `WARNING: said at once\nWARNING: ${warned[0]}\n`);
+});
+
 test('a service that does not converge ends with code 1 and the first reason of why', async () => {
   const { err, code } = await runCli(['service', 'create', 'nginx'], {
     CreateService: () => ServiceView.create(view),

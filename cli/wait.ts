@@ -4,6 +4,7 @@ import { SwarmError } from '../shared/errors.ts';
 import type { Context } from './context.ts';
 import { Judge, type Verdict } from './convergence.ts';
 import { ProgressView } from './output/progress.ts';
+import { warn } from './output/warning.ts';
 import type { Session } from './session.ts';
 
 export interface WaitFor {
@@ -14,6 +15,8 @@ export interface WaitFor {
   readonly removal: boolean;
   /** How long tasks without a check of their own have to stay up. */
   readonly settleMs: number;
+  /** Warnings that were printed with the change itself. */
+  readonly told: readonly string[];
   readonly quiet: boolean;
 }
 
@@ -31,6 +34,7 @@ export async function waitForService(context: Context, what: WaitFor): Promise<n
   const view = new ProgressView(
     what.quiet ? () => undefined : io.out,
     io.isTerminal ? io.columns : undefined,
+    what.told,
   );
   const interrupted = io.onInterrupt();
   const end = new AbortController();
@@ -44,6 +48,7 @@ export async function waitForService(context: Context, what: WaitFor): Promise<n
       return INTERRUPTED;
     }
     if (verdict === 'converged') {
+      if (what.quiet) warn(context, view.warnings);
       if (judge.silent.length > 0) io.err(notTold(what, judge.silent));
       return 0;
     }

@@ -105,7 +105,7 @@ function withPort(spec: ServiceSpec, from: number, to: number): ServiceSpec {
 async function converge(context: Context, view: ServiceView): Promise<void> {
   const { id, version, spec } = view.service!;
   const name = spec?.name ?? NAME;
-  const what = { id, version, name, removal: false, settleMs: 0, quiet: false };
+  const what = { id, version, name, removal: false, settleMs: 0, told: [], quiet: false };
   const code = await waitForService(context, what);
   if (code !== 0) throw new SwarmError('NOT_CONVERGED', 'Interrupted: run it again to go on.');
 }

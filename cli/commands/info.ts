@@ -3,9 +3,9 @@ import type { Verb } from '../command.ts';
 import { jsonView } from '../output/json-view.ts';
 import { formatInspect } from '../output/list.ts';
 import { printable } from '../output/printable.ts';
+import { warn } from '../output/warning.ts';
 import { formatBytes } from '../parse/bytes.ts';
 import { VERSION } from '../version-text.ts';
-import { warn } from './shared-options.ts';
 
 export const info: Verb = {
   declare(command) {

@@ -8,12 +8,12 @@ import { SwarmError } from '../../shared/errors.ts';
 import type { Verb } from '../command.ts';
 import type { Context } from '../context.ts';
 import { ensureDaemon } from '../local-daemon.ts';
+import { warn } from '../output/warning.ts';
 import { parseWord } from '../parse/words.ts';
 import type { Flags } from '../spec/flags.ts';
 import { declareRecover, recoverCluster } from './cluster/recover.ts';
 import { declareSettings, settingsOf } from './cluster/settings.ts';
 import { AVAILABILITIES } from './node/update.ts';
-import { warn } from './shared-options.ts';
 import { declareAddresses, declarePlace } from './start-options.ts';
 
 export const init: Verb = {

@@ -3,11 +3,11 @@ import { SwarmError } from '../../shared/errors.ts';
 import { DEFAULTS } from '../../shared/limits.ts';
 import type { Verb } from '../command.ts';
 import { ensureDaemon } from '../local-daemon.ts';
+import { warn } from '../output/warning.ts';
 import { invalid } from '../parse/invalid.ts';
 import { readToken } from '../parse/token.ts';
 import { parseWord } from '../parse/words.ts';
 import { AVAILABILITIES } from './node/update.ts';
-import { warn } from './shared-options.ts';
 import { declareAddresses, declarePlace } from './start-options.ts';
 
 export const join: Verb = {

@@ -4,6 +4,7 @@ import type { Context } from '../context.ts';
 import { jsonView } from '../output/json-view.ts';
 import { formatInspect, type ListOptions } from '../output/list.ts';
 import { isoLocal } from '../output/relative-time.ts';
+import { warn } from '../output/warning.ts';
 import { collect } from '../spec/declare-options.ts';
 import type { Flags } from '../spec/flags.ts';
 
@@ -50,11 +51,7 @@ export function shortId(id: string, flags: Flags): string {
 export function warnStale(context: Context, freshness: Freshness | null): void {
   if (freshness?.stale !== true) return;
   const why = freshness.reason === '' ? '' : ` (${freshness.reason})`;
-  context.io.err(`WARNING: stale, as of ${isoLocal(freshness.asOfWallMs)}${why}\n`);
-}
-
-export function warn(context: Context, warnings: readonly string[]): void {
-  for (const warning of warnings) context.io.err(`WARNING: ${warning}\n`);
+  warn(context, [`stale, as of ${isoLocal(freshness.asOfWallMs)}${why}`]);
 }
 
 /**

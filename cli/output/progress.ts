@@ -54,16 +54,24 @@ function summary(progress: ServiceProgress): string {
 
 const VERIFYING = 'verify: waiting to see that its tasks stay up';
 
+/** What came up meanwhile: a port that is taken, a limit that a node cannot set. */
+function warningsOf(progress: ServiceProgress, told: readonly string[]): readonly string[] {
+  return (progress.service?.warnings ?? []).filter((warning) => !told.includes(warning));
+}
+
 /** The whole picture, for a terminal that can be written over. */
-export function progressLines(progress: ServiceProgress, columns: number): readonly string[] {
+export function progressLines(
+  progress: ServiceProgress,
+  columns: number,
+  warnings: readonly string[] = [],
+): readonly string[] {
   const lines = [summary(progress)];
   const tasks = current(progress);
   const total = progress.service?.desired ?? tasks.length;
   if (tasks.length <= LINES_MAX && !isRemoval(progress)) {
     for (const task of tasks) lines.push(`${taskLine(task, total).padEnd(28)} ${bar(task)}`);
   }
-  for (const failure of progress.listenFailures)
-    lines.push(`port ${failure.port}: ${printable(failure.reason)}`);
+  for (const warning of warnings) lines.push(printable(warning));
   if (isNews(progress, tasks)) lines.push(printable(progress.message));
   if (progress.settleLeftMs > 0) lines.push(VERIFYING);
   return lines.map((line) => truncate(line.trimEnd(), Math.max(20, columns - 1)));
@@ -94,16 +102,26 @@ function bar(task: TaskProgress): string {
 export class ProgressView {
   readonly #write: (text: string) => void;
   readonly #columns: number | undefined;
+  readonly #told: readonly string[];
+  /** What is to be warned of as of the last progress. */
+  warnings: readonly string[] = [];
   #drawn = 0;
   readonly #said = new Map<string, string>();
 
-  /** `columns`: of the terminal, undefined where there is none. */
-  constructor(write: (text: string) => void, columns: number | undefined) {
+  /** `columns`: of the terminal, undefined where there is none. `told`: warnings said already. */
+  constructor(
+    write: (text: string) => void,
+    columns: number | undefined,
+    told: readonly string[] = [],
+  ) {
     this.#write = write;
     this.#columns = columns;
+    this.#told = told;
   }
   show(progress: ServiceProgress): void {
-    if (this.#columns !== undefined) this.#redraw(progressLines(progress, this.#columns));
+    this.warnings = warningsOf(progress, this.#told);
+    if (this.#columns !== undefined)
+      this.#redraw(progressLines(progress, this.#columns, this.warnings));
     else this.#sayChanges(progress);
   }
   #redraw(lines: readonly string[]): void {
@@ -117,8 +135,7 @@ export class ProgressView {
     if (tasks.length <= LINES_MAX && !isRemoval(progress))
       for (const task of tasks.filter((candidate) => candidate.wishedRevision))
         this.#say(task.slot > 0 ? `${task.slot}` : task.nodeId, taskLine(task, total));
-    for (const failure of progress.listenFailures)
-      this.#say(`port ${failure.reason}`, `port ${failure.port}: ${printable(failure.reason)}`);
+    for (const warning of this.warnings) this.#say(`warning ${warning}`, printable(warning));
     if (isNews(progress, tasks)) this.#say('message', printable(progress.message));
     this.#say('summary', summary(progress));
     if (progress.settleLeftMs > 0) this.#say('verify', VERIFYING);

@@ -16,7 +16,7 @@ import type { ControlDeps } from './deps.ts';
 import { listenFailuresOf } from './listening.ts';
 import { slotsOf } from './slots.ts';
 import { describeTask, serviceName, specOfTask } from './specs.ts';
-import { serviceWarnings } from './warnings.ts';
+import { serviceWarnings, shortages, someOf } from './warnings.ts';
 
 type Transient = Pick<ControlDeps['dispatcher'], 'transientStatus'>;
 
@@ -51,7 +51,10 @@ export function fullView(view: View, service: Service): ServiceView {
   const doubts = service.spec === null ? [] : serviceWarnings(view, service.spec);
   const ports = view.table('serviceState').get(service.id)?.ports ?? [];
   const taken = listenFailuresOf(view, ports).map(({ port, reason }) => `port ${port}: ${reason}`);
-  return serviceView(view, service, [...doubts, ...taken]);
+  const lacking = [...shortages(view, service.id)].map(
+    ([words, nodes]) => `${someOf(nodes)}: it ${words}`,
+  );
+  return serviceView(view, service, [...doubts, ...taken, ...lacking]);
 }
 
 /** The newest word about a task: committed, or what its agent told for people since. */

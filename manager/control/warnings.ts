@@ -6,7 +6,9 @@ import {
   ServiceMode,
   type ServiceSpec,
   type TaskSpec,
+  TaskState,
 } from '../../proto/index.ts';
+import { LIMITS } from '../../shared/limits.ts';
 import { type Constraint, meets } from '../loop/constraint.ts';
 import type { View } from '../store/view.ts';
 import {
@@ -53,6 +55,25 @@ export function serviceWarnings(view: View, spec: ServiceSpec): string[] {
         `${perNode} on each of ${nodes.length} nodes`,
     );
   return warnings;
+}
+
+/** What tasks that run have to do without, with the names of the nodes: the same words once. */
+export function shortages(view: View, serviceId: string): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, Set<string>>();
+  for (const task of view.table('task').by('service', serviceId)) {
+    const status = view.table('taskStatus').get(task.id);
+    if (status?.state !== TaskState.RUNNING || status.warning === '') continue;
+    const nodes = found.get(status.warning) ?? new Set<string>();
+    found.set(status.warning, nodes.add(view.table('node').get(task.nodeId)?.name ?? task.nodeId));
+  }
+  return new Map([...found].map(([words, nodes]) => [words, [...nodes].sort()]));
+}
+
+/** "n1, n2 and 3 more". */
+export function someOf(names: readonly string[]): string {
+  const max = LIMITS.candidatesShownMax;
+  const more = names.length > max ? ` and ${names.length - max} more` : '';
+  return `${names.slice(0, max).join(', ')}${more}`;
 }
 
 export interface Doubt {

@@ -34,6 +34,30 @@ const placed = (constraint: string): Init<TaskSpec> => ({
   placement: { constraints: [constraint] },
 });
 
+test('tasks that run without what they were promised are named with their nodes', async () => {
+  const at = new Fixture();
+  for (const name of ['n1', 'n2']) await at.node(name);
+  const id = await at.create({ replicas: 2 });
+  await at.state({ id, seenRevision: 1, runningRevision: 1 });
+  const warning = 'runs without its limit of memory';
+  for (const [slot, nodeId] of [
+    [1, 'n2'],
+    [2, 'n1'],
+  ] as const) {
+    const up = { state: TaskState.RUNNING, ready: true, warning };
+    await at.task({ id: `t${slot}`, serviceId: id, slot, nodeId }, up);
+  }
+  const { reasons } = await ask(at, 'web');
+  assert.deepEqual(
+    reasons.map((reason) => [reason.code, reason.text]),
+    [['without-limits', 'web runs without its limit of memory (n1, n2)']],
+  );
+  const [reason] = (await ask(at, 't1')).reasons;
+  assert.equal(reason!.text, 'web.1 on node n2 runs without its limit of memory');
+  const { service } = await at.control.getService(Ref.create({ ref: 'web' }), context());
+  assert.deepEqual(service!.warnings, ['n1, n2: it runs without its limit of memory']);
+});
+
 test('no node fits: the verdict on each node is given', async () => {
   const at = new Fixture();
   await at.node('n1');

@@ -43,6 +43,7 @@ function isSame(left: TaskStatus, right: TaskStatus): boolean {
     left.health === right.health &&
     left.message === right.message &&
     left.err === right.err &&
+    left.warning === right.warning &&
     left.pid === right.pid &&
     left.ports.length === right.ports.length &&
     left.ports.every((port, at) => isSamePort(port, right.ports[at]))

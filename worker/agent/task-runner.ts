@@ -245,10 +245,10 @@ export class TaskRunner {
       });
     }
     const running = await controller.status();
-    const { pid, ports, message } = running;
+    const { pid, ports, warning } = running;
     this.#running = true;
     void this.#awaitExit(controller);
-    if (!adopted) this.#setStatus({ pid, ports, message: message || 'started' }, false);
+    if (!adopted) this.#setStatus({ pid, ports, warning, message: 'started' }, false);
     this.#checks.start(running, this.status, adopted);
     if (!adopted && !this.#checks.healthy) this.#setStatus({ health: 'starting' }, false);
   }

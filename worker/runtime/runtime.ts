@@ -51,7 +51,6 @@ export interface TaskController {
   terminate(): Promise<void>;
   /** Deletes what is left but its logs. Refused while it runs. */
   remove(): Promise<void>;
-  /** `message` is a remark for people, empty most of the time. */
   status(): Promise<RuntimeStatus>;
   /** Runs a health command in the task's surroundings. */
   probeCommand(
@@ -63,7 +62,8 @@ export interface TaskController {
 export interface RuntimeStatus {
   readonly pid: number;
   readonly ports: readonly PortBinding[];
-  readonly message: string;
+  /** What the task was promised and this machine does not give it; empty most of the time. */
+  readonly warning: string;
   /** Address at which this machine itself reaches the task's ports. */
   readonly host: string;
 }

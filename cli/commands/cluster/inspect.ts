@@ -1,6 +1,7 @@
 import { ClusterView, ControlService, Empty } from '../../../proto/index.ts';
 import type { Verb } from '../../command.ts';
-import { declareInspect, printInspect, warn, warnStale } from '../shared-options.ts';
+import { warn } from '../../output/warning.ts';
+import { declareInspect, printInspect, warnStale } from '../shared-options.ts';
 
 export const inspect: Verb = {
   declare(command) {

@@ -5,9 +5,9 @@ import type { Verb } from '../../command.ts';
 import { probeSocket } from '../../connect.ts';
 import type { Context } from '../../context.ts';
 import { ensureDaemon, hasState, surroundingsOf } from '../../local-daemon.ts';
+import { warn } from '../../output/warning.ts';
 import { ownSocket, stateDirOf } from '../../paths.ts';
 import type { Flags } from '../../spec/flags.ts';
-import { warn } from '../shared-options.ts';
 import { declarePlace } from '../start-options.ts';
 import { nextSteps } from './restore.ts';
 

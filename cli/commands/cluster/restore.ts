@@ -11,9 +11,9 @@ import type { Verb } from '../../command.ts';
 import type { Context } from '../../context.ts';
 import { ensureDaemon } from '../../local-daemon.ts';
 import { isoLocal } from '../../output/relative-time.ts';
+import { warn } from '../../output/warning.ts';
 import { readSecret } from '../../parse/secret.ts';
 import type { Flags } from '../../spec/flags.ts';
-import { warn } from '../shared-options.ts';
 import { declareAddresses, declarePlace } from '../start-options.ts';
 import { ByteCounter } from './counter.ts';
 

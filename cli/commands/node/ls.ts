@@ -2,10 +2,11 @@ import { ControlService, ListRequest, type NodeView, Role } from '../../../proto
 import type { Verb } from '../../command.ts';
 import { column, formatList, type Row } from '../../output/list.ts';
 import { printable } from '../../output/printable.ts';
+import { warn } from '../../output/warning.ts';
 import { availabilityWord, livenessWord } from '../../output/words.ts';
 import { parseFilters } from '../../parse/filter.ts';
 import type { Flags } from '../../spec/flags.ts';
-import { declareList, listOptions, shortId, warn, warnStale } from '../shared-options.ts';
+import { declareList, listOptions, shortId, warnStale } from '../shared-options.ts';
 
 const FILTERS = ['id', 'label', 'node.label', 'membership', 'name', 'role'];
 

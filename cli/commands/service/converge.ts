@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
-import type { Service } from '../../../proto/index.ts';
+import type { ServiceView } from '../../../proto/index.ts';
 import { DEFAULTS } from '../../../shared/limits.ts';
 import type { Context } from '../../context.ts';
+import { warn } from '../../output/warning.ts';
 import { formatDurationMs, parseShortDurationMs } from '../../parse/duration.ts';
 import type { Flags } from '../../spec/flags.ts';
 import { waitForService } from '../../wait.ts';
@@ -17,20 +18,18 @@ export function declareConverge(command: Command): Command {
 }
 
 /**
- * What a command does once it has changed a service: waits until that is as it was wished, and
- * resolves with the exit code. Made first, so that a wrong flag changes nothing.
+ * What a command does once it has changed a service: prints its warnings, waits until it is as it was
+ * wished, and resolves with the exit code. Made first, so that a wrong flag changes nothing.
  */
-export function waiter(context: Context, flags: Flags): (service: Service) => Promise<number> {
+export function waiter(context: Context, flags: Flags): (view: ServiceView) => Promise<number> {
   const settleMs = flags.or('settle', DEFAULTS.settleMs, parseShortDurationMs);
-  return async (service) => {
+  return async ({ service, warnings }) => {
+    warn(context, warnings);
     if (flags.is('detach')) return 0;
-    return waitForService(context, {
-      id: service.id,
-      name: service.spec?.name ?? service.id,
-      version: service.version,
-      removal: false,
-      settleMs,
-      quiet: flags.is('quiet'),
-    });
+    const { id, version, spec } = service!;
+    const name = spec?.name ?? id;
+    const quiet = flags.is('quiet');
+    const told = warnings;
+    return waitForService(context, { id, name, version, removal: false, settleMs, told, quiet });
   };
 }

@@ -7,7 +7,6 @@ import { mergeEnv, parseEnvFile } from '../../parse/env.ts';
 import { declareServiceOptions } from '../../spec/declare-options.ts';
 import type { Flags } from '../../spec/flags.ts';
 import { createSpec } from '../../spec/service.ts';
-import { warn } from '../shared-options.ts';
 import { declareConverge, waiter } from './converge.ts';
 
 export const create: Verb = {
@@ -37,8 +36,7 @@ export const create: Verb = {
     );
     const service = view.service!;
     context.io.out(`${service.id}\n`);
-    warn(context, view.warnings);
-    return wait(service);
+    return wait(view);
   },
 };
 

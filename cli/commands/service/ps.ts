@@ -1,9 +1,10 @@
 import { ControlService, ListRequest, Ref, type TaskView } from '../../../proto/index.ts';
 import type { Verb } from '../../command.ts';
 import { formatList } from '../../output/list.ts';
+import { warn } from '../../output/warning.ts';
 import { parseFilters } from '../../parse/filter.ts';
 import { reporter } from '../report.ts';
-import { declareList, forEachWord, listOptions, warn, warnStale } from '../shared-options.ts';
+import { declareList, forEachWord, listOptions, warnStale } from '../shared-options.ts';
 import { TASK_COLUMNS, taskRows } from '../task-rows.ts';
 
 const FILTERS = ['id', 'name', 'node', 'desired-state'];

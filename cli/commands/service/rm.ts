@@ -19,7 +19,7 @@ export const rm: Verb = {
     if (flags.is('detach')) return code;
     for (const { id, name } of removed) {
       const quiet = flags.is('quiet');
-      const what = { id, name, version: 0, removal: true, settleMs: 0, quiet };
+      const what = { id, name, version: 0, removal: true, settleMs: 0, told: [], quiet };
       const ended = await waitForService(context, what);
       if (ended !== 0) return ended;
     }

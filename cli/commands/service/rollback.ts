@@ -3,7 +3,6 @@ import type { Verb } from '../../command.ts';
 import type { Context } from '../../context.ts';
 import { parseWhole } from '../../parse/number.ts';
 import type { Flags } from '../../spec/flags.ts';
-import { warn } from '../shared-options.ts';
 import { declareConverge, waiter } from './converge.ts';
 
 export const rollback: Verb = {
@@ -34,6 +33,5 @@ export async function rollBack(
   );
   const service = view.service!;
   context.io.out(`${service.spec?.name}\n`);
-  warn(context, view.warnings);
-  return wait(service);
+  return wait(view);
 }

@@ -1,9 +1,9 @@
-import { ControlService, ScaleServiceRequest, type Service } from '../../../proto/index.ts';
+import { ControlService, ScaleServiceRequest, type ServiceView } from '../../../proto/index.ts';
 import type { Verb } from '../../command.ts';
 import { invalid } from '../../parse/invalid.ts';
 import { parseWhole } from '../../parse/number.ts';
 import { reporter } from '../report.ts';
-import { forEachWord, warn } from '../shared-options.ts';
+import { forEachWord } from '../shared-options.ts';
 import { declareConverge, waiter } from './converge.ts';
 
 export const scale: Verb = {
@@ -14,20 +14,18 @@ export const scale: Verb = {
     const wanted = words.map(parseScale);
     const wait = waiter(context, flags);
     const session = await context.connect();
-    const changed: Service[] = [];
+    const changed: ServiceView[] = [];
     const code = await forEachWord(words, reporter(context), async (word) => {
       const { ref, replicas } = wanted[words.indexOf(word)]!;
       const view = await session.write(
         ControlService.scaleService,
         ScaleServiceRequest.create({ ref, replicas }),
       );
-      const service = view.service!;
-      context.io.out(`${service.spec?.name ?? ref} scaled to ${replicas}\n`);
-      warn(context, view.warnings);
-      changed.push(service);
+      context.io.out(`${view.service?.spec?.name ?? ref} scaled to ${replicas}\n`);
+      changed.push(view);
     });
-    for (const service of changed) {
-      const ended = await wait(service);
+    for (const view of changed) {
+      const ended = await wait(view);
       if (ended !== 0) return ended;
     }
     return code;

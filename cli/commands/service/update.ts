@@ -10,7 +10,6 @@ import type { Verb } from '../../command.ts';
 import type { Session } from '../../session.ts';
 import { declareServiceOptions } from '../../spec/declare-options.ts';
 import { changeSpec } from '../../spec/service.ts';
-import { warn } from '../shared-options.ts';
 import { declareConverge, waiter } from './converge.ts';
 import { rollBack } from './rollback.ts';
 
@@ -32,8 +31,7 @@ export const update: Verb = {
     );
     const service = view.service!;
     context.io.out(`${service.spec?.name}\n`);
-    warn(context, view.warnings);
-    return wait(service);
+    return wait(view);
   },
 };
 

@@ -39,6 +39,7 @@ export type WhyCode =
   | 'unhealthy'
   | 'not-ready'
   | 'scaled-to-zero'
+  | 'without-limits'
   | 'superseded'
   | 'role-change'
   | 'quarantine';

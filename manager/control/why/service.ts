@@ -13,6 +13,7 @@ import type { Explain } from '../deps.ts';
 import { taskName } from '../resolve.ts';
 import { type SlotState, slotsOf } from '../slots.ts';
 import { serviceName, specOfTask } from '../specs.ts';
+import { shortages, someOf } from '../warnings.ts';
 import { whyFailed, whyHeld, whyRefusedBefore, whyRejected } from './failures.ts';
 import { whyTasksStay } from './node.ts';
 import { whyNotPlaced } from './placement.ts';
@@ -45,6 +46,7 @@ export function whyService(around: Around, service: Service): Reason[] {
     ...silentNodes(around, slots),
     ...waiting(around, open),
     ...rollout(service, state, false),
+    ...lacking(view, service),
   ];
   const distinct = withoutRepeats(reasons);
   return distinct.length > 0 ? distinct : [fine(service, slots, state)];
@@ -144,6 +146,21 @@ function refused(
     return reason === undefined ? [] : [reason];
   });
 }
+
+/** Its tasks run, but not as they were promised to. */
+function lacking(view: View, service: Service): Reason[] {
+  return [...shortages(view, service.id)].map(([words, nodes]) =>
+    why('without-limits', `${serviceName(service)} ${words} (${someOf(nodes)})`, {
+      object: service.id,
+      advice: WITHOUT_LIMITS,
+      command: `swarm service update --constraint-add node.hostname!=${nodes[0]} ${serviceName(service)}`,
+    }),
+  );
+}
+
+/** What to do about limits that do not hold. */
+export const WITHOUT_LIMITS =
+  'Run the daemon of that node as root or under systemd with Delegate=yes, or keep the service off it.';
 
 function paused(state: ServiceState | undefined): boolean {
   const rollout = state?.rollout?.state;

@@ -1,12 +1,13 @@
 import { type Reason, type Task, TaskState } from '../../../proto/index.ts';
 import type { Entry } from '../../loop/task-facts.ts';
+import type { View } from '../../store/view.ts';
 import { taskName } from '../resolve.ts';
 import { slotsOf } from '../slots.ts';
 import { specOfTask } from '../specs.ts';
 import { whyFailed, whyHeld, whyRejected } from './failures.ts';
 import { whyTasksStay } from './node.ts';
 import { why } from './reason.ts';
-import { type Around, whyUnplaced } from './service.ts';
+import { type Around, WITHOUT_LIMITS, whyUnplaced } from './service.ts';
 import { whyWaiting } from './waiting.ts';
 
 /** What is the matter with one task; at least one reason, `fine` when it serves. */
@@ -21,6 +22,8 @@ export function whyTask(around: Around, task: Task): Reason[] {
     reasons.push(unplaced ? whyUnplaced(around, entry) : whyWaiting(view, entry, around.nowMs));
     reasons.push(...whyTasksStay(view, task.nodeId, around.nowMs));
   }
+  if (entry.status?.state === TaskState.RUNNING && entry.status.warning !== '')
+    reasons.push(lacking(view, entry.task, entry.status.warning));
   const found = reasons.filter((reason) => reason !== undefined);
   if (found.length > 0) return found;
   const node = view.table('node').get(task.nodeId)?.name ?? task.nodeId;
@@ -30,6 +33,15 @@ export function whyTask(around: Around, task: Task): Reason[] {
       command: `swarm task logs ${task.id}`,
     }),
   ];
+}
+
+function lacking(view: View, task: Task, words: string): Reason {
+  const node = view.table('node').get(task.nodeId)?.name ?? task.nodeId;
+  return why('without-limits', `${taskName(view, task)} on node ${node} ${words}`, {
+    object: task.id,
+    advice: WITHOUT_LIMITS,
+    command: `swarm node inspect ${node}`,
+  });
 }
 
 /** The cluster does not want it any more: why, and what came after it. */

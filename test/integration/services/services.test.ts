@@ -127,7 +127,12 @@ function services(person: Person): void {
       const made = await at.create('limited', ...words, ...SLEEP);
       assert.equal(made.code, 0, made.stderr);
       const [task] = await at.api.running('limited');
-      assert.match(task!.status!.message, /without its limit of memory: no writable control group/);
+      const said = /runs without its limit of memory, since no control group is writable there/;
+      assert.match(task!.status!.warning, said);
+      assert.match(made.stdout, said, 'the progress');
+      assert.match((await at.try(['service', 'ps', 'limited'])).stderr, said);
+      assert.equal((await at.why('limited'))[0]!.Code, 'without-limits');
+      assert.match(await at.must(['task', 'inspect', task!.task!.id]), said);
       return;
     }
     await at.create('limited', ...words, '--process', 'node', '-e', script);

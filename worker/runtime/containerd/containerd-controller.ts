@@ -143,7 +143,7 @@ export class ContainerdController implements TaskController {
     const process = await this.#process().catch(() => undefined);
     const record = this.#shared.records.read(this.#id);
     const host = this.#shared.network.address;
-    return { pid: process?.pid ?? 0, ports: record?.ports ?? [], message: '', host };
+    return { pid: process?.pid ?? 0, ports: record?.ports ?? [], warning: '', host };
   }
   async probeCommand(
     command: readonly string[],

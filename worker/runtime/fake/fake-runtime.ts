@@ -108,7 +108,7 @@ class FakeController implements TaskController {
   }
   async status(): Promise<RuntimeStatus> {
     const task = this.#machine.task(this.#task.id);
-    return { pid: task?.pid ?? 0, ports: task?.ports ?? [], message: '', host: this.#host };
+    return { pid: task?.pid ?? 0, ports: task?.ports ?? [], warning: '', host: this.#host };
   }
   async probeCommand(): Promise<{ code: number; output: string }> {
     return this.#machine.task(this.#task.id)?.behaviour.probe ?? { code: 0, output: '' };

@@ -144,10 +144,10 @@ export class ProcessController implements TaskController {
       pid: readTask(io, this.#base)?.pid ?? 0,
       ports: prepared?.ports ?? [],
       host: host === '0.0.0.0' ? '127.0.0.1' : host,
-      message:
+      warning:
         missing.length === 0
           ? ''
-          : `runs without its limit of ${missing.join(', ')}: no writable control group here`,
+          : `runs without its limit of ${missing.join(', ')}, since no control group is writable there`,
     };
   }
   async probeCommand(
