@@ -35,6 +35,8 @@ export interface ManagerPartDeps {
   onFatal(error: SwarmError): void;
   /** This member was removed from the managers. */
   onRemoved(): void;
+  /** Why it takes so long: told while it goes on trying. */
+  onWaiting(problem: SwarmError): void;
 }
 
 const PROBE_MS = 2_000;
@@ -106,14 +108,17 @@ async function openOrJoin(
   deps: ManagerPartDeps,
   stop: AbortSignal,
 ): Promise<Manager> {
-  if (!(await systemDisk.exists(options.raftDir))) await joinMembers(options, deps, stop);
+  if (!(await systemDisk.exists(options.raftDir))) {
+    const wasDamaged = await systemDisk.exists(asideOf(options.raftDir));
+    await joinMembers(options, deps, stop, wasDamaged ? 'found at an earlier start' : '');
+  }
   try {
     return await open(options, deps);
   } catch (error) {
     if (!isDamage(error)) throw error;
     await giveUpState(options, deps, error);
+    await joinMembers(options, deps, stop, messageOf(error));
   }
-  await joinMembers(options, deps, stop);
   return open(options, deps);
 }
 
@@ -131,13 +136,22 @@ async function giveUpState(
   error: unknown,
 ): Promise<void> {
   const others = deps.managers().filter((address) => address !== options.advertiseAddress);
-  if (others.length === 0) throw error;
+  if (others.length === 0) throw withoutOthers(error);
   deps.log.error(
     { reason: messageOf(error) },
     'the state of this manager is damaged: it joins anew',
   );
   await systemDisk.remove(asideOf(options.raftDir));
   await systemDisk.rename(options.raftDir, asideOf(options.raftDir));
+}
+
+function withoutOthers(cause: unknown): SwarmError {
+  const text = `the state of this manager is damaged (${messageOf(cause)}), and no other manager has it`;
+  return new SwarmError('DAMAGED', text, {
+    cause,
+    advice: 'Restore a backup: swarm leave --force, then the restore.',
+    command: 'swarm cluster restore FILE --key @FILE',
+  });
 }
 
 function asideOf(raftDir: string): string {
@@ -153,7 +167,8 @@ async function announceAddress(
 ): Promise<void> {
   const { nodeId } = deps.live.current.subject;
   const backoff = new Backoff(deps.random, JOIN_RETRY_MIN_MS, JOIN_RETRY_MAX_MS);
-  const request = { nodeId, raftId: manager.raftId, address: options.advertiseAddress };
+  const address = options.advertiseAddress;
+  const request = { nodeId, raftId: manager.raftId, address, damage: '' };
   while (!stop.aborted) {
     const known = manager.memberAddress(nodeId);
     if (known === undefined || known === options.advertiseAddress) return;
@@ -189,17 +204,22 @@ function open(options: ManagerPartOptions, deps: ManagerPartDeps): Promise<Manag
   );
 }
 
-/** Asks the leader to take this node in as a member with a raft id never used before. */
+/**
+ * Asks the leader to take this node in as a member with a raft id never used before. `damage`: what
+ * was wrong with the state that it had; empty where it had none.
+ */
 async function joinMembers(
   options: ManagerPartOptions,
   deps: ManagerPartDeps,
   stop: AbortSignal,
+  damage: string,
 ): Promise<void> {
   const { clock, random, live, log } = deps;
   const { nodeId, clusterId } = live.current.subject;
   const raftId = newRaftId(random);
   const backoff = new Backoff(random, JOIN_RETRY_MIN_MS, JOIN_RETRY_MAX_MS);
-  const request = { nodeId, raftId, address: options.advertiseAddress };
+  const request = { nodeId, raftId, address: options.advertiseAddress, damage };
+  if (damage !== '') deps.onWaiting(joinsAnew(damage, 'no manager was asked yet'));
   for (;;) {
     if (stop.aborted)
       throw new SwarmError('UNREACHABLE', 'this node stops before it joined the managers');
@@ -220,14 +240,30 @@ async function joinMembers(
     } catch (error) {
       if (SwarmError.is(error) && error.code === 'STATE_DIR') throw error;
       log.warn({ reason: messageOf(error) }, 'the managers did not take this node in yet');
+      deps.onWaiting(damage === '' ? notYetIn(error) : joinsAnew(damage, messageOf(error)));
     }
     await delay(clock, backoff.nextDelayMs());
   }
 }
 
+function notYetIn(cause: unknown): SwarmError {
+  const text = `the managers did not take this node in yet: ${messageOf(cause)}`;
+  return new SwarmError('UNREACHABLE', text, { cause, advice: 'It goes on trying.' });
+}
+
+function joinsAnew(damage: string, last: string): SwarmError {
+  const text = `the state of this manager is damaged (${damage}); it joins the managers anew: ${last}`;
+  return new SwarmError('DAMAGED', text, {
+    advice:
+      'It heals by itself as soon as a quorum of the other managers takes it in. ' +
+      'When they are lost for good, run this on a manager whose state is whole.',
+    command: 'swarm cluster recover',
+  });
+}
+
 async function askAnyManager(
   deps: ManagerPartDeps,
-  request: { nodeId: string; raftId: number; address: string },
+  request: { nodeId: string; raftId: number; address: string; damage: string },
 ) {
   const asked = new Set<string>();
   const waiting = [...deps.managers()];

@@ -53,9 +53,9 @@ export class Membership {
   #signer: Manager | undefined;
   /** Settles when the manager part that is starting runs, or does not. */
   #starting: Promise<void> | undefined;
-  /** True while it is tried until it runs; with what the last try ended. */
+  /** True while it is tried until it runs; what stands in its way. */
   #becomingManager = false;
-  #managerProblem = '';
+  #managerProblem: SwarmError | undefined;
 
   static async create(options: MembershipOptions, deps: MembershipDeps): Promise<Membership> {
     const live = new LiveIdentity(options.identity);
@@ -125,7 +125,11 @@ export class Membership {
   }
   /** Why the manager part does not run although this node is a manager. */
   get managerProblem(): string {
-    return this.#managerProblem;
+    return this.#managerProblem?.message ?? '';
+  }
+  /** What the certificate says, whether or not the manager part runs. */
+  get isManager(): boolean {
+    return this.#hasManagerRole;
   }
   /** Settles when a manager part that is starting runs, or does not. */
   get managerStarting(): Promise<void> {
@@ -140,8 +144,9 @@ export class Membership {
   managerPart(): ManagerPart {
     if (this.#manager !== undefined) return this.#manager;
     if (this.#hasManagerRole) {
-      const text = this.#managerProblem || 'the manager part of this node is still starting';
-      throw new SwarmError('UNREACHABLE', text);
+      if (this.#managerProblem !== undefined) throw this.#managerProblem;
+      const text = 'the manager part of this node is still starting';
+      throw new SwarmError('UNREACHABLE', text, { advice: 'Try again in a moment.' });
     }
     throw new SwarmError('NOT_A_MANAGER', 'this node is a worker', {
       advice: `Ask a manager (${this.#config.managers.join(', ')}).`,
@@ -209,11 +214,15 @@ export class Membership {
           this.#deps.exit(1);
         },
         onRemoved: () => void this.#deps.exclusive(() => this.#demoted()),
+        onWaiting: (problem) => {
+          this.#managerProblem = problem;
+        },
       },
       this.#ending.signal,
     );
     if (this.#ending.signal.aborted) return manager.stop({ handOver: false });
     this.#manager = manager;
+    this.#managerProblem = undefined;
     // The role may have gone while the state was loaded.
     if (!this.#hasManagerRole) void this.#deps.exclusive(() => this.#followRole());
   }
@@ -236,15 +245,14 @@ export class Membership {
     while (isWanted() && this.#manager === undefined) {
       try {
         await this.#startManager();
-        this.#managerProblem = '';
       } catch (error) {
-        this.#managerProblem = `the manager part did not start: ${messageOf(error)}`;
+        this.#managerProblem = notStarted(error);
         this.#deps.log.warn({ reason: messageOf(error) }, 'the manager part did not start yet');
         await delay(this.#deps.clock, backoff.nextDelayMs());
       }
     }
     this.#becomingManager = false;
-    if (!isWanted()) this.#managerProblem = '';
+    if (!isWanted()) this.#managerProblem = undefined;
   }
 
   async #followRole(): Promise<void> {
@@ -294,4 +302,11 @@ export class Membership {
     }
     return true;
   }
+}
+
+function notStarted(cause: unknown): SwarmError {
+  const text = `the manager part did not start: ${messageOf(cause)}`;
+  if (!SwarmError.is(cause)) return new SwarmError('INTERNAL', text, { cause });
+  const { code, advice, command, details } = cause;
+  return new SwarmError(code, text, { cause, advice, command, details });
 }

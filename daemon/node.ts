@@ -118,7 +118,7 @@ export class NodeDaemon {
       nodeId,
       clusterId,
       nodeName: config.nodeName,
-      state: manager === undefined ? 'worker' : 'manager',
+      state: now.isManager ? 'manager' : 'worker',
       leader: manager?.manager.isLeader ?? false,
       advertiseAddress: config.advertiseAddress,
       managers: now.managerAddresses(),

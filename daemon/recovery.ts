@@ -138,6 +138,7 @@ export async function recoverNode(
       },
     );
   } catch (error) {
+    if (!(await systemDisk.exists(backupFile))) await systemDisk.remove(keyFile);
     await steps.begin(identity, config, false);
     throw error;
   }

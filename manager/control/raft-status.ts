@@ -1,4 +1,10 @@
-import { type Freshness, RaftMemberStatus, RaftStatus, TermRecord } from '../../proto/index.ts';
+import {
+  type Freshness,
+  type Member,
+  RaftMemberStatus,
+  RaftStatus,
+  TermRecord,
+} from '../../proto/index.ts';
 import type { CallContext } from '../../shared/rpc/rpc.ts';
 import type { View } from '../store/view.ts';
 import type { ControlDeps } from './deps.ts';
@@ -51,13 +57,17 @@ export function mergeStatus(
       disk: self?.disk ?? null,
       answered: self !== undefined,
       active: known.active || self !== undefined,
-      message: row?.message ?? '',
+      message: row === undefined ? '' : row.message || damageText(row),
       phase: row?.phase ?? '',
     });
   });
   const terms = own.terms.map((term) => TermRecord.with(term, { nodeName: name(term.nodeId) }));
   const lastIndex = leader?.lastIndex ?? own.lastIndex;
   return RaftStatus.with(own, { members, terms, lastIndex, freshness });
+}
+
+function damageText({ damage }: Member): string {
+  return damage === '' ? '' : `its state is damaged (${damage}): it joins anew`;
 }
 
 function freshnessOf(own: RaftStatus, isStale: boolean, { clock }: ControlDeps): Freshness {

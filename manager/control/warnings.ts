@@ -171,10 +171,21 @@ export function managerWarnings(view: View, raft: RaftStatus): string[] {
         'an odd number is better (swarm node promote, swarm node demote)',
     );
   if (count > 7) warnings.push(`${count} managers make every write slower: 3, 5 or 7 are enough`);
+  const damaged = [...view.table('member').all()].filter((member) => member.damage !== '');
+  for (const { id, damage } of damaged) {
+    const name = view.table('node').get(id)?.name ?? id;
+    warnings.push(
+      `the state of ${name} is damaged (${damage}): it does not vote and joins the managers anew`,
+    );
+  }
   // A follower hears only the leader, so it cannot tell who of the others is silent.
   const knows = raft.leader === 0 || raft.leader === raft.raftId;
   const silent = raft.members.filter(
-    (member) => member.role !== 'learner' && !member.active && member.raftId !== raft.raftId,
+    (member) =>
+      member.role !== 'learner' &&
+      !member.active &&
+      member.raftId !== raft.raftId &&
+      !damaged.some(({ id }) => id === member.nodeId),
   );
   if (knows && silent.length > 0)
     warnings.push(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Certificate, Member, Node, Role } from '../../proto/index.ts';
+import { Certificate, type EventRow, Member, Node, Role } from '../../proto/index.ts';
 import { ManualClock } from '../../shared/clock.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import { SeededIds } from '../../shared/ids.ts';
@@ -77,7 +77,7 @@ async function world() {
   return { clock, store, group, roles, settle, member, setRole, call };
 }
 
-const JOIN = { nodeId: 'b', raftId: 2, address: 'b:1' };
+const JOIN = { nodeId: 'b', raftId: 2, address: 'b:1', damage: '' };
 
 describe('roles', () => {
   test('a promoted node becomes a voter when it comes with its raft id', async () => {
@@ -159,6 +159,32 @@ describe('roles', () => {
     await settle();
     assert.ok(store.view.table('removedMember').has('2'));
     await assert.rejects(roles.join(JOIN, call('b')), { code: 'REMOVED' });
+  });
+
+  test('a member whose state is damaged says so until it votes again, also while nobody reaches it', async () => {
+    const { store, group, roles, settle, member, setRole, call } = await world();
+    const events: string[] = [];
+    store.onApplied((entry) => {
+      for (const { table, after } of entry.changes)
+        if (table === 'event') events.push(...(after as EventRow).events.map((e) => e.action));
+    });
+    await setRole('b', Role.MANAGER);
+    await settle();
+    await roles.join(JOIN, call('b'));
+    await settle();
+    const again = { nodeId: 'b', raftId: 22, address: 'x:1', damage: 'a broken chain' };
+    await assert.rejects(roles.join(again, call('b')), { code: 'UNREACHABLE' });
+    assert.deepEqual([member('b')?.damage, member('b')?.raftId], ['a broken chain', 2]);
+    assert.ok(events.includes('damaged'));
+    const hold = group.proposeConfChange;
+    group.proposeConfChange = async (change) => {
+      assert.equal(member('b')?.damage, 'a broken chain');
+      return hold.call(group, change);
+    };
+    await roles.join({ ...again, address: 'b:1' }, call('b'));
+    await settle();
+    assert.deepEqual([member('b')?.phase, member('b')?.raftId], ['voter', 22]);
+    assert.equal(member('b')?.damage, '');
   });
 
   test('a step that failed is taken again', async () => {

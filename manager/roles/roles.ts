@@ -89,6 +89,7 @@ export class Roles implements LeadershipListener {
     if (raftId === 0 || address === '') {
       throw new SwarmError('INVALID_ARGUMENT', 'a raft id and an address are needed');
     }
+    if (request.damage !== '') await this.#write((draft) => noteDamage(draft, request));
     if ((await this.#deps.probe(address)) !== 'open') {
       const text = `the leader cannot reach this node at ${address}`;
       throw new SwarmError('UNREACHABLE', text, { advice: 'Give another --advertise-addr.' });
@@ -234,6 +235,16 @@ function offer(draft: Draft, nodeId: string): void {
   draft.put('member', Member.create({ id: nodeId, phase: 'certificate', role: Role.WORKER }));
 }
 
+/** Told also while it cannot be taken in: whoever looks sees why it does not vote. */
+function noteDamage(draft: Draft, { nodeId, raftId, damage }: JoinRaftRequest): void {
+  const member = draft.table('member').get(nodeId);
+  if (!member || member.raftId === raftId || member.damage === damage) return;
+  draft.put('member', Member.with(member, { damage }));
+  const name = draft.table('node').get(nodeId)?.name ?? '';
+  const message = `its state is damaged (${damage}): it joins the managers anew`;
+  draft.emit({ kind: 'member', action: 'damaged', id: nodeId, name, message });
+}
+
 function admit(draft: Draft, { nodeId, raftId, address }: JoinRaftRequest): void {
   const node = draft.table('node').get(nodeId);
   const member = draft.table('member').get(nodeId);
@@ -270,7 +281,8 @@ function setPhase(draft: Draft, nodeId: string, phase: string): void {
   const member = draft.table('member').get(nodeId);
   if (!member || member.phase === phase) return;
   const role = phase === 'voter' ? Role.MANAGER : member.role;
-  draft.put('member', Member.with(member, { phase, role, message: '' }));
+  const damage = phase === 'voter' ? '' : member.damage;
+  draft.put('member', Member.with(member, { phase, role, message: '', damage }));
   const name = draft.table('node').get(nodeId)?.name ?? '';
   const message = phase === 'voter' ? 'is a manager now' : 'leaves the managers';
   draft.emit({ kind: 'member', action: phase, id: nodeId, name, message });

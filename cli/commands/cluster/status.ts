@@ -28,7 +28,7 @@ export const status: Verb = {
       context.io.out(`${JSON.stringify(jsonView(RaftStatus.toJson(answer)))}\n`);
       return undefined;
     }
-    const rows = answer.members.map((member) => memberRow(member, answer));
+    const rows = sorted(answer).map((member) => memberRow(member, answer));
     context.io.out(formatList(rows, { format, quiet: false, columns: COLUMNS, idField: 'ID' }));
     if (format === undefined) context.io.out(rest(answer, context.io.clock.wallMs()));
     return undefined;
@@ -47,6 +47,13 @@ const COLUMNS = [
   column('DISK p50/p99', 'Disk'),
   column('NOTE', 'Note'),
 ];
+
+/** The leader, then by name. */
+function sorted({ members, leader }: RaftStatus): RaftMemberStatus[] {
+  const rank = (member: RaftMemberStatus): string =>
+    `${member.raftId === leader ? 0 : 1} ${member.nodeName} ${member.role}`;
+  return [...members].sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
+}
 
 function memberRow(member: RaftMemberStatus, status: RaftStatus): Row {
   const isLeader = member.raftId === status.leader;

@@ -51,11 +51,12 @@ function nodeRow(view: NodeView, flags: Flags): Row {
   };
 }
 
-/** Leader, Reachable, Unreachable; while it becomes or ends being a manager, the step it is at. */
+/** Leader, Reachable, Unreachable, Damaged; while it becomes or ends being a manager, the step it is at. */
 export function managerStatus(view: NodeView): string {
   const { member, node } = view;
   if (!member) return node?.role === Role.MANAGER ? 'Joining' : '';
   if (view.leader) return 'Leader';
+  if (member.damage !== '') return 'Damaged';
   if (member.phase !== '' && member.phase !== 'voter')
     return member.phase.charAt(0).toUpperCase() + member.phase.slice(1);
   return view.reachable ? 'Reachable' : 'Unreachable';
