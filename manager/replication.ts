@@ -7,7 +7,10 @@ export type ProposeResult =
   /** Committed and applied on this member. */
   | { readonly kind: 'applied'; readonly index: number }
   /** Certainly not done. */
-  | { readonly kind: 'dropped'; readonly reason: 'not-leader' | 'wrong-term' | 'overloaded' | 'read-only' }
+  | {
+      readonly kind: 'dropped';
+      readonly reason: 'not-leader' | 'wrong-term' | 'overloaded' | 'read-only';
+    }
   /** Leadership was lost while it was on its way: it may be committed or not. */
   | { readonly kind: 'unknown' };
 

@@ -167,7 +167,7 @@ export function managerWarnings(view: View, raft: RaftStatus): string[] {
   const warnings: string[] = [];
   if (count > 0 && count % 2 === 0)
     warnings.push(
-      `${count} managers survive the loss of no more than ${count - 1} would: ` +
+      `${count} managers survive no more losses than ${count - 1} would: ` +
         'an odd number is better (swarm node promote, swarm node demote)',
     );
   if (count > 7) warnings.push(`${count} managers make every write slower: 3, 5 or 7 are enough`);

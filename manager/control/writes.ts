@@ -44,7 +44,12 @@ export function noQuorum(status: RaftStatus, cause?: unknown): SwarmError {
     {
       cause,
       details: { missing: missing.map((member) => member.nodeId).join(',') },
-      ...(missing.length === 0 ? { advice: 'Try again in a second.' } : {}),
+      ...(missing.length === 0
+        ? { advice: 'Try again in a second.' }
+        : {
+            advice: 'Start the missing managers. Only when they are lost for good:',
+            command: 'swarm cluster recover',
+          }),
     },
   );
 }

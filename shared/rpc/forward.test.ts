@@ -180,6 +180,31 @@ test('what may have been done is never called undone by a later attempt', async 
   });
 });
 
+test('an attempt that came nowhere near the state does not call an earlier one undone', async () => {
+  for (const code of ['OVERLOADED', 'READ_ONLY', 'FORBIDDEN', 'INTERNAL'] as const) {
+    const { clock, leader, handlers } = setUp();
+    const errors = [
+      new SwarmError('MAYBE_DONE', 'the answer was lost'),
+      new SwarmError(code, 'no'),
+    ];
+    leader.answer = () => {
+      throw errors.shift()!;
+    };
+    const work = handlers.removeService(Ref.create(), CONTEXT);
+    await assert.rejects(running(clock, work), { code: 'MAYBE_DONE' });
+  }
+  const { clock, leader, handlers } = setUp();
+  const errors = [
+    new SwarmError('MAYBE_DONE', 'the answer was lost'),
+    new SwarmError('VERSION_CONFLICT', 'another version'),
+  ];
+  leader.answer = () => {
+    throw errors.shift()!;
+  };
+  const work = handlers.removeService(Ref.create(), CONTEXT);
+  await assert.rejects(running(clock, work), { code: 'VERSION_CONFLICT' });
+});
+
 test('a lost answer is asked for again only under a request id', async () => {
   const { clock, leader, handlers } = setUp();
   leader.answer = () => {

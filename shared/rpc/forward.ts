@@ -1,7 +1,7 @@
 import type { Method } from '../../proto/index.ts';
 import { Backoff } from '../backoff.ts';
 import type { Clock } from '../clock.ts';
-import { SwarmError } from '../errors.ts';
+import { type ErrorCode, SwarmError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import type { Random } from '../random.ts';
 import type { CallContext, CallOptions, Client, Handlers, ServiceDefinition } from './rpc.ts';
@@ -17,6 +17,21 @@ export interface ForwardDeps {
   /** Methods that every manager tries itself first; the others go straight to the leader. */
   readonly local?: ReadonlySet<string>;
 }
+
+/** Errors of an attempt that came nowhere near the state: they say nothing about an earlier one. */
+const BLIND: ReadonlySet<ErrorCode> = new Set([
+  'OVERLOADED',
+  'READ_ONLY',
+  'UNAUTHENTICATED',
+  'FORBIDDEN',
+  'REMOVED',
+  'NOT_A_MANAGER',
+  'NOT_IN_CLUSTER',
+  'DAMAGED',
+  'STATE_DIR',
+  'UNSUPPORTED',
+  'INTERNAL',
+]);
 
 type Unary = (request: unknown, context: CallContext) => Promise<unknown>;
 type Streaming = (request: unknown, context: CallContext) => AsyncIterable<unknown>;
@@ -146,11 +161,15 @@ class Attempts {
   /** Waits until the next attempt is due, or throws what the caller gets. */
   async failed(error: unknown): Promise<void> {
     if (SwarmError.is(error) && error.code === 'MAYBE_DONE') this.#maybeDone = error;
-    if (!this.#mayRetry(error)) throw error;
+    if (!this.#mayRetry(error)) throw this.#isBlind(error) ? this.#maybeDone : error;
     const { clock } = this.#target.deps;
     const waitMs = this.#backoff.nextDelayMs();
     if (this.#leftMs() <= waitMs || this.#isLeaderless()) throw this.#final(error);
     await pause(clock, waitMs, this.#context.signal);
+  }
+
+  #isBlind(error: unknown): boolean {
+    return this.#maybeDone !== undefined && SwarmError.is(error) && BLIND.has(error.code);
   }
 
   #mayRetry(error: unknown): boolean {

@@ -4,6 +4,7 @@ import {
   Empty,
   type RaftMemberStatus,
   RaftStatus,
+  type TermRecord,
 } from '../../../proto/index.ts';
 import type { Verb } from '../../command.ts';
 import { jsonView } from '../../output/json-view.ts';
@@ -111,8 +112,13 @@ function rest(status: RaftStatus, nowWallMs: number): string {
   if (terms.length === 0) return head;
   const rows = terms.map((seen) => [
     String(seen.term),
-    seen.leader === 0 ? 'nobody' : printable(seen.nodeName || seen.nodeId.slice(0, 12)),
+    leaderOf(seen),
     relativeTime(seen.sinceWallMs, nowWallMs),
   ]);
   return `${head}\n${formatTable([['TERM', 'LEADER', 'SINCE'], ...rows])}`;
+}
+
+function leaderOf({ leader, nodeName, nodeId }: TermRecord): string {
+  if (leader === 0) return 'nobody';
+  return printable(nodeName || nodeId.slice(0, 12)) || 'a manager that is none any more';
 }

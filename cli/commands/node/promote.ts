@@ -1,7 +1,7 @@
-import { ControlService, Role, UpdateNodeRequest } from '../../../proto/index.ts';
+import { ControlService, ListRequest, Role, UpdateNodeRequest } from '../../../proto/index.ts';
 import type { Verb } from '../../command.ts';
 import { reporter } from '../report.ts';
-import { forEachWord } from '../shared-options.ts';
+import { forEachWord, warn } from '../shared-options.ts';
 import { selfRef } from './self.ts';
 
 export const promote: Verb = roleVerb(Role.MANAGER, 'promoted to manager');
@@ -15,12 +15,15 @@ function roleVerb(role: Role, done: string): Verb {
     },
     async run(context, words) {
       const session = await context.connect();
-      return forEachWord(words, reporter(context), async (word) => {
+      const code = await forEachWord(words, reporter(context), async (word) => {
         const ref = await selfRef(session, word);
         const request = UpdateNodeRequest.create({ ref, role, hasRole: true });
         const view = await session.write(ControlService.updateNode, request);
         context.io.out(`Node ${view.node?.name ?? word} ${done}.\n`);
       });
+      const managers = ListRequest.create({ filters: [{ key: 'role', value: 'manager' }] });
+      warn(context, (await session.read(ControlService.listNodes, managers)).warnings);
+      return code;
     },
   };
 }

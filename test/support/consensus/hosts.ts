@@ -124,6 +124,15 @@ export class ManagerHosts {
     );
   }
 
+  /** Whatever was done to them, all run again. */
+  async revive(): Promise<void> {
+    for (const host of this.hosts) {
+      const pid = this.pid(host);
+      if (pid !== undefined) process.kill(pid, 'SIGCONT');
+    }
+    await this.start(...this.hosts.filter((host) => this.pid(host) === undefined));
+  }
+
   // -- links
 
   /** From now on nothing that `from` sends comes to `to`; the other direction is as it was. */
