@@ -97,8 +97,9 @@ function parseDetails(json: string | undefined): { readonly [key: string]: strin
 
 /** `read ETIMEDOUT` ends a connection that was there; `connect ETIMEDOUT` means there was none. */
 function isReset(details: string): boolean {
-  return /connection dropped|ECONNRESET|EPIPE|RST_STREAM|goaway|session.*(closed|destroyed)|\b(read|write) E[A-Z]+\b/i.test(
-    details,
+  return (
+    /connection dropped|ECONNRESET|EPIPE|RST_STREAM|goaway/i.test(details) ||
+    /session.*(closed|destroyed)|\b(read|write) E[A-Z]+\b/i.test(details)
   );
 }
 
