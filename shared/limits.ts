@@ -62,6 +62,28 @@ export const LIMITS = {
   portsPerServiceMax: 1_000,
   constraintsMax: 100,
 
+  // -- networks
+  networkNameMax: 63,
+  networksPerServiceMax: 32,
+  /** Aliases of a service on one network. */
+  aliasesMax: 64,
+  /** Subnets that a user may give one network. */
+  subnetsGivenMax: 16,
+  /** A network from the pool that is full grows by one subnet at a time, up to this many. */
+  subnetsGrownMax: 1_024,
+  /** Larger subnets cost memory on each manager; smaller ones hold next to nothing. */
+  subnetLengthMin: 8,
+  subnetLengthMax: 29,
+  /** Devices, marks and hardware addresses are made of indexes of networks and nodes. */
+  networkIndexMax: 65_535,
+  /** VXLAN ids are this and the network's index: far from those of others on the same host. */
+  vniBase: 0x10_0000,
+  networkMtuMin: 576,
+  networkMtuMax: 65_000,
+  /** Numbers and subnets of a removed network are given again after this, when no address is held. */
+  networkRestMs: 60_000,
+  nodeIndexRestMs: 24 * 3_600_000,
+
   // -- agents
   taskPortMin: 20_000,
   taskPortMax: 29_999,
@@ -176,4 +198,9 @@ export const DEFAULTS = {
   readyTimeoutMs: 1_000,
   onDisconnectAfterMs: 30_000,
   orphanMs: 24 * 3_600_000,
+  addressPools: ['10.0.0.0/8'],
+  subnetLength: 24,
+  /** UDP, VXLAN: not 4789, which a Docker daemon on the same host has. */
+  dataPort: 4799,
+  underlayMtu: 1_500,
 } as const;

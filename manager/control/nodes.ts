@@ -69,14 +69,16 @@ export class Nodes {
     return this.#view(view, this.#resolve(view, id));
   }
 
-  /** Its rows go in this entry; its tasks are ended by the loop, the agent is told at its hello. */
+  /**
+   * Its rows go in this entry, but for its number, which rests for a day; its tasks are ended by the
+   * loop, the agent is told at its hello.
+   */
   async remove(request: RemoveNodeRequest, context: CallContext): Promise<Empty> {
     await write(this.#deps, context, (draft) => {
       const node = this.#resolve(draft, request.ref);
       refuseRemoval(draft, node, request.force);
       draft.delete('node', node.id);
       draft.delete('nodeStatus', node.id);
-      draft.delete('nodeState', node.id);
       draft.delete('certificate', node.id);
       draft.emit({ kind: 'node', action: 'remove', id: node.id, name: node.name, message: '' });
       return { id: node.id };

@@ -23,6 +23,7 @@ export function assignedTask(view: View, task: Task): AssignedTask | undefined {
     spec: spec.task,
     ports: portsOf(view, task.serviceId, spec.endpoint?.ports ?? []),
     index: task.version,
+    attachments: task.attachments,
   });
 }
 

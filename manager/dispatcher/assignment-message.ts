@@ -1,4 +1,4 @@
-import { Assignments, type Position } from '../../proto/index.ts';
+import { Assignments, type Init, type Position } from '../../proto/index.ts';
 import type { Item } from './item-set.ts';
 
 /**
@@ -12,22 +12,57 @@ export interface AssignmentParts {
   readonly to: Position;
   readonly tasks: Iterable<Item>;
   readonly removedTasks: readonly string[];
-  /** Encoded by `encodeServices`. */
-  readonly services: Uint8Array;
+  /** Encoded by `encodeServices`, `encodePeers` and `encodeNetwork`. */
+  readonly rest: readonly Uint8Array[];
   readonly digest: Uint8Array;
 }
 
 const LENGTH_DELIMITED = 2;
 const TASKS_TAG = (4 << 3) | LENGTH_DELIMITED;
 const SERVICES_TAG = (6 << 3) | LENGTH_DELIMITED;
+const PEERS_TAG = (9 << 3) | LENGTH_DELIMITED;
+const NETWORKS_TAG = (11 << 3) | LENGTH_DELIMITED;
+const NETWORK_SERVICES_TAG = (13 << 3) | LENGTH_DELIMITED;
 const ASSIGNMENTS_TAG = (2 << 3) | LENGTH_DELIMITED; // ManagerMessage.assignments
 
 /** The `services` and `removed_services` fields. */
 export function encodeServices(items: Iterable<Item>, removed: readonly string[]): Uint8Array {
+  return encodePart(SERVICES_TAG, items, { removedServices: removed });
+}
+
+/** The `peers` and `removed_peers` fields. */
+export function encodePeers(items: Iterable<Item>, removed: readonly string[]): Uint8Array {
+  return encodePart(PEERS_TAG, items, { removedPeers: removed });
+}
+
+export interface NetworkPart {
+  readonly row?: Item | undefined;
+  /** Id of a network that is gone; empty: none. */
+  readonly removed?: string;
+  readonly services?: readonly Item[];
+  readonly removedServices?: readonly string[];
+}
+
+/** The fields of networks and the services on them, for one network. */
+export function encodeNetwork(part: NetworkPart): Uint8Array {
+  const { row, removed = '', services = [], removedServices = [] } = part;
+  return Buffer.concat([
+    encodePart(NETWORKS_TAG, row === undefined ? [] : [row], {
+      removedNetworks: removed === '' ? [] : [removed],
+    }),
+    encodePart(NETWORK_SERVICES_TAG, services, { removedNetworkServices: removedServices }),
+  ]);
+}
+
+type Removed = Pick<
+  Init<Assignments>,
+  'removedServices' | 'removedPeers' | 'removedNetworks' | 'removedNetworkServices'
+>;
+
+function encodePart(tag: number, items: Iterable<Item>, removed: Removed): Uint8Array {
   const parts: Uint8Array[] = [];
-  for (const item of items) parts.push(...field(SERVICES_TAG, item.bytes));
-  if (removed.length > 0)
-    parts.push(Assignments.encode(Assignments.create({ removedServices: removed })));
+  for (const item of items) parts.push(...field(tag, item.bytes));
+  parts.push(Assignments.encode(Assignments.create(removed)));
   return Buffer.concat(parts);
 }
 
@@ -44,7 +79,7 @@ export function encodeAssignments(parts: AssignmentParts): Uint8Array {
   );
   const body: Uint8Array[] = [head];
   for (const item of parts.tasks) body.push(...field(TASKS_TAG, item.bytes));
-  body.push(parts.services);
+  body.push(...parts.rest);
   return Buffer.concat(field(ASSIGNMENTS_TAG, Buffer.concat(body)));
 }
 

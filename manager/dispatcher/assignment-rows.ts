@@ -1,16 +1,18 @@
 import { AssignedTask, LoadBalanced } from '../../proto/index.ts';
 import type { AppliedEntry, Change, View } from '../store/view.ts';
 import { assignedTask } from './assigned.ts';
+import { encodeServices } from './assignment-message.ts';
 import { loadBalanced } from './backends.ts';
 import { type Item, ItemSet, makeItem } from './item-set.ts';
+import { type NetworkChanges, NetworkRows } from './network-rows.ts';
 
 /** What changed for agents since the last time it was taken. */
 export interface AssignmentChanges {
   /** Node id -> ids of its tasks that came, changed or went. */
   readonly tasks: ReadonlyMap<string, ReadonlySet<string>>;
-  /** Services whose load-balancing row came or changed; the same for every node. */
-  readonly services: readonly Item[];
-  readonly removedServices: readonly string[];
+  /** Load-balancing rows that came, changed or went, encoded: the same for every node. */
+  readonly services: Uint8Array;
+  readonly networks: NetworkChanges;
 }
 
 /**
@@ -19,13 +21,10 @@ export interface AssignmentChanges {
  */
 export class AssignmentRows {
   readonly services = new ItemSet();
+  readonly networks = new NetworkRows();
   readonly #tasks = new Map<string, { readonly version: number; readonly item: Item }>();
   #dirtyTasks = new Map<string, Set<string>>();
   #dirtyServices = new Set<string>();
-
-  get isDirty(): boolean {
-    return this.#dirtyTasks.size > 0 || this.#dirtyServices.size > 0;
-  }
 
   /** Starts anew from a whole state. */
   reset(view: View): void {
@@ -34,11 +33,13 @@ export class AssignmentRows {
     this.#dirtyTasks = new Map();
     this.#dirtyServices = new Set();
     for (const service of view.table('service').all()) this.#updateService(view, service.id);
+    this.networks.reset(view);
   }
 
   /** Notes what an entry touches. */
   observe(view: View, entry: AppliedEntry): void {
     for (const change of entry.changes) this.#note(view, change);
+    this.networks.observe(view, entry);
   }
 
   /** Brings the rows up to `view` and hands over what changed. */
@@ -54,7 +55,8 @@ export class AssignmentRows {
     }
     this.#dirtyTasks = new Map();
     this.#dirtyServices = new Set();
-    return { tasks, services, removedServices };
+    const networks = this.networks.take(view);
+    return { tasks, services: encodeServices(services, removedServices), networks };
   }
 
   /** A task as its node gets it; undefined when the node should forget it. */

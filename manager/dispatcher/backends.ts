@@ -1,14 +1,13 @@
 import {
   Backend,
-  Liveness,
   LoadBalanced,
   type NodeStatus,
   PortBinding,
   type Task,
-  TaskState,
   type TaskStatus,
 } from '../../proto/index.ts';
 import type { View } from '../store/view.ts';
+import { type Standing, standingOf } from './standing.ts';
 
 /**
  * The load-balancing row of a service: its published ports and the tasks behind them. Pure: every
@@ -36,19 +35,16 @@ export function loadBalanced(view: View, serviceId: string): LoadBalanced | unde
 
 interface Candidate {
   readonly backend: Backend;
-  readonly standing: 'good' | 'doubtful' | 'draining';
+  readonly standing: Standing;
 }
 
 function candidate(view: View, task: Task): Candidate | undefined {
+  const standing = standingOf(view, task);
   const status = view.table('taskStatus').get(task.id);
-  if (task.nodeId === '' || status?.state !== TaskState.RUNNING) return undefined;
   const node = view.table('nodeStatus').get(task.nodeId);
-  if (node === undefined || !mayAnswer(node.liveness)) return undefined;
-  const leaving = task.draining || task.desiredState > TaskState.RUNNING;
-  // One that is not ready gets nothing new; connections that it still has are left to it.
-  if (!status.ready && !leaving) return undefined;
-  const draining = leaving || node.liveness === Liveness.LEAVING;
-  const doubtful = node.liveness === Liveness.SUSPECT;
+  if (standing === 'none' || status === undefined || node === undefined) return undefined;
+  // On its first network, or on the ingress.
+  const own = task.attachments[0];
   return {
     backend: Backend.create({
       taskId: task.id,
@@ -56,13 +52,11 @@ function candidate(view: View, task: Task): Candidate | undefined {
       slot: task.slot,
       draining: false,
       ports: bindings(status, node),
+      address: own?.address ?? '',
+      address6: own?.address6 ?? '',
     }),
-    standing: draining ? 'draining' : doubtful ? 'doubtful' : 'good',
+    standing,
   };
-}
-
-function mayAnswer(liveness: Liveness): boolean {
-  return liveness !== Liveness.DOWN && liveness !== Liveness.UNKNOWN;
 }
 
 /** Where the task answers: its ports on the address that its node publishes. */

@@ -18,7 +18,6 @@ import type { Random } from '../../shared/random.ts';
 import type { CallContext, Handlers } from '../../shared/rpc/rpc.ts';
 import { CLUSTER_KEY } from '../store/schema.ts';
 import type { AppliedEntry, Store, View } from '../store/view.ts';
-import { encodeServices } from './assignment-message.ts';
 import { AssignmentRows } from './assignment-rows.ts';
 import { DrainTracker } from './drain-tracker.ts';
 import { commitHello } from './hello.ts';
@@ -340,12 +339,8 @@ export class Dispatcher {
     const { view } = store;
     this.#lastFlushMs = clock.monotonicMs();
     const changes = this.#rows.take(view);
-    const services = encodeServices(changes.services, changes.removedServices);
     const to = this.#position(view);
-    for (const session of this.#sessions.values()) {
-      const tasks = changes.tasks.get(session.nodeId) ?? NOTHING;
-      session.update(this.#rows, view, to, tasks, services);
-    }
+    for (const session of this.#sessions.values()) session.update(this.#rows, view, to, changes);
     this.#checkDrains();
     this.#tellSettled();
   }
@@ -384,8 +379,6 @@ function reportOf(report: StatusReport): ReportContent {
     description: report.description ?? undefined,
   };
 }
-
-const NOTHING: ReadonlySet<string> = new Set();
 
 /** host:port of every manager, in one order. */
 export function managerAddresses(view: View): string[] {

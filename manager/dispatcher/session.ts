@@ -10,8 +10,9 @@ import { LIMITS } from '../../shared/limits.ts';
 import type { Duplex } from '../../shared/rpc/rpc.ts';
 import type { View } from '../store/view.ts';
 import { encodeAssignments, encodeServices } from './assignment-message.ts';
-import type { AssignmentRows } from './assignment-rows.ts';
+import type { AssignmentChanges, AssignmentRows } from './assignment-rows.ts';
 import { type Item, ItemSet, joinDigests } from './item-set.ts';
+import type { NetworkChanges } from './network-rows.ts';
 
 export type AgentStream = Duplex<AgentMessage, ManagerMessage>;
 
@@ -24,6 +25,8 @@ export class Session {
   certificateRole: Role;
   readonly #stream: AgentStream;
   readonly #tasks = new ItemSet();
+  /** Networks whose rows the agent gets. */
+  #networks: ReadonlySet<string> = new Set();
   /** What the agent has, as it names it; undefined: it gets everything. */
   #position: Position | undefined;
   #acknowledged = 0;
@@ -73,13 +76,7 @@ export class Session {
   }
 
   /** Brings the agent from what it has to `to`. */
-  update(
-    rows: AssignmentRows,
-    view: View,
-    to: Position,
-    taskIds: ReadonlySet<string>,
-    services: Uint8Array,
-  ): void {
+  update(rows: AssignmentRows, view: View, to: Position, changes: AssignmentChanges): void {
     this.#considered = to.index;
     // A slow agent is not sent more; what it missed comes as a whole when it has caught up.
     if (this.#stream.unsentBytes > LIMITS.sessionUnsentBytesMax) this.#position = undefined;
@@ -88,19 +85,33 @@ export class Session {
       return;
     }
     const changed: Item[] = [];
-    const removed: string[] = [];
-    for (const id of taskIds) {
+    const removedTasks: string[] = [];
+    for (const id of changes.tasks.get(this.nodeId) ?? []) {
       const item = rows.task(view, this.nodeId, id);
       if (!this.#tasks.set(id, item)) continue;
-      if (item === undefined) removed.push(id);
+      if (item === undefined) removedTasks.push(id);
       else changed.push(item);
     }
-    if (changed.length === 0 && removed.length === 0 && services.length === 0) return;
-    const parts = { complete: false, from: this.#position, to, tasks: changed };
-    const digest = this.#digest(rows);
-    this.sendEncoded(encodeAssignments({ ...parts, removedTasks: removed, services, digest }));
+    const rest = [changes.services, ...this.#networkChanges(rows, view, changes.networks)];
+    const isBalancing = rest.some((part) => part.length > 0);
+    if (changed.length === 0 && removedTasks.length === 0 && !isBalancing) return;
+    const parts = { complete: false, from: this.#position, to, tasks: changed, removedTasks };
+    this.sendEncoded(encodeAssignments({ ...parts, rest, digest: this.#digest(rows) }));
     this.#position = to;
-    if (services.length > 0) this.#balanced = to.index;
+    if (isBalancing) this.#balanced = to.index;
+  }
+
+  /** Of networks that it stays on what changed, of others everything, or what to forget. */
+  #networkChanges(rows: AssignmentRows, view: View, changes: NetworkChanges): Uint8Array[] {
+    const { networks } = rows;
+    const before = this.#networks;
+    if (changes.nodes.has(this.nodeId)) this.#networks = networks.networksOf(view, this.nodeId);
+    const parts = [changes.peers];
+    for (const [id, bytes] of changes.networks) if (before.has(id)) parts.push(bytes);
+    if (before === this.#networks) return parts;
+    for (const id of this.#networks) if (!before.has(id)) parts.push(networks.whole(id));
+    for (const id of before) if (!this.#networks.has(id)) parts.push(networks.goodbye(id));
+    return parts;
   }
 
   /** Sends a whole set, unless too much is under way to it already. */
@@ -109,10 +120,11 @@ export class Session {
     this.#considered = to.index;
     if (this.#stream.unsentBytes > LIMITS.sessionUnsentBytesMax) return;
     this.#fill(rows, view);
-    const services = encodeServices(rows.services.all(), []);
+    const rest = [encodeServices(rows.services.all(), []), rows.networks.allPeers()];
+    for (const id of this.#networks) rest.push(rows.networks.whole(id));
     const parts = { complete: true, from: undefined, to, tasks: this.#tasks.all() };
     const digest = this.#digest(rows);
-    this.sendEncoded(encodeAssignments({ ...parts, removedTasks: [], services, digest }));
+    this.sendEncoded(encodeAssignments({ ...parts, removedTasks: [], rest, digest }));
     this.#position = to;
     this.#balanced = to.index;
   }
@@ -147,8 +159,10 @@ export class Session {
   #fill(rows: AssignmentRows, view: View): void {
     this.#tasks.clear();
     for (const item of rows.tasksOf(view, this.nodeId)) this.#tasks.set(item.id, item);
+    this.#networks = rows.networks.networksOf(view, this.nodeId);
   }
   #digest(rows: AssignmentRows): Uint8Array {
-    return joinDigests(this.#tasks.digest(), rows.services.digest());
+    const own = joinDigests(this.#tasks.digest(), rows.services.digest());
+    return joinDigests(own, rows.networks.digest(this.#networks));
   }
 }

@@ -1,4 +1,5 @@
 import type { View } from '../store/view.ts';
+import { needsOf } from './addressing/needs.ts';
 import { NodeIndex } from './node-index.ts';
 import { busyBecause, clashingPort, type FilterCode, unfitBecause } from './scheduler/filters.ts';
 import { Specs } from './specs.ts';
@@ -25,6 +26,7 @@ export function explain(view: View, taskId: string): NodeVerdict[] {
   if (facts === undefined) return [];
   const index = NodeIndex.of(view, specs);
   const spread = index.spreadOf(task.serviceId);
+  const needs = needsOf(view, facts);
   const clash = clashingPort(view, facts);
   const pinnedTo = task.slot === 0 ? task.nodeId : '';
   const self = isAssigned(task) && isWanted(task) ? task.nodeId : '';
@@ -35,7 +37,7 @@ export function explain(view: View, taskId: string): NodeVerdict[] {
   return records.map((record) => {
     const own = (spread.get(record.at) ?? 0) - Number(self === record.id);
     const verdict =
-      unfitBecause(record, facts) ??
+      unfitBecause(record, facts, needs) ??
       (clash === undefined
         ? busyBecause(record, facts, own)
         : { code: 'host-port' as const, text: `port ${clash} is published on every node` });

@@ -3,6 +3,7 @@ import { messageOf, SwarmError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import { slotKey } from '../store/schema.ts';
 import type { Store } from '../store/view.ts';
+import { AddressIndex } from './addressing/address-index.ts';
 import { Dirty } from './dirty.ts';
 import { type Derived, mark, markAll } from './marks.ts';
 import { NodeIndex } from './node-index.ts';
@@ -48,7 +49,8 @@ export class Loop {
     this.#log = deps.log.child({ part: 'loop' });
     const specs = new Specs();
     const index = new NodeIndex(specs);
-    this.#derived = { specs, index, globalServices: new Set() };
+    const addresses = new AddressIndex();
+    this.#derived = { specs, index, addresses, globalServices: new Set() };
     this.#fitting = new FittingNodes(index);
   }
 

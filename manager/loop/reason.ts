@@ -45,6 +45,15 @@ const ADVICE = {
   ],
   'update-paused': ['Roll back, or update again with what mends it.', 'swarm service rollback'],
   disconnected: ['It is replaced when its node must have stopped it (--on-disconnect).', ''],
+  'network-missing': [
+    'Make the network again, or take it out of the service (--network-rm).',
+    'swarm network ls',
+  ],
+  'network-problem': [
+    'Remove networks that nobody needs, or make this one with a free subnet of its own (--subnet).',
+    'swarm network ls',
+  ],
+  'addresses-used-up': ['Remove tasks, or use a network with a larger subnet.', 'swarm network ls'],
   unknown: ['', ''],
 } as const satisfies { readonly [code: string]: readonly [advice: string, command: string] };
 

@@ -1,5 +1,6 @@
 import type { Draft } from '../store/view.ts';
-import { allocatorStage } from './allocator/ports.ts';
+import { allocatorStage } from './allocator/allocator.ts';
+import { keepAddresses } from './nodes/held.ts';
 import { nodesStage } from './nodes/nodes.ts';
 import { orchestratorStage } from './orchestrator/orchestrator.ts';
 import { reaperStage } from './reaper/reaper.ts';
@@ -14,6 +15,7 @@ import { Turn, type TurnInput, type TurnResult } from './turn.ts';
 export function runTurn(draft: Draft, input: TurnInput, fitting: FittingNodes): TurnResult {
   const turn = new Turn(draft, input);
   input.index.begin();
+  input.addresses.begin();
   try {
     nodesStage(turn);
     orchestratorStage(turn);
@@ -21,7 +23,9 @@ export function runTurn(draft: Draft, input: TurnInput, fitting: FittingNodes): 
     turn.openSecondHalf();
     schedulerStage(turn, fitting);
     reaperStage(turn);
+    keepAddresses(turn);
   } finally {
+    input.addresses.rollback();
     input.index.rollback();
   }
   return { left: turn.left, wakes: turn.wakes };

@@ -1,5 +1,7 @@
 import {
+  EndpointMode,
   EndpointSpec,
+  type NetworkAttachmentSpec,
   type PortConfig,
   PublishMode,
   type ServiceSpec,
@@ -8,6 +10,7 @@ import {
 import { assert } from '../../shared/assert.ts';
 import { revisionKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
+import { NODE_LOCAL } from './addressing/predefined.ts';
 import { type Constraint, parseConstraint } from './constraint.ts';
 
 /** What the loop needs to know of one revision of a service. Computed once: revisions never change. */
@@ -32,6 +35,12 @@ export interface RevisionFacts {
   readonly maxPerNode: number;
   readonly spread: readonly string[];
   readonly ports: readonly PortConfig[];
+  /** Networks of the cluster, in the order of the spec; those of the node alone are not among them. */
+  readonly networks: readonly NetworkAttachmentSpec[];
+  /** A container that is on no network and publishes ports: it is reached through the ingress. */
+  readonly usesIngress: boolean;
+  /** The service has an address of its own on each network. */
+  readonly hasVirtualAddress: boolean;
   /** Host-mode ports of a fixed number, as `protocol/port`. */
   readonly hostPorts: readonly string[];
   /** Revisions with equal keys fit the same nodes, as far as nodes and not their load decide. */
@@ -84,6 +93,7 @@ function factsOf(
   const ports = spec.endpoint?.ports ?? [];
   const runtime = task.container === null ? 'process' : 'containerd';
   const reserved = task.reservations;
+  const networks = task.networks.filter(({ target }) => !NODE_LOCAL.has(target));
   return {
     key,
     serviceId,
@@ -101,6 +111,12 @@ function factsOf(
     maxPerNode: task.placement?.maxReplicasPerNode ?? 0,
     spread: task.placement?.spread ?? [],
     ports,
+    networks,
+    usesIngress:
+      task.container !== null &&
+      task.networks.length === 0 &&
+      ports.some((port) => port.mode === PublishMode.INGRESS),
+    hasVirtualAddress: (spec.endpoint?.mode ?? EndpointMode.VIP) === EndpointMode.VIP,
     hostPorts: ports
       .filter((port) => port.mode === PublishMode.HOST && port.published > 0)
       .map((port) => `${port.protocol}/${port.published}`),

@@ -2,11 +2,12 @@ import { type Service, type ServiceState, Task, type TaskState } from '../../pro
 import { LIMITS } from '../../shared/limits.ts';
 import { slotKey } from '../store/schema.ts';
 import type { Draft } from '../store/view.ts';
+import type { AddressIndex } from './addressing/address-index.ts';
 import { Dirty } from './dirty.ts';
 import { type NodeCondition, nodeCondition } from './node-condition.ts';
 import type { NodeIndex } from './node-index.ts';
 import type { Specs } from './specs.ts';
-import { type Entry, isAssigned } from './task-facts.ts';
+import { type Entry, isAssigned, isFinal } from './task-facts.ts';
 import type { WakeKey } from './wakes.ts';
 
 /** What a turn is given. Nothing of it is changed: the function may run more than once. */
@@ -19,6 +20,7 @@ export interface TurnInput {
   /** Services whose handling threw, with the message: they are set aside. */
   readonly poisoned: ReadonlyMap<string, string>;
   readonly index: NodeIndex;
+  readonly addresses: AddressIndex;
   readonly specs: Specs;
   /** Milliseconds since the turn began. */
   readonly elapsedMs: () => number;
@@ -40,11 +42,16 @@ export class PoisonedService extends Error {
   }
 }
 
+function mayStillRun(entry: Entry, condition: NodeCondition): boolean {
+  return condition === 'lost' && !isFinal(entry);
+}
+
 /** One turn at work: the draft, what it has to look at, what it leaves. */
 export class Turn {
   readonly draft: Draft;
   readonly input: TurnInput;
   readonly index: NodeIndex;
+  readonly addresses: AddressIndex;
   readonly specs: Specs;
   /** Cluster time. */
   readonly now: number;
@@ -54,7 +61,9 @@ export class Turn {
   readonly dirty = new Dirty();
   /** New tasks that are not in the draft yet: the scheduler writes them once, with their node. */
   readonly fresh = new Set<Entry>();
-  /** Services whose ports may have to change. */
+  /** Tasks that were deleted although they may run on a lost node: their addresses are kept. */
+  readonly abandoned: Entry[] = [];
+  /** Services whose ports and addresses may have to change. */
   readonly endpoints = new Set<string>();
   /** Slots that were looked at: the reaper looks at their history. */
   readonly histories: { readonly service: Service | undefined; readonly tasks: Entry[] }[] = [];
@@ -68,6 +77,7 @@ export class Turn {
     this.draft = draft;
     this.input = input;
     this.index = input.index;
+    this.addresses = input.addresses;
     this.specs = input.specs;
     this.now = draft.timeMs;
     this.dirty.add(input.dirty);
@@ -118,6 +128,8 @@ export class Turn {
     if (this.fresh.has(entry)) return;
     this.draft.put('task', entry.task);
     this.index.try(this.draft, entry.task, entry.task.id, entry.status);
+    if (entry.task.attachments.length > 0)
+      this.addresses.taskChanged(entry.task.id, entry.task, entry.status);
   }
   desire(entry: Entry, desiredState: TaskState, endReason = entry.task.endReason): void {
     const same = entry.task.desiredState === desiredState && !entry.task.draining;
@@ -149,6 +161,10 @@ export class Turn {
     this.draft.delete('task', entry.task.id);
     this.draft.delete('taskStatus', entry.task.id);
     this.index.try(this.draft, undefined, entry.task.id, undefined);
+    if (entry.task.attachments.length === 0) return;
+    // It may run on where nobody hears of it: its addresses stay with the node.
+    if (mayStillRun(entry, this.condition(entry.task.nodeId))) this.abandoned.push(entry);
+    else this.addresses.taskChanged(entry.task.id, undefined, undefined);
   }
 
   slotWake(entry: Entry, atMs: number): void {

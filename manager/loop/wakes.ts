@@ -1,7 +1,7 @@
 import type { Dirty } from './dirty.ts';
 
-/** What a due moment wakes. The letter keeps the three kinds of keys apart. */
-export type WakeKey = `s:${string}` | `k:${string}` | `n:${string}`;
+/** What a due moment wakes: a service, a slot, a node or a network. The letter keeps them apart. */
+export type WakeKey = `s:${string}` | `k:${string}` | `n:${string}` | `v:${string}`;
 
 /**
  * Moments at which an object must be looked at again, in cluster time. They are derived from fields
@@ -40,6 +40,7 @@ export class Wakes {
       const id = key.slice(2);
       if (key.startsWith('s:')) dirty.services.add(id);
       else if (key.startsWith('k:')) dirty.slots.add(id);
+      else if (key.startsWith('v:')) dirty.networks.add(id);
       else dirty.nodes.add(id);
     }
   }

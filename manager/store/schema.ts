@@ -6,6 +6,9 @@ import {
   type Codec,
   EventRow,
   Member,
+  Network,
+  type NetworkAttachment,
+  NetworkState,
   Node,
   NodeState,
   NodeStatus,
@@ -19,13 +22,17 @@ import {
 
 /**
  * All tables: the row type, who writes it, its indexes. A row has one writer, so that no two parts
- * of the manager ever race for one; the store refuses a put by another (`Draft.put`).
+ * of the manager ever race for one; the store refuses a put by another (`Draft.put`). An entry lists
+ * its changes in this order, and what follows from them is derived in it: networks come before what
+ * has addresses on them.
  */
 export interface Rows {
   cluster: Cluster;
   clusterSecrets: ClusterSecrets;
   service: Service;
   serviceRevision: ServiceRevision;
+  network: Network;
+  networkState: NetworkState;
   serviceState: ServiceState;
   task: Task;
   taskStatus: TaskStatus;
@@ -60,12 +67,21 @@ export const SCHEMA: { readonly [T in TableName]: TableSchema<Rows[T]> } = {
   clusterSecrets: table(ClusterSecrets, 'ca', { secret: true }),
   service: table(Service, 'users', {
     alsoDelete: ['loop'],
-    indexes: { name: (row) => [row.spec?.name ?? ''] },
+    indexes: {
+      name: (row) => [row.spec?.name ?? ''],
+      network: (row) => (row.spec?.task?.networks ?? []).map((network) => network.target),
+    },
   }),
   serviceRevision: table(ServiceRevision, 'users', {
     alsoDelete: ['loop'],
     indexes: { service: (row) => [row.serviceId] },
   }),
+  network: table(Network, 'users', {
+    alsoPut: ['loop'],
+    alsoDelete: ['loop'],
+    indexes: { name: (row) => [row.spec?.name ?? ''] },
+  }),
+  networkState: table(NetworkState, 'loop'),
   serviceState: table(ServiceState, 'loop', {
     indexes: { port: (row) => row.ports.map((port) => `${port.protocol}/${port.published}`) },
   }),
@@ -74,12 +90,13 @@ export const SCHEMA: { readonly [T in TableName]: TableSchema<Rows[T]> } = {
       service: (row) => [row.serviceId],
       node: (row) => [row.nodeId],
       slot: (row) => [slotKey(row)],
+      network: (row) => networkIds(row.attachments),
     },
   }),
   taskStatus: table(TaskStatus, 'status', { alsoPut: ['loop'], alsoDelete: ['loop'] }),
   node: table(Node, 'users', { alsoPut: ['ca'], indexes: { name: (row) => [row.name] } }),
   nodeStatus: table(NodeStatus, 'status', { alsoPut: ['ca'], alsoDelete: ['users'] }),
-  nodeState: table(NodeState, 'loop', { alsoDelete: ['users'] }),
+  nodeState: table(NodeState, 'loop'),
   member: table(Member, 'roles', { indexes: { raftId: (row) => [String(row.raftId)] } }),
   removedMember: table(RemovedMember, 'roles'),
   certificate: table(Certificate, 'ca', { alsoPut: ['roles'], alsoDelete: ['users'] }),
@@ -87,6 +104,13 @@ export const SCHEMA: { readonly [T in TableName]: TableSchema<Rows[T]> } = {
   answer: table(AnswerRow, 'store'),
 };
 export const TABLE_NAMES = Object.keys(SCHEMA) as readonly TableName[];
+
+const NO_KEYS: readonly string[] = [];
+
+/** A million tasks without a network cost no list each. */
+function networkIds(attachments: readonly NetworkAttachment[]): readonly string[] {
+  return attachments.length === 0 ? NO_KEYS : attachments.map(({ networkId }) => networkId);
+}
 
 /** Tasks of one slot (replicated) or of one node (global) of a service. */
 export function slotKey(task: Task): string {

@@ -142,7 +142,6 @@ export class World {
       (draft) => {
         draft.delete('node', id);
         draft.delete('nodeStatus', id);
-        draft.delete('nodeState', id);
       },
       { writer: 'users' },
     );

@@ -1,32 +1,14 @@
-import { PortConfig, PublishMode, ServiceState } from '../../../proto/index.ts';
+import { PortConfig, PublishMode, type ServiceState } from '../../../proto/index.ts';
 import { LIMITS } from '../../../shared/limits.ts';
 import type { View } from '../../store/view.ts';
 import { ingressOwner } from '../published.ts';
-import { PoisonedService, type Turn } from '../turn.ts';
-
-/** Stage 3: published ports, one owner each in the whole cluster. */
-export function allocatorStage(turn: Turn): void {
-  for (const id of turn.endpoints) {
-    const state = turn.state(id);
-    if (turn.service(id) === undefined || state === undefined || state.quarantine !== '') continue;
-    try {
-      publish(turn, state);
-    } catch (error) {
-      throw new PoisonedService(id, error);
-    }
-  }
-}
-
-function publish(turn: Turn, state: ServiceState): void {
-  const facts = turn.specs.find(turn.draft, state.id, state.runningRevision);
-  if (facts === undefined) return;
-  const ports = allocate(turn.draft, state, facts.ports);
-  if (samePorts(ports, state.ports)) return;
-  turn.draft.put('serviceState', ServiceState.with(state, { ports }));
-}
 
 /** What is published, with numbers; ports that another service has are left out. */
-function allocate(view: View, state: ServiceState, wished: readonly PortConfig[]): PortConfig[] {
+export function allocatePorts(
+  view: View,
+  state: ServiceState,
+  wished: readonly PortConfig[],
+): PortConfig[] {
   const ports: PortConfig[] = [];
   const own = new Set(
     wished.filter(isFixedIngress).map((port) => `${port.protocol}/${port.published}`),
@@ -73,7 +55,7 @@ function dynamicPort(
   return 0;
 }
 
-function samePorts(a: readonly PortConfig[], b: readonly PortConfig[]): boolean {
+export function samePorts(a: readonly PortConfig[], b: readonly PortConfig[]): boolean {
   if (a.length !== b.length) return false;
   return a.every((port, at) => {
     const other = b[at]!;

@@ -95,6 +95,8 @@ function oneSlot(turn: Turn, serviceId: string, key: string): void {
   reconcileSlot(scope, slot);
   if (scope.isGlobal) coverNode(scope, slot);
   renewStraggler(scope, slot);
+  // An address may have been kept for a task that goes now.
+  if (scope.state.virtualAddresses.length > 0) turn.endpoints.add(serviceId);
 }
 
 /** A node that was away during a rollout comes back with what is old by now. */

@@ -6,8 +6,8 @@ import type { Scope } from './scope.ts';
 import { hasSuccessor, type Slot } from './slot.ts';
 
 /**
- * Begins to end a task. One that gets connections through published ports is first taken out of
- * load balancing (`draining`); the order to stop follows when all nodes have done so.
+ * Begins to end a task. One that gets connections through published ports or on networks is first
+ * taken out of load balancing (`draining`); the order to stop follows when all nodes have done so.
  */
 export function retire(scope: Scope, slot: Slot, entry: Entry, why: string): void {
   const { turn } = scope;
@@ -27,7 +27,8 @@ export function retire(scope: Scope, slot: Slot, entry: Entry, why: string): voi
 function getsConnections(scope: Scope, entry: Entry): boolean {
   if (!isRunning(entry) || !isAssigned(entry.task) || scope.turn.isOutOfReach(entry)) return false;
   const facts = scope.factsOf(entry);
-  return facts.ports.length > 0 && (facts.task.ready === null || entry.status!.ready);
+  const isReached = facts.ports.length > 0 || entry.task.attachments.length > 0;
+  return isReached && (facts.task.ready === null || entry.status!.ready);
 }
 
 /** Orders the stop of drained tasks whose draining is acknowledged, or was waited for long enough. */

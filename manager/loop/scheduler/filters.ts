@@ -1,4 +1,5 @@
 import type { View } from '../../store/view.ts';
+import { lacks, type NetworkNeeds } from '../addressing/needs.ts';
 import { meets } from '../constraint.ts';
 import type { NodeIndex, NodeRecord } from '../node-index.ts';
 import { ingressOwner } from '../published.ts';
@@ -7,6 +8,7 @@ import type { RevisionFacts } from '../specs.ts';
 export type FilterCode =
   | 'availability'
   | 'runtime'
+  | 'network'
   | 'constraint'
   | 'resources'
   | 'host-port'
@@ -19,11 +21,17 @@ export interface Verdict {
 }
 
 /** The filters, in Docker's order: first what a node is. Undefined: it fits. */
-export function unfitBecause(record: NodeRecord, facts: RevisionFacts): Verdict | undefined {
+export function unfitBecause(
+  record: NodeRecord,
+  facts: RevisionFacts,
+  needs: NetworkNeeds,
+): Verdict | undefined {
   if (record.blocked !== '') return { code: 'availability', text: record.blocked };
   const runtimes = record.status?.description?.runtimes ?? [];
   if (!runtimes.includes(facts.runtime))
     return facts.runtime === 'process' ? NO_PROCESS_RUNTIME : NO_IMAGE_RUNTIME;
+  const lacking = lacks(record.status, needs);
+  if (lacking !== '') return { code: 'network', text: lacking };
   for (const constraint of facts.constraints)
     if (record.node === undefined || !meets(constraint, record.node, record.status))
       return { code: 'constraint', text: `constraint ${constraint.text} not met` };
@@ -75,7 +83,7 @@ export function portName(key: string): string {
   return `${port}/${protocol === '1' ? 'udp' : 'tcp'}`;
 }
 
-/** Nodes that fit revisions with this `nodeKey`, load aside; kept while no node changes. */
+/** Nodes that fit revisions with this `fitKey`, load aside; kept while no node changes. */
 export class FittingNodes {
   readonly #index: NodeIndex;
   readonly #lists = new Map<string, readonly NodeRecord[]>();
@@ -84,18 +92,26 @@ export class FittingNodes {
   constructor(index: NodeIndex) {
     this.#index = index;
   }
-  get(facts: RevisionFacts): readonly NodeRecord[] {
+  get(facts: RevisionFacts, needs: NetworkNeeds): readonly NodeRecord[] {
     if (this.#epoch !== this.#index.epoch || this.#lists.size > LISTS_MAX) {
       this.#lists.clear();
       this.#epoch = this.#index.epoch;
     }
-    let list = this.#lists.get(facts.nodeKey);
+    const key = fitKey(facts, needs);
+    let list = this.#lists.get(key);
     if (list === undefined) {
-      list = this.#index.records.filter((record) => unfitBecause(record, facts) === undefined);
-      this.#lists.set(facts.nodeKey, list);
+      list = this.#index.records.filter(
+        (record) => unfitBecause(record, facts, needs) === undefined,
+      );
+      this.#lists.set(key, list);
     }
     return list;
   }
 }
 
 const LISTS_MAX = 64;
+
+/** Revisions and needs with equal keys fit the same nodes. */
+export function fitKey(facts: RevisionFacts, needs: NetworkNeeds): string {
+  return needs === '' ? facts.nodeKey : `${needs}\n${facts.nodeKey}`;
+}

@@ -1,8 +1,10 @@
 import { type Task, TaskState } from '../../../proto/index.ts';
+import { attach, networkReason } from '../addressing/attach.ts';
+import { type NetworkNeeds, needsOf } from '../addressing/needs.ts';
 import type { NodeRecord } from '../node-index.ts';
 import { groupKey } from '../node-index.ts';
 import { missingPort } from '../published.ts';
-import { packReason, type Reason, reason } from '../reason.ts';
+import { packReason, type Reason, type ReasonCode, reason } from '../reason.ts';
 import type { RevisionFacts } from '../specs.ts';
 import { type Entry, isAssigned, isWanted } from '../task-facts.ts';
 import { PoisonedService, type Turn } from '../turn.ts';
@@ -11,6 +13,7 @@ import {
   busyBecause,
   clashingPort,
   type FittingNodes,
+  fitKey,
   portName,
   unfitBecause,
   type Verdict,
@@ -43,7 +46,7 @@ export function schedulerStage(turn: Turn, fitting: FittingNodes): void {
 interface Placing {
   readonly turn: Turn;
   readonly fitting: FittingNodes;
-  /** `nodeKey` -> nodes by load, for single tasks of services that have none yet. */
+  /** `fitKey` -> nodes by load, for single tasks of services that have none yet. */
   readonly heaps: Map<string, LoadHeap>;
 }
 
@@ -73,16 +76,23 @@ function placeGroup(placing: Placing, entries: readonly Entry[]): void {
   const { turn } = placing;
   const { serviceId, revision } = entries[0]!.task;
   const facts = turn.specs.get(turn.draft, serviceId, revision);
-  const blocked = portReason(turn, facts);
+  const blocked = portReason(turn, facts) ?? networkReason(turn, facts);
   if (blocked !== undefined) {
     if (!entries.some((entry) => codeOf(entry) === blocked.code)) tellPending(turn, facts, blocked);
     for (const entry of entries) setPending(turn, entry, blocked);
     return;
   }
+  const group = { facts, needs: needsOf(turn.draft, facts) };
   const pinned = entries.filter((entry) => entry.task.nodeId !== '');
-  for (const entry of pinned) placePinned(turn, facts, entry);
+  for (const entry of pinned) placePinned(turn, group, entry);
   const free = pinned.length === 0 ? entries : entries.filter((e) => e.task.nodeId === '');
-  if (free.length > 0) placeFree(placing, facts, free);
+  if (free.length > 0) placeFree(placing, group, free);
+}
+
+/** What the tasks of one revision have in common. */
+interface Group {
+  readonly facts: RevisionFacts;
+  readonly needs: NetworkNeeds;
 }
 
 function portReason(turn: Turn, facts: RevisionFacts): Reason | undefined {
@@ -102,14 +112,15 @@ function portReason(turn: Turn, facts: RevisionFacts): Reason | undefined {
   return reason('port-taken', `port ${clash} is published on every node by another service`);
 }
 
-function placeFree(placing: Placing, facts: RevisionFacts, entries: readonly Entry[]): void {
+function placeFree(placing: Placing, group: Group, entries: readonly Entry[]): void {
   const { turn } = placing;
+  const { facts, needs } = group;
   const isFree = (node: NodeRecord) =>
     busyBecause(node, facts, turn.index.spreadOf(facts.serviceId).get(node.at) ?? 0) === undefined;
   const isRefused = refusedByAll(turn, entries[0]!, () =>
-    placing.fitting.get(facts).filter(isFree),
+    placing.fitting.get(facts, needs).filter(isFree),
   );
-  const source = sourceOf(placing, facts, entries, isFree);
+  const source = sourceOf(placing, group, entries, isFree);
   let none: Reason | undefined;
   const codes = new Set(entries.map((entry) => codeOf(entry)));
   for (const entry of entries) {
@@ -123,11 +134,10 @@ function placeFree(placing: Placing, facts: RevisionFacts, entries: readonly Ent
       continue;
     }
     const node = none === undefined ? source.take(isFree) : undefined;
-    if (node !== undefined) assign(turn, entry, node.id);
-    else {
-      none ??= whyNone(turn, facts);
-      setPending(turn, entry, none);
-    }
+    const obstacle = node === undefined ? undefined : assign(turn, facts, entry, node.id);
+    if (node !== undefined && obstacle === undefined) continue;
+    none ??= obstacle ?? whyNone(turn, group);
+    setPending(turn, entry, none);
   }
   if (none !== undefined && !codes.has(none.code)) tellPending(turn, facts, none);
 }
@@ -139,12 +149,12 @@ interface Source {
 /** What gives nodes in order: the cheapest thing that does for this many tasks. */
 function sourceOf(
   placing: Placing,
-  facts: RevisionFacts,
+  { facts, needs }: Group,
   entries: readonly Entry[],
   isFree: (node: NodeRecord) => boolean,
 ): Source {
   const { turn, fitting } = placing;
-  const nodes = fitting.get(facts);
+  const nodes = fitting.get(facts, needs);
   const spread = turn.index.spreadOf(facts.serviceId);
   const own = (node: NodeRecord) => spread.get(node.at) ?? 0;
   const bad = turn.index.badNodes(groupKey(entries[0]!.task), turn.now);
@@ -153,8 +163,9 @@ function sourceOf(
   if (entries.length > 1) return new NodeHeap(nodes, score);
   const byScan = { take: () => bestOf(nodes, score, isFree) };
   if (spread.size > 0 || bad.size > 0) return byScan;
-  const heap = placing.heaps.get(facts.nodeKey) ?? new LoadHeap(nodes);
-  placing.heaps.set(facts.nodeKey, heap);
+  const key = fitKey(facts, needs);
+  const heap = placing.heaps.get(key) ?? new LoadHeap(nodes);
+  placing.heaps.set(key, heap);
   const least = heap.least();
   return least !== undefined && isFree(least) ? { take: () => least } : byScan;
 }
@@ -168,30 +179,32 @@ function tellPending(turn: Turn, facts: RevisionFacts, why: Reason): void {
   turn.tell('service', 'pending', facts.serviceId, facts.spec.name, why.text);
 }
 
-function whyNone(turn: Turn, facts: RevisionFacts): Reason {
+function whyNone(turn: Turn, { facts, needs }: Group): Reason {
   const spread = turn.index.spreadOf(facts.serviceId);
   const verdicts: Verdict[] = [];
   for (const record of turn.index.records) {
     if (record.node === undefined) continue;
     const verdict =
-      unfitBecause(record, facts) ?? busyBecause(record, facts, spread.get(record.at) ?? 0);
+      unfitBecause(record, facts, needs) ?? busyBecause(record, facts, spread.get(record.at) ?? 0);
     if (verdict !== undefined) verdicts.push(verdict);
   }
   return summarize(verdicts);
 }
 
 /** A global task has its node; it waits there until it fits. */
-function placePinned(turn: Turn, facts: RevisionFacts, entry: Entry): void {
+function placePinned(turn: Turn, { facts, needs }: Group, entry: Entry): void {
   const record = turn.index.find(entry.task.nodeId);
   if (record === undefined) {
     setPending(turn, entry, reason('no-node', 'its node is not there'));
     return;
   }
-  const verdict = unfitBecause(record, facts) ?? busyBecause(record, facts, 0);
-  if (isDelayed(turn, entry) && refusedByAll(turn, entry, () => [record]))
+  const verdict = unfitBecause(record, facts, needs) ?? busyBecause(record, facts, 0);
+  if (isDelayed(turn, entry) && refusedByAll(turn, entry, () => [record])) {
     setPending(turn, entry, refusedReason(turn, entry));
-  else if (verdict === undefined) assign(turn, entry, record.id);
-  else setPending(turn, entry, summarize([verdict]));
+    return;
+  }
+  const why = verdict === undefined ? assign(turn, facts, entry, record.id) : summarize([verdict]);
+  if (why !== undefined) setPending(turn, entry, why);
 }
 
 function isDelayed(turn: Turn, { task }: Entry): boolean {
@@ -216,17 +229,34 @@ function refusedReason(turn: Turn, { task }: Entry): Reason {
   return reason('refused-everywhere', `${who} has refused it: ${said}`);
 }
 
-function assign(turn: Turn, entry: Entry, nodeId: string): void {
+/** Undefined when it is done; else there is no address for it. */
+function assign(
+  turn: Turn,
+  facts: RevisionFacts,
+  entry: Entry,
+  nodeId: string,
+): Reason | undefined {
+  const attachments = attach(turn, facts, nodeId);
+  if ('code' in attachments) return attachments;
   // A delay that runs goes on to be the reason why it does not run yet.
   const pendingReason = isDelayed(turn, entry) ? entry.task.pendingReason : '';
-  write(turn, entry, { nodeId, state: TaskState.ASSIGNED, pendingReason });
+  write(turn, entry, { nodeId, state: TaskState.ASSIGNED, pendingReason, attachments });
+  return undefined;
 }
+
+/** What the allocator has to give before a node is looked for. */
+const UNALLOCATED: ReadonlySet<ReasonCode> = new Set([
+  'port-taken',
+  'network-missing',
+  'network-problem',
+  'addresses-used-up',
+]);
 
 /** `why` undefined: the turn had no time for it. */
 function setPending(turn: Turn, entry: Entry, why: Reason | undefined): void {
   const isNew = turn.fresh.has(entry);
   const pendingReason = why === undefined ? entry.task.pendingReason : packReason(why);
-  const state = why?.code === 'port-taken' ? TaskState.NEW : TaskState.PENDING;
+  const state = why !== undefined && UNALLOCATED.has(why.code) ? TaskState.NEW : TaskState.PENDING;
   const same = entry.task.pendingReason === pendingReason && entry.task.state >= state;
   if (same && !isNew) return;
   const isNews = entry.task.pendingReason !== pendingReason && why !== undefined;

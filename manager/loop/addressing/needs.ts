@@ -1,0 +1,38 @@
+import type { Network, NodeStatus } from '../../../proto/index.ts';
+import type { View } from '../../store/view.ts';
+import type { RevisionFacts } from '../specs.ts';
+
+/** What a revision's networks ask of a node. */
+export type NetworkNeeds = '' | 'overlay' | 'encrypted';
+
+/** Networks come and go under their names, so this is asked of the rows and not of the revision. */
+export function needsOf(view: View, facts: RevisionFacts): NetworkNeeds {
+  if (facts.networks.length === 0) return '';
+  const encrypted = facts.networks.some(
+    ({ target }) => networkNamed(view, target)?.spec?.encrypted === true,
+  );
+  return encrypted ? 'encrypted' : 'overlay';
+}
+
+/** One that is there to stay. */
+export function networkNamed(view: View, name: string): Network | undefined {
+  for (const network of view.table('network').by('name', name))
+    if (!network.removing) return network;
+  return undefined;
+}
+
+/** Why a node cannot carry such networks; empty: it can. */
+export function lacks(status: NodeStatus | undefined, needs: NetworkNeeds): string {
+  if (needs === '') return '';
+  const description = status?.description;
+  if (!isOverlayNode(status)) return 'no overlay networks';
+  return needs === 'encrypted' && description?.wireguardKey === ''
+    ? 'no encrypted networks (no WireGuard)'
+    : '';
+}
+
+/** The node carries traffic between containers of different nodes. */
+export function isOverlayNode(status: NodeStatus | undefined): boolean {
+  const description = status?.description;
+  return description?.features['network'] === 'overlay' && description.dataAddress !== '';
+}
