@@ -1,3 +1,4 @@
+import { assert } from '../../shared/assert.ts';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
@@ -17,6 +18,8 @@ export interface LoopDeps {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
+  /** After every turn that was not written, what was derived is compared with a rebuild. */
+  readonly debug?: boolean;
 }
 
 /** After a turn that was not written (no quorum, overload) the next one waits this long. */
@@ -98,6 +101,16 @@ export class Loop {
     this.#schedule();
   }
 
+  /** Where what was derived from the rows differs from what a rebuild gives: nowhere, unless wrong. */
+  derivedDifferences(): string[] {
+    const rebuilt = new Set(AddressIndex.of(this.#deps.store.view).describe());
+    const derived = new Set(this.#derived.addresses.describe());
+    return [
+      ...[...derived].filter((line) => !rebuilt.has(line)).map((line) => `derived: ${line}`),
+      ...[...rebuilt].filter((line) => !derived.has(line)).map((line) => `rebuilt: ${line}`),
+    ];
+  }
+
   /** True when nothing is to be done before the next due moment. */
   get isIdle(): boolean {
     return !this.#turnInFlight && (this.#dirty.isEmpty || this.#retrying);
@@ -129,6 +142,7 @@ export class Loop {
         taken.add(this.#dirty);
         this.#dirty = taken;
         retryMs = this.#afterFailure(error);
+        if (this.#deps.debug) this.#checkDerived();
       }
     }
     this.#turnInFlight = false;
@@ -175,6 +189,11 @@ export class Loop {
     const known = SwarmError.is(error);
     this.#log[known ? 'warn' : 'error']({ err: messageOf(error) }, 'a turn was not written');
     return RETRY_MS;
+  }
+
+  #checkDerived(): void {
+    const differences = this.derivedDifferences();
+    assert(differences.length === 0, `a failed turn left: ${differences.join('; ')}`);
   }
 
   #setTimer(): void {

@@ -1,8 +1,13 @@
 import { explain } from '../../manager/loop/explain.ts';
+import { isOver } from '../../manager/loop/task-facts.ts';
+import type { View } from '../../manager/store/view.ts';
 import {
   Availability,
   type Init,
   Liveness,
+  type NetworkAttachment,
+  type NetworkSpec,
+  type NodeDescription,
   RolloutState,
   type ServiceSpec,
   type Task,
@@ -15,11 +20,13 @@ import { World } from './world.ts';
 /**
  * Runs a script of one command a line and returns what it printed.
  *
- * nodes N.. [zone=a ..] [cpu=N] [memory=MIB] [runtimes=a,b]   node N ready|suspect|down|leaving|
- * restarting|active|pause|drain|remove|removing|zone=b   create|update NAME WORD..   rollback NAME REV
+ * nodes N.. [zone=a ..] [cpu=N] [memory=MIB] [runtimes=a,b] [overlay=ADDRESS] [mtu=N] [routes=A,B]
+ * [wireguard=KEY]   describe N overlay=ADDRESS|mtu=N|routes=A,B|wireguard=KEY
+ * node N ready|suspect|down|leaving|restarting|active|pause|drain|remove|removing|zone=b
+ * pool CIDR LENGTH   network NAME [subnet=A+B] [ipv6] [encrypted] [mtu=N]   network-rm NAME   create|update NAME WORD..   rollback NAME REV
  * scale NAME N   rm NAME   agents on|off   broken NAME REV [exit=N|rejected=TEXT|hangs]
  * report NAME.SLOT|NAME@NODE STATE [k=v..]   advance T   ack   leader   history N
- * tasks [NAME]   service NAME   node-state   events   why NAME.SLOT
+ * networks   addresses   tasks [NAME]   service NAME   node-state   events   why NAME.SLOT
  */
 export async function runScript(text: string): Promise<string> {
   const script = new Script();
@@ -58,6 +65,17 @@ class Script {
         return this.#addNodes(words);
       case 'node':
         return this.#changeNode(name, rest);
+      case 'describe':
+        return world.describe(name, describedBy(optionsOf(rest)));
+      case 'pool':
+        return world.cluster({
+          network: { addressPools: [name], subnetLength: Number(rest[0]) },
+        });
+      case 'network':
+        await world.createNetwork(networkSpec(name, optionsOf(rest)));
+        return;
+      case 'network-rm':
+        return world.removeNetwork(name);
       case 'create':
         this.#specs.set(name, [withWords(defaultSpec(name), rest)]);
         await world.createService(this.#specs.get(name)!.at(-1)!);
@@ -89,7 +107,7 @@ class Script {
       case 'leader':
         return world.changeLeader();
       case 'history':
-        return world.cluster(Number(name));
+        return world.cluster({ spec: { taskHistoryLimit: Number(name) } });
       default:
         throw new Error(`no such command: ${command}`);
     }
@@ -115,17 +133,17 @@ class Script {
   }
 
   async #addNodes(words: string[]): Promise<void> {
-    const options = new Map(
-      words.filter((w) => w.includes('=')).map((w) => w.split('=') as [string, string]),
-    );
+    const options = optionsOf(words.filter((word) => word.includes('=')));
     const resources = {
       nanoCpus: Number(options.get('cpu') ?? 4) * 1e9,
       memoryBytes: Number(options.get('memory') ?? 8192) * 2 ** 20,
     };
     const runtimes = (options.get('runtimes') ?? 'process').split(',');
-    for (const key of ['cpu', 'memory', 'runtimes']) options.delete(key);
+    const network = describedBy(options);
+    for (const key of ['cpu', 'memory', 'runtimes', ...DESCRIPTION]) options.delete(key);
+    const labels = Object.fromEntries(options);
     for (const id of words.filter((w) => !w.includes('=')))
-      await this.world.addNode(id, Object.fromEntries(options), resources, runtimes);
+      await this.world.addNode(id, labels, resources, runtimes, network);
   }
 
   async #changeNode(names: string, words: string[]): Promise<void> {
@@ -173,6 +191,10 @@ class Script {
     switch (command) {
       case 'tasks':
         return this.#tasks(words[0]);
+      case 'networks':
+        return table(networkRows(this.world.view));
+      case 'addresses':
+        return this.#addresses();
       case 'service':
         return this.#service(words[0]!);
       case 'node-state':
@@ -219,6 +241,25 @@ class Script {
     return table(rows.sort((a, b) => compare(a[0]!, b[0]!)));
   }
 
+  /** Who holds what, by network: virtual addresses, tasks that have not ended, lost nodes. */
+  #addresses(): string[] {
+    const { view } = this.world;
+    const rows: string[][] = [];
+    const add = (who: string, held: readonly NetworkAttachment[]) => {
+      for (const { networkId, address, address6 } of held) {
+        const name = view.table('network').get(networkId)?.spec?.name ?? 'gone';
+        rows.push([name, address, address6, who]);
+      }
+    };
+    for (const state of view.table('serviceState').all())
+      add(view.table('service').get(state.id)?.spec?.name ?? '?', state.virtualAddresses);
+    for (const task of this.#sorted([...view.table('task').all()]))
+      if (!isOver({ task, status: view.table('taskStatus').get(task.id) }))
+        add(`${this.#label(task)} ${this.#name(task)} on ${task.nodeId}`, task.attachments);
+    for (const state of view.table('nodeState').all()) add(`kept for ${state.id}`, state.held);
+    return table(rows.sort((a, b) => compare(a.join(' '), b.join(' '))));
+  }
+
   #service(name: string): string[] {
     const [service] = this.world.view.table('service').by('name', name);
     const state = this.world.view.table('serviceState').get(service?.id ?? '');
@@ -246,6 +287,9 @@ class Script {
         row.lostMs > 0 ? `lost ${row.lostMs}` : '-',
         row.drainedMs > 0 ? `drained ${row.drainedMs}` : '-',
         row.brake === '' ? '-' : `brake until ${row.brakeUntilMs}: ${row.brake}`,
+        row.index === 0 ? '' : `index ${row.index}`,
+        row.removedMs === 0 ? '' : 'removed',
+        row.held.length === 0 ? '' : `holds ${row.held.length} until ${row.heldUntilMs}`,
       ]);
     return table(rows);
   }
@@ -273,6 +317,51 @@ class Script {
     const name = this.#serviceName(task);
     return task.slot > 0 ? `${name}.${task.slot}` : `${name}@${task.nodeId}`;
   }
+}
+
+/** Words of a node's description. */
+const DESCRIPTION = ['overlay', 'mtu', 'routes', 'wireguard'];
+
+function optionsOf(words: readonly string[]): Map<string, string> {
+  return new Map(words.map((word) => [word.split('=')[0]!, word.slice(word.indexOf('=') + 1)]));
+}
+
+function describedBy(options: ReadonlyMap<string, string>): Partial<NodeDescription> {
+  const dataAddress = options.get('overlay');
+  const routes = options.get('routes');
+  return {
+    ...(dataAddress === undefined ? {} : { dataAddress, features: { network: 'overlay' } }),
+    ...(options.has('mtu') ? { mtu: Number(options.get('mtu')) } : {}),
+    ...(routes === undefined ? {} : { routes: routes.split(',') }),
+    ...(options.has('wireguard') ? { wireguardKey: options.get('wireguard')! } : {}),
+  };
+}
+
+function networkSpec(name: string, options: ReadonlyMap<string, string>): Init<NetworkSpec> {
+  const subnets = (options.get('subnet') ?? '').split('+').filter((cidr) => cidr !== '');
+  return {
+    name,
+    driver: 'overlay',
+    subnets: subnets.map((cidr) => ({ cidr })),
+    ipv6: options.has('ipv6'),
+    encrypted: options.has('encrypted'),
+    mtu: Number(options.get('mtu') ?? 0),
+  };
+}
+
+function networkRows(view: View): string[][] {
+  const states = [...view.table('networkState').all()].sort((a, b) => a.index - b.index);
+  return states.map((state) => {
+    const network = view.table('network').get(state.id);
+    const name = network?.spec?.name ?? 'gone';
+    return [
+      network?.removing ? `${name} (leaving)` : name,
+      state.index === 0 ? '-' : `${state.index} 0x${state.vni.toString(16)}`,
+      state.subnets.map(({ cidr, gateway }) => `${cidr} via ${gateway}`).join(' '),
+      state.mtu === 0 ? '' : `mtu ${state.mtu}`,
+      state.problem,
+    ];
+  });
 }
 
 function compare(a: string, b: string): number {

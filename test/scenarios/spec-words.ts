@@ -1,4 +1,5 @@
 import {
+  EndpointMode,
   FailureAction,
   type Init,
   OnDisconnect,
@@ -65,6 +66,12 @@ function apply(spec: Loose, key: string, value: string): void {
     case 'image':
       task.process = null;
       task.container = { image: value };
+      return;
+    case 'network':
+      task.networks = value === '' ? [] : value.split('+').map((target) => ({ target }));
+      return;
+    case 'endpoint-mode':
+      spec.endpoint.mode = value === 'dnsrr' ? EndpointMode.DNSRR : EndpointMode.VIP;
       return;
     case 'port':
       spec.endpoint.ports = value.split('+').map(portOf);

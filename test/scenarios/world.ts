@@ -9,7 +9,10 @@ import {
   type EventRow,
   type Init,
   Liveness,
+  Network,
+  type NetworkSpec,
   Node,
+  NodeDescription,
   NodeStatus,
   Service,
   ServiceRevision,
@@ -48,7 +51,7 @@ export class World {
       ids: new SeededIds(new SeededRandom(seed)),
     });
     this.store.onApplied((entry) => this.#observe(entry));
-    this.#loop = new Loop({ store: this.store, clock: this.clock, log: silentLog });
+    this.#loop = new Loop({ store: this.store, clock: this.clock, log: silentLog, debug: true });
     // Moment 0 means "never" in rows.
     this.clock.advance(1_000);
     this.#loop.start(this.#term);
@@ -64,7 +67,7 @@ export class World {
   /** A new leader: another loop over the same state. */
   async changeLeader(): Promise<void> {
     this.#loop.stop();
-    this.#loop = new Loop({ store: this.store, clock: this.clock, log: silentLog });
+    this.#loop = new Loop({ store: this.store, clock: this.clock, log: silentLog, debug: true });
     this.#loop.start(++this.#term);
     await this.settle();
   }
@@ -89,13 +92,13 @@ export class World {
     }
   }
 
-  async cluster(taskHistoryLimit: number): Promise<void> {
-    await this.store.put(
-      'cluster',
-      'users',
-      Cluster.create({ id: 'cluster', spec: { taskHistoryLimit } }),
-    );
+  async cluster(settings: Init<Cluster>): Promise<void> {
+    await this.store.put('cluster', 'users', Cluster.create({ ...settings, id: 'cluster' }));
     await this.settle();
+  }
+  /** What the loop derived and a rebuild from the rows differ in. */
+  derivedDifferences(): string[] {
+    return this.#loop.derivedDifferences();
   }
 
   // -- nodes
@@ -105,6 +108,7 @@ export class World {
     labels: { readonly [key: string]: string } = {},
     resources: Resources = { nanoCpus: 4e9, memoryBytes: 8 * 2 ** 30 },
     runtimes: readonly string[] = ['process'],
+    network: Init<NodeDescription> = {},
   ): Promise<void> {
     await this.store.put('node', 'users', Node.create({ id, name: id, labels }));
     await this.store.put(
@@ -116,7 +120,14 @@ export class World {
         sinceMs: this.store.nowMs(),
         address: '10.0.0.1',
         publishAddress: '10.0.0.1',
-        description: { hostname: id, os: 'linux', architecture: 'amd64', resources, runtimes },
+        description: {
+          hostname: id,
+          os: 'linux',
+          architecture: 'amd64',
+          resources,
+          runtimes,
+          ...network,
+        },
       }),
     );
     await this.settle();
@@ -145,6 +156,35 @@ export class World {
       },
       { writer: 'users' },
     );
+    await this.settle();
+  }
+
+  /** A node tells something new of itself. */
+  async describe(id: string, patch: Partial<NodeDescription>): Promise<void> {
+    const row = this.view.table('nodeStatus').get(id)!;
+    const description = NodeDescription.with(row.description!, patch);
+    await this.store.put('nodeStatus', 'status', NodeStatus.with(row, { description }));
+    await this.settle();
+  }
+
+  // -- networks
+
+  async createNetwork(spec: Init<NetworkSpec>): Promise<string> {
+    const id = await this.store.update(
+      (draft) => {
+        const network = Network.create({ id: draft.newId(), spec });
+        draft.put('network', network);
+        return network.id;
+      },
+      { writer: 'users' },
+    );
+    await this.settle();
+    return id;
+  }
+  async removeNetwork(name: string): Promise<void> {
+    const [network] = this.view.table('network').by('name', name);
+    if (network === undefined) throw new Error(`no network ${name}`);
+    await this.store.put('network', 'users', Network.with(network, { removing: true }));
     await this.settle();
   }
 
