@@ -1,7 +1,8 @@
 import { ControlService, ListRequest, Role, UpdateNodeRequest } from '../../../proto/index.ts';
 import type { Verb } from '../../command.ts';
+import { warn } from '../../output/warning.ts';
 import { reporter } from '../report.ts';
-import { forEachWord, warn } from '../shared-options.ts';
+import { forEachWord } from '../shared-options.ts';
 import { selfRef } from './self.ts';
 
 export const promote: Verb = roleVerb(Role.MANAGER, 'promoted to manager');
