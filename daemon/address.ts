@@ -67,6 +67,8 @@ export interface Addresses {
   readonly advertise: string;
   /** Without a port: published ports and task ports answer there. */
   readonly publish: string;
+  /** True where the advertised one was found, not given. */
+  readonly detected: boolean;
   readonly warnings: readonly string[];
 }
 
@@ -90,6 +92,7 @@ export function addressesOf(given: {
     listen: formatHostPort(listen),
     advertise: formatHostPort(advertised),
     publish,
+    detected: given.advertiseAddress === '' && fixed === '',
     warnings,
   };
 }

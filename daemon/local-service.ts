@@ -30,6 +30,7 @@ export function localService(node: NodeDaemon): Handlers<typeof LocalService> {
     backup: (_request, context) => node.backup(context),
     restore: (chunks) => node.restore(chunks),
     recover: (request) => node.recover(request),
+    readdress: (request) => node.readdress(request),
   };
 }
 

@@ -21,6 +21,8 @@ export interface NodeConfig {
   readonly publishAddress: string;
   readonly allowProcess: boolean;
   readonly managers: readonly string[];
+  /** Nobody gave the advertised address: it is found anew when this machine does not have it any more. */
+  readonly detectedAddress?: boolean;
 }
 
 /** The configuration of a node that enters a cluster. */
@@ -37,6 +39,7 @@ export function makeConfig(
     publishAddress: addresses.publish,
     allowProcess,
     managers,
+    detectedAddress: addresses.detected,
   };
 }
 

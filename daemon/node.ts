@@ -15,6 +15,8 @@ import {
   type LocalTask,
   type LogRecord,
   type LogsRequest,
+  type ReaddressRequest,
+  type ReaddressResponse,
   type RecoverRequest,
   type RecoverResponse,
   type RestoreChunk,
@@ -47,6 +49,7 @@ import { makeConfig, type NodeConfig, readNodeConfig, writeNodeConfig } from './
 import type { DaemonOptions } from './options.ts';
 import { type NodePaths, nodePaths } from './paths.ts';
 import { checkPortFree } from './port-check.ts';
+import { readdressNode, redetected } from './readdress.ts';
 import { backUpNode, type NodeSteps, recoverNode, restoreNode } from './recovery.ts';
 import { socketMode } from './socket-mode.ts';
 import { VERSION } from './version.ts';
@@ -149,6 +152,9 @@ export class NodeDaemon {
   recover(request: RecoverRequest): Promise<RecoverResponse> {
     return this.#exclusive(() => recoverNode(request, this.#steps()));
   }
+  readdress(request: ReaddressRequest): Promise<ReaddressResponse> {
+    return this.#exclusive(() => readdressNode(request, this.#steps()));
+  }
   localTasks(): readonly LocalTask[] {
     return this.#membership?.worker.localTasks() ?? [];
   }
@@ -233,7 +239,13 @@ export class NodeDaemon {
         advice: 'Restore it from a backup, or run: swarm leave --force, then join again.',
       });
     }
-    await this.#begin(identity, config, false);
+    const found = redetected(config);
+    if (found !== undefined) {
+      const address = found.advertiseAddress;
+      this.#deps.log.warn({ address }, 'this machine has another address than before');
+      writeNodeConfig(this.#options.stateDir, found);
+    }
+    await this.#begin(identity, found ?? config, false);
   }
 
   async #begin(identity: Identity, config: NodeConfig, waitForManager: boolean): Promise<void> {
@@ -342,9 +354,9 @@ export class NodeDaemon {
         const { live, config, manager } = this.#member();
         return { identity: live.current, config, ...(manager && { manager: manager.manager }) };
       },
-      end: async () => {
+      end: async (handOver = false) => {
         const starting = this.#membership?.managerStarting;
-        await this.#endMembership({ handOver: false, goodbye: undefined });
+        await this.#endMembership({ handOver, goodbye: undefined });
         await starting;
       },
       begin: async (identity, config, lead) => {

@@ -30,6 +30,7 @@ import { hostName } from './describe.ts';
 import type { NodeConfig } from './node-config.ts';
 import type { NodePaths } from './paths.ts';
 import { checkPortFree } from './port-check.ts';
+import { readdressed } from './readdress.ts';
 
 /** What restore and recover need of the node (node.ts), which holds its turn meanwhile. */
 export interface NodeSteps {
@@ -46,7 +47,7 @@ export interface NodeSteps {
   /** What this node is now. Throws NOT_IN_CLUSTER. */
   present(): { readonly identity: Identity; readonly config: NodeConfig; manager?: Manager };
   /** Ends the present membership; tasks go on. Resolves when the state is closed. */
-  end(): Promise<void>;
+  end(handOver?: boolean): Promise<void>;
   /** Takes it up again with `config`; resolves when it leads where `lead` is true. */
   begin(identity: Identity, config: NodeConfig, lead: boolean): Promise<void>;
   manager(): Manager;
@@ -114,7 +115,12 @@ export async function recoverNode(
 ): Promise<RecoverResponse> {
   const { identity, config, manager } = steps.present();
   await checkRecoverable(request, identity, manager, steps);
-  const next = readdressed(config, request);
+  const { next: moved } = readdressed(config, {
+    advertiseAddress: request.advertiseAddress,
+    listenAddress: request.listenAddress,
+    publishAddress: '',
+  });
+  const next = { ...moved, managers: [moved.advertiseAddress] };
   const { clock, random, log } = steps.deps;
   const key = makeBackupKey(random);
   const stamp = new Date(clock.wallMs()).toISOString().replaceAll(/[:.]/g, '-');
@@ -178,26 +184,6 @@ async function checkRecoverable(
       'if you really mean it, give --force.',
     command: 'swarm cluster status',
   });
-}
-
-/** With the addresses that were given, else those it had. */
-function readdressed(config: NodeConfig, request: RecoverRequest): NodeConfig {
-  const { advertiseAddress, listenAddress } = request;
-  if (advertiseAddress === '' && listenAddress === '') {
-    return { ...config, managers: [config.advertiseAddress] };
-  }
-  const addresses = addressesOf({
-    advertiseAddress: advertiseAddress || config.advertiseAddress,
-    listenAddress: listenAddress || config.listenAddress,
-    publishAddress: advertiseAddress === '' ? config.publishAddress : '',
-  });
-  return {
-    ...config,
-    listenAddress: addresses.listen,
-    advertiseAddress: addresses.advertise,
-    publishAddress: addresses.publish,
-    managers: [addresses.advertise],
-  };
 }
 
 async function splitRequest(

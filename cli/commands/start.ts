@@ -1,13 +1,17 @@
-import { Empty, LocalService } from '../../proto/index.ts';
+import { Empty, LocalService, ReaddressRequest } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import type { Verb } from '../command.ts';
 import { ensureDaemon, hasState, surroundingsOf } from '../local-daemon.ts';
+import { warn } from '../output/warning.ts';
 import { stateDirOf } from '../paths.ts';
 import { declarePlace } from './start-options.ts';
 
 export const start: Verb = {
   declare(command) {
-    declarePlace(command);
+    declarePlace(command)
+      .option('--advertise-addr <HOST[:PORT]>', 'New address of this node (default: as before)')
+      .option('--listen-addr <HOST:PORT>', 'New address to listen on (default: as before)')
+      .option('--publish-addr <HOST>', 'New address of published ports and of tasks');
   },
   async run(context, _words, flags) {
     const stateDir = stateDirOf(surroundingsOf(context), flags.text('state-dir'));
@@ -20,10 +24,21 @@ export const start: Verb = {
       });
     }
     const info = await daemon.session.read(LocalService.info, Empty.create());
+    const request = ReaddressRequest.create({
+      advertiseAddress: flags.text('advertise-addr') ?? '',
+      listenAddress: flags.text('listen-addr') ?? '',
+      publishAddress: flags.text('publish-addr') ?? '',
+    });
+    const { advertiseAddress, listenAddress, publishAddress } = request;
+    const isMoved = `${advertiseAddress}${listenAddress}${publishAddress}` !== '';
+    const moved = isMoved ? await daemon.session.write(LocalService.readdress, request) : undefined;
     daemon.session.close();
     const does = daemon.started ? 'runs' : 'was running already';
     context.io.out(
       `The daemon of node ${info.nodeName || info.nodeId} ${does} (pid ${info.pid}).\n`,
     );
+    if (moved === undefined) return;
+    context.io.out(`Its address is ${moved.advertiseAddress} now.\n`);
+    warn(context, moved.warnings);
   },
 };

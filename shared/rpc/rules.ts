@@ -72,6 +72,7 @@ export const RULES: { readonly [path: string]: Rule } = {
     'Backup',
     'Restore',
     'Recover',
+    'Readdress',
   ]),
 };
 
