@@ -198,11 +198,14 @@ export class ContainerdWorld implements RuntimeWorld {
   starts(task: AssignedTask): number {
     return this.output(task).split('started').length - 1;
   }
-  /** Without what a shell starts only to wait. */
+  /** Without what a shell starts only to wait, also before that has become another program. */
   processes(task: AssignedTask): number {
-    return this.pids(task).filter(
-      (pid) => !readText(`/proc/${pid}/cmdline`).startsWith('sleep\0' + '1234'),
-    ).length;
+    const pids = this.pids(task);
+    const shell = readText(`/proc/${pids[0]}/cmdline`);
+    return pids.filter((pid, at) => {
+      const program = readText(`/proc/${pid}/cmdline`);
+      return !program.startsWith('sleep\0' + '1234') && (at === 0 || program !== shell);
+    }).length;
   }
   pids(task: AssignedTask): readonly number[] {
     const place = `swarm/${this.nodeId.slice(0, 8)}/${task.id}/cgroup.procs`;
