@@ -55,6 +55,8 @@ describe('a service with an image', { skip: missing || false }, () => {
   });
   it('goes on while the daemon of its node is killed, and is adopted', async () => {
     const tasks = (await cluster.running('m1', 'web')).map((task) => task.ID).sort();
+    // A slow machine may need longer for the start than a node has by default.
+    await cluster.must('m1', ['cluster', 'update', '--node-grace', '1m']);
     await cluster.dev('kill', 'w1');
     await answers();
     await cluster.dev('start', 'w1');
