@@ -223,6 +223,69 @@ test('wrong words and flags are refused with what was meant', async () => {
   await refused('node update alpha', 'nothing to change');
   await refused('join 10.0.0.1', '--token');
   await refused('service create', 'image');
+  await refused('service update --env A=1 web', 'Did you mean --env-add or --env-rm?');
+  await refused('service scale web 5', 'swarm service scale web=5');
+});
+
+test('what is called otherwise elsewhere is named by what it is called here', async () => {
+  for (const [word, part] of [
+    ['ps', 'swarm task ls'],
+    ['services', 'swarm service ls'],
+    ['scale', 'swarm service scale SERVICE=REPLICAS'],
+    ['run', 'swarm service create'],
+  ] as const) {
+    const { code, err } = await runCli([word]);
+    assert.equal(code, 2);
+    assert.ok(err.startsWith(`Error: Unknown command '${word}'.\n${part}`), err);
+  }
+});
+
+test('help may be asked for with a word as well', async () => {
+  for (const [asked, same] of [
+    [['help'], ['--help']],
+    [
+      ['help', 'service', 'create'],
+      ['service', 'create', '--help'],
+    ],
+  ] as const) {
+    const { out, code } = await runCli(asked);
+    assert.equal(code, 0);
+    assert.equal(out, (await runCli(same)).out);
+  }
+});
+
+test('what a task waits for is shown without its code, and one that ended holds no port', async () => {
+  const ports = [{ target: 80, host: '10.0.0.1', port: 20_000 }];
+  const tasks = [
+    { task: { id: 'a', slot: 1, pendingReason: 'no-runtime|no node runs it' } },
+    { task: { id: 'b', slot: 2 }, state: TaskState.FAILED, status: { ports } },
+    { task: { id: 'c', slot: 3 }, state: TaskState.RUNNING, status: { ports } },
+  ];
+  const { out } = await runCli(['task', 'ls', '--format', '{{.ID}} {{.Error}} {{.Ports}}'], {
+    ListTasks: () => ListTasksResponse.create({ tasks }),
+  });
+  assert.equal(out, 'a "no node runs it" \nb  \nc  10.0.0.1:20000->80/tcp\n');
+});
+
+test('why says the first cause once, with what to do about it', async () => {
+  const answer = (code: string, text: string, summary: string) => ({
+    Why: () =>
+      WhyResponse.create({
+        name: 'web',
+        summary,
+        reasons: [{ code, text, advice: 'Do this.', command: 'swarm x' }],
+      }),
+  });
+  const cause = answer('no-runtime', 'web: no runtime', 'web: 0 of 1 tasks run; no runtime');
+  assert.equal(
+    (await runCli(['why', 'web'], cause)).out,
+    'web: 0 of 1 tasks run; no runtime\n  Do this.\n    swarm x\n',
+  );
+  const fine = answer('fine', 'web is as it was wished', 'web: 1 of 1 tasks run, as was wished');
+  assert.equal(
+    (await runCli(['why', 'web'], fine)).out,
+    'web: 1 of 1 tasks run, as was wished\n  Do this.\n    swarm x\n',
+  );
 });
 
 test('names from the cluster cannot steer the terminal', async () => {

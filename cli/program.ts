@@ -4,6 +4,7 @@ import type { Consistency } from '../shared/rpc/rpc.ts';
 import { typedFlags, type Verb } from './command.ts';
 import type { Context, Globals } from './context.ts';
 import type { Entry } from './entry.ts';
+import { hintFor } from './hints.ts';
 import type { Io } from './io.ts';
 import { Flags } from './spec/flags.ts';
 import { TREE } from './tree.ts';
@@ -26,6 +27,7 @@ const GLOBAL = 'Which daemon:';
  */
 export async function choose(argv: readonly string[], io: Io): Promise<Choice> {
   if (argv[0] === '-v' || argv[0] === '--version') return choose(['version', '--quiet'], io);
+  if (argv[0] === 'help') return choose([...argv.slice(1), '--help'], io);
   const path = chosenPath(argv);
   const chosen: { verb?: Verb; command?: Command } = {};
   const program = configure(new Command('swarm'), io)
@@ -150,8 +152,19 @@ function usageError(text: string, command: Command): string {
   const [first, ...more] = text.trim().split('\n');
   const sentence = first!.replace(/^error: /, '').replace(/\.?$/, '.');
   const lines = [`Error: ${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}`];
-  for (const line of more) lines.push(line.replace(/^\((.*)\)$/, '$1'));
+  const better = betterHint(sentence, command);
+  if (better !== undefined) lines.push(better);
+  else for (const line of more) lines.push(line.replace(/^\((.*)\)$/, '$1'));
   return `${lines.join('\n')}\nRun '${names.join(' ')} --help' for what it takes.\n`;
+}
+
+/** Where more is known than which word is spelt alike. */
+function betterHint(sentence: string, command: Command): string | undefined {
+  const [, kind, word = ''] = /^unknown (command|option) '([^']*)'/.exec(sentence) ?? [];
+  if (kind === 'command') return command.parent === null ? hintFor(word) : undefined;
+  // What create takes once, update adds to and takes from.
+  const adds = command.options.some((option) => option.long === `${word}-add`);
+  return adds ? `Did you mean ${word}-add or ${word}-rm?` : undefined;
 }
 
 /** Noun and verb among the arguments; the values of global options are not words. */

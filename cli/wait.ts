@@ -95,7 +95,9 @@ async function notConverged(session: Session, what: WaitFor, judge: Judge): Prom
     const request = WhyRequest.create({ ref: what.id, kind: 'service' });
     const top = (await session.read(ControlService.why, request)).reasons[0];
     if (top !== undefined) {
-      if (!judge.reason.includes(top.text)) lines.push(top.text);
+      // Often both end with the same words of a node: the fuller sentence is enough.
+      if (top.text.includes(judge.reason.replace(/^[^:]*: /, ''))) lines.splice(1, 1, top.text);
+      else if (!judge.reason.includes(top.text)) lines.push(top.text);
       advice = top.advice;
       command = top.command || command;
     }

@@ -1,4 +1,4 @@
-import { Protocol, type TaskView } from '../../proto/index.ts';
+import { Protocol, TaskState, type TaskView } from '../../proto/index.ts';
 import { column, type Row } from '../output/list.ts';
 import { printable } from '../output/printable.ts';
 import { relativeTime } from '../output/relative-time.ts';
@@ -77,15 +77,16 @@ function taskRow(view: TaskView, isOlder: boolean, flags: Flags, nowMs: number):
 
 /** What went wrong, why it waits, or why the cluster ended it: in this order. */
 function errorText(view: TaskView, whole: boolean): string {
-  const pending = (view.task?.pendingReason ?? '').replace(/^[A-Z_]+\|/, '');
+  const pending = (view.task?.pendingReason ?? '').replace(/^[\w-]+\|/, '');
   const text = view.status?.err || pending || view.task?.endReason || '';
   if (text === '') return '';
   const quoted = `"${printable(text)}"`;
   return whole ? quoted : truncate(quoted, 50);
 }
 
+/** A task that has ended holds its ports no more. */
 function portsText(view: TaskView): string {
-  const ports = view.status?.ports ?? [];
+  const ports = view.state > TaskState.RUNNING ? [] : (view.status?.ports ?? []);
   return ports
     .map(({ host, port, target, protocol }) => {
       const word = protocol === Protocol.UDP ? 'udp' : 'tcp';

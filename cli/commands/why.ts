@@ -1,5 +1,6 @@
 import {
   ControlService,
+  type Reason,
   WhyResponse as Why,
   WhyRequest,
   type WhyResponse,
@@ -38,14 +39,20 @@ export const why: Verb = {
   },
 };
 
-/** The state in one sentence, then each reason with what to do about it. */
+/** The state in one sentence, then each reason with what to do about it. Codes are for scripts. */
 export function whyText(answer: WhyResponse): string {
   const lines = [printable(answer.summary)];
-  for (const reason of answer.reasons) {
-    lines.push('', `${printable(reason.text)} (${reason.code})`);
+  for (const [i, reason] of answer.reasons.entries()) {
+    if (i > 0 || !says(answer, reason)) lines.push('', printable(reason.text));
     for (const detail of reason.details) lines.push(`  - ${printable(detail)}`);
     if (reason.advice !== '') lines.push(`  ${printable(reason.advice)}`);
     if (reason.command !== '') lines.push(`    ${printable(reason.command)}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** The summary ends with the first reason, without the name that it begins with already. */
+function says({ summary, name }: WhyResponse, { code, text }: Reason): boolean {
+  const own = text.startsWith(`${name}: `) ? text.slice(name.length + 2) : text;
+  return code === 'fine' || summary.endsWith(own);
 }

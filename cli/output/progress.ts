@@ -47,7 +47,11 @@ function isRemoval(progress: ServiceProgress): boolean {
 
 function summary(progress: ServiceProgress): string {
   const wanted = progress.service?.desired ?? 0;
-  if (isRemoval(progress)) return `removing: ${progress.tasks.length} tasks left`;
+  if (progress.removed) return 'removed';
+  if (isRemoval(progress)) {
+    const name = printable(progress.service?.service?.spec?.name ?? '');
+    return `removing ${name}: ${progress.tasks.length} tasks left`;
+  }
   const up = current(progress).filter(isUp).length;
   return `overall progress: ${up} out of ${wanted} tasks`;
 }

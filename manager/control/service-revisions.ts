@@ -66,9 +66,14 @@ export function rollbackTarget(view: View, service: Service, toRevision: number)
     throw new SwarmError('PRECONDITION', `${name} is at revision ${toRevision} already`, {
       command: `swarm service history ${name}`,
     });
+  if (kept.length === 0)
+    throw new SwarmError('NOT_FOUND', `${name} has never been changed: nothing to go back to`, {
+      advice: 'Each change of its spec makes a revision; then there is one before it.',
+      command: `swarm service history ${name}`,
+    });
   const there = kept.map((row) => row.revision).join(', ');
-  const text = there === '' ? 'it has no earlier one' : `there are ${there}`;
-  throw new SwarmError('NOT_FOUND', `${name} has no revision ${wanted} to go back to: ${text}`, {
+  throw new SwarmError('NOT_FOUND', `${name} has no revision ${wanted}: there are ${there}`, {
+    advice: 'Choose one of its history.',
     command: `swarm service history ${name}`,
   });
 }

@@ -158,7 +158,13 @@ test('a rollback to a revision that is not kept lists those that are', async () 
   const back = RollbackServiceRequest.create({ ref: 'web', toRevision: 7 });
   await assert.rejects(at.control.rollbackService(back, context()), {
     code: 'NOT_FOUND',
-    message: 'web has no revision 7 to go back to: it has no earlier one',
+    message: 'web has never been changed: nothing to go back to',
+  });
+  for (const replicas of [2, 3])
+    await at.control.scaleService(ScaleServiceRequest.create({ ref: 'web', replicas }), context());
+  await assert.rejects(at.control.rollbackService(back, context()), {
+    code: 'NOT_FOUND',
+    message: 'web has no revision 7: there are 2, 1',
   });
 });
 

@@ -20,7 +20,7 @@ import { revisionKey } from '../store/schema.ts';
 import type { Draft } from '../store/view.ts';
 import type { ControlDeps } from './deps.ts';
 import { invalid } from './field.ts';
-import { compileFilters, hasLabel } from './filters.ts';
+import { compileFilters, enumFilter, hasLabel } from './filters.ts';
 import type { FreshReads } from './freshness.ts';
 import { refuseHostAccess } from './host-access.ts';
 import { refuseTakenPorts } from './published-ports.ts';
@@ -152,15 +152,10 @@ const FILTERS = {
   id: (row: Service, value: string) => row.id.startsWith(value),
   name: (row: Service, value: string) => serviceName(row).startsWith(value),
   label: (row: Service, value: string) => hasLabel(row.spec?.labels ?? {}, value),
-  mode: (row: Service, value: string) => modeName(row) === value.toLowerCase(),
+  mode: (row: Service, value: string) =>
+    (row.spec?.mode ?? ServiceMode.REPLICATED) === enumFilter(value, ServiceMode, 'mode'),
   runtime: (row: Service, value: string) => (row.spec?.task?.runtime ?? '') === value.toLowerCase(),
 };
-
-function modeName(service: Service): string {
-  const mode = service.spec?.mode ?? ServiceMode.REPLICATED;
-  const found = Object.entries(ServiceMode).find(([, number]) => number === mode);
-  return (found?.[0] ?? '').toLowerCase().replaceAll('_', '-');
-}
 
 function byName(a: Service, b: Service): number {
   return serviceName(a) < serviceName(b) ? -1 : 1;

@@ -70,7 +70,7 @@ test('no node fits: the verdict on each node is given', async () => {
   const { reasons, summary } = await ask(at, 'web');
   assert.equal(reasons[0]!.code, 'no-suitable-node');
   assert.deepEqual(reasons[0]!.details, ['n1: is full of moss', 'n2: is on the moon']);
-  assert.equal(summary, 'web: 0 of 1 task run; web: no node fits');
+  assert.equal(summary, 'web: 0 of 1 tasks run; no node fits');
 });
 
 test('a typo in the value of a constraint: the near one is named, with the command', async () => {
@@ -259,7 +259,7 @@ test('when all is well it says so', async () => {
   await at.running(id, 't1', 1);
   const { reasons, summary } = await ask(at, 'web');
   assert.equal(reasons[0]!.code, 'fine');
-  assert.equal(summary, 'web: 1 of 1 task run');
+  assert.equal(summary, 'web: 1 of 1 tasks run, as was wished');
   assert.deepEqual(await codes(at, 't1'), ['fine']);
   assert.deepEqual(await codes(at, 'n1'), ['fine']);
 });

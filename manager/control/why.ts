@@ -15,7 +15,6 @@ import { resolveNode, resolveService, resolveTask, taskName } from './resolve.ts
 import { serviceName } from './specs.ts';
 import { serviceView } from './views.ts';
 import { whyNode } from './why/node.ts';
-import { count } from './why/reason.ts';
 import { type Around, whyService } from './why/service.ts';
 import { whyTask } from './why/task.ts';
 
@@ -93,16 +92,22 @@ export class Why {
 
 function serviceText(view: View, service: Service): string {
   const { desired, running } = serviceView(view, service);
-  if (service.spec?.mode === ServiceMode.REPLICATED)
-    return `${running} of ${count(desired, 'task')} run`;
-  return `${running} of ${count(desired, 'task')} run (global)`;
+  const how = service.spec?.mode === ServiceMode.REPLICATED ? '' : ' (global)';
+  return `${running} of ${desired} tasks run${how}`;
 }
 
 function answerOf(kind: Kind, answer: Answer, freshness: Freshness): WhyResponse {
-  const [first] = answer.reasons;
-  const parts = [answer.state === '' ? '' : `${answer.name}: ${answer.state}`, first?.text ?? ''];
-  const fine = first?.code === 'fine' && answer.state !== '';
-  const summary = fine ? parts[0]! : parts.filter((part) => part !== '').join('; ');
-  const base = WhyResponse.create({ kind, id: answer.id, name: answer.name, summary });
-  return WhyResponse.with(base, { reasons: answer.reasons, freshness });
+  const { id, name, reasons } = answer;
+  const base = WhyResponse.create({ kind, id, name, summary: summaryOf(answer) });
+  return WhyResponse.with(base, { reasons, freshness });
+}
+
+/** One sentence: how far it is and, where something is the matter, the first cause. */
+function summaryOf({ name, state, reasons }: Answer): string {
+  const [first] = reasons;
+  const text = first?.text ?? '';
+  if (state === '') return text;
+  if (first?.code === 'fine') return `${name}: ${state}, as was wished`;
+  const cause = text.startsWith(`${name}: `) ? text.slice(name.length + 2) : text;
+  return `${name}: ${state}; ${cause}`;
 }

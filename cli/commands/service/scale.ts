@@ -1,4 +1,5 @@
 import { ControlService, ScaleServiceRequest, type ServiceView } from '../../../proto/index.ts';
+import { SwarmError } from '../../../shared/errors.ts';
 import type { Verb } from '../../command.ts';
 import { invalid } from '../../parse/invalid.ts';
 import { parseWhole } from '../../parse/number.ts';
@@ -11,6 +12,7 @@ export const scale: Verb = {
     declareConverge(command.argument('<SERVICE=REPLICAS...>'));
   },
   async run(context, words, flags) {
+    refuseTwoWords(words);
     const wanted = words.map(parseScale);
     const wait = waiter(context, flags);
     const session = await context.connect();
@@ -31,6 +33,15 @@ export const scale: Verb = {
     return code;
   },
 };
+
+/** "web 5" is what one types first. */
+function refuseTwoWords([name = '', number = '', ...rest]: readonly string[]): void {
+  if (rest.length > 0 || name.includes('=') || !/^\d+$/.test(number)) return;
+  throw new SwarmError('INVALID_ARGUMENT', 'A service and its replicas are one word.', {
+    advice: 'With an equals sign between them:',
+    command: `swarm service scale ${name}=${number}`,
+  });
+}
 
 export function parseScale(word: string): { readonly ref: string; readonly replicas: number } {
   const match = /^(.+)=([^=]*)$/.exec(word);

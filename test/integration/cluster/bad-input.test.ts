@@ -58,7 +58,7 @@ const REFUSED: readonly (readonly [string, number, RegExp])[] = [
   ['service create --name keeps --process true', 4, /keeps/],
   ['node demote a', 4, /last manager/],
   ['node rm a', 4, /is a manager/],
-  ['service rollback keeps', 3, /no earlier one/],
+  ['service rollback keeps', 3, /nothing to go back to/],
 ];
 
 describe('what cannot be done', () => {
