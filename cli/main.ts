@@ -63,6 +63,7 @@ function processIo(): Io {
       return Buffer.concat(chunks).toString('utf8');
     },
     readFile: (path) => readFile(path, 'utf8'),
+    ask: async (question, how) => (await import('./ask.ts')).askTerminal(question, how),
     onInterrupt: () => {
       const controller = new AbortController();
       process.once('SIGINT', () => {

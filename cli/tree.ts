@@ -169,6 +169,25 @@ export const TREE: { readonly [word: string]: Entry } = {
       },
     },
   },
+  registry: {
+    summary: 'Logins of image registries',
+    group: OBJECTS,
+    verbs: {
+      login: {
+        summary: 'Keep a login of a registry, for the nodes that pull from it',
+        load: async () => (await import('./commands/registry/login.ts')).login,
+      },
+      ls: {
+        summary: 'List the logins',
+        aliases: ['list'],
+        load: async () => (await import('./commands/registry/ls.ts')).ls,
+      },
+      logout: {
+        summary: 'Forget the login of a registry',
+        load: async () => (await import('./commands/registry/logout.ts')).logout,
+      },
+    },
+  },
   why: {
     summary: 'Say why a service, task or node is as it is, and what to do',
     group: EXPLAIN,

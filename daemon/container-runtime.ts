@@ -18,7 +18,7 @@ const ARCHITECTURES: { readonly [node: string]: string } = { x64: 'amd64', arm64
  * keeps it, also while it is down: its containers are there. `CONTAINERD_ADDRESS` names another socket.
  */
 export async function findContainerRuntime(
-  deps: Omit<ContainerdRuntimeDeps, 'architecture' | 'socketPath'>,
+  deps: Omit<ContainerdRuntimeDeps, 'architecture' | 'socketPath' | 'env'>,
 ): Promise<ContainerRuntime | undefined> {
   if (process.getuid?.() !== 0) return undefined;
   const { io, log, stateDir } = deps;
@@ -29,7 +29,7 @@ export async function findContainerRuntime(
   // Loaded here: a node without containers does without it.
   const { ContainerdRuntime } = await import('../worker/runtime/containerd/containerd-runtime.ts');
   const architecture = ARCHITECTURES[arch()] ?? arch();
-  const runtime = new ContainerdRuntime({ ...deps, architecture, socketPath });
+  const runtime = new ContainerdRuntime({ ...deps, architecture, socketPath, env: process.env });
   try {
     if (kept === '') await runtime.answers();
     await runtime.open();

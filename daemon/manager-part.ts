@@ -1,9 +1,11 @@
 import { openLevel, systemDisk } from '../manager/database/index.ts';
+import { registryLookup } from '../manager/images/registry-lookup.ts';
 import { Manager } from '../manager/manager.ts';
 import { createJoiningMember, tcpProbe, wipeMember } from '../manager/raft/index.ts';
 import { CaService, ControlService, DispatcherService, RaftService } from '../proto/index.ts';
 import { Backoff } from '../shared/backoff.ts';
 import { type Clock, delay } from '../shared/clock.ts';
+import { Registry } from '../shared/distribution/registry.ts';
 import { messageOf, SwarmError } from '../shared/errors.ts';
 import { type IdSource, newRaftId } from '../shared/ids.ts';
 import { LIMITS } from '../shared/limits.ts';
@@ -12,6 +14,7 @@ import type { Random } from '../shared/random.ts';
 import { dial } from '../shared/rpc/client.ts';
 import { RpcServer } from '../shared/rpc/server.ts';
 import type { LiveIdentity } from '../shared/tls/live-identity.ts';
+import { SystemIo } from '../worker/runtime/system-io.ts';
 import { parseHostPort } from './address.ts';
 import { checkPortFree } from './port-check.ts';
 
@@ -196,6 +199,10 @@ function open(options: ManagerPartOptions, deps: ManagerPartDeps): Promise<Manag
       ids,
       log,
       probe: tcpProbe(clock, PROBE_MS),
+      registries: registryLookup(
+        new Registry({ clock, files: new SystemIo(clock), env: process.env }),
+        clock,
+      ),
       dialOwn: (address) => dial(address, { tls: live, ownConnection: true }),
       dial: (address) => dial(address, { tls: live }),
       onFatal: (error) => deps.onFatal(error),

@@ -24,6 +24,7 @@ import { Ca, setCertificateRole } from './ca/ca.ts';
 import { LOCAL_METHODS, makeControl } from './control/control.ts';
 import { openLevel, systemDisk } from './database/index.ts';
 import { Dispatcher } from './dispatcher/dispatcher.ts';
+import type { RegistryLookup } from './images/registry-lookup.ts';
 import { LeaderClient } from './leader-client.ts';
 import { explain } from './loop/explain.ts';
 import { Loop } from './loop/loop.ts';
@@ -50,6 +51,7 @@ export interface ManagerDeps {
   readonly ids: IdSource;
   readonly log: Log;
   readonly probe: Probe;
+  readonly registries: RegistryLookup;
   /** A connection of its own with each call. */
   dialOwn(address: string): Client;
   /** A shared connection. */
@@ -139,6 +141,7 @@ export class Manager {
         rotate: (role) => this.ca.rotateToken(role),
         rootDigest: () => parseToken(this.ca.token(Role.WORKER)).rootDigest,
       },
+      registries: deps.registries,
       selfNodeId: driver.identity.nodeId,
     });
     const forward = {

@@ -128,6 +128,10 @@ export const LIMITS = {
   pullBlobsMax: 3,
   /** A registry that sends nothing for this long counts as gone. */
   registryIdleMs: 30_000,
+  /** A manager that looks up a tag waits no longer. */
+  registryLookupMs: 10_000,
+  /** A longer user name and password of a registry are refused. */
+  registryLoginBytesMax: 16 << 10,
   registryRedirectsMax: 5,
   registryRetriesMax: 4,
   archiveEntriesMax: 100_000,

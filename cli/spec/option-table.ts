@@ -200,6 +200,16 @@ export const OPTION_GROUPS: readonly {
   { title: 'Updates:', rows: [...rolloutRows('update')] },
   { title: 'Rollbacks:', rows: [...rolloutRows('rollback')] },
   {
+    title: 'Image:',
+    rows: [
+      { name: 'no-resolve-image', text: 'Do not pin the tag to the digest it stands for now' },
+      {
+        name: 'with-registry-auth',
+        text: "Give the nodes this user's login of the registry (docker login)",
+      },
+    ],
+  },
+  {
     title: 'Logging:',
     rows: [
       { name: 'log-driver', value: 'NAME', text: 'Log driver' },

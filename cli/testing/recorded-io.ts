@@ -34,6 +34,12 @@ export class RecordedIo implements Io {
   async readStdin(): Promise<string> {
     return this.stdin;
   }
+  /** Answers to `ask`, in order. */
+  typed: string[] = [];
+  async ask(question: string): Promise<string> {
+    this.err(question);
+    return this.typed.shift() ?? '';
+  }
   async readFile(path: string): Promise<string> {
     const text = this.files[path];
     if (text === undefined) throw Object.assign(new Error(`no ${path}`), { code: 'ENOENT' });

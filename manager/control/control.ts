@@ -6,6 +6,7 @@ import { Events } from './events.ts';
 import { FreshReads } from './freshness.ts';
 import { Logs } from './logs.ts';
 import { Nodes } from './nodes.ts';
+import { Registries } from './registries.ts';
 import { Services } from './services.ts';
 import { Tasks } from './tasks.ts';
 import { Watch } from './watch.ts';
@@ -26,6 +27,7 @@ export const LOCAL_METHODS: ReadonlySet<string> = new Set([
   'getRaftStatus',
   'why',
   'events',
+  'listRegistries',
 ]);
 
 /**
@@ -43,6 +45,7 @@ export function makeControl(deps: ControlDeps): Handlers<typeof ControlService> 
   const logs = new Logs(deps, reads);
   const watch = new Watch(deps, reads);
   const why = new Why(deps, reads);
+  const registries = new Registries(deps, reads);
   return {
     createService: (request, context) => services.create(request, context),
     updateService: (request, context) => services.update(request, context),
@@ -65,5 +68,8 @@ export function makeControl(deps: ControlDeps): Handlers<typeof ControlService> 
     why: (request, context) => why.answer(request, context),
     events: (request, context) => events.stream(request, context),
     logs: (request, context) => logs.stream(request, context),
+    loginRegistry: (request, context) => registries.login(request, context),
+    logoutRegistry: (request, context) => registries.logout(request, context),
+    listRegistries: (request, context) => registries.list(request, context),
   };
 }

@@ -9,6 +9,7 @@ import type {
 import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Consistency } from '../../shared/rpc/rpc.ts';
+import type { RegistryLookup } from '../images/registry-lookup.ts';
 import type { Store, View } from '../store/view.ts';
 
 /**
@@ -22,6 +23,7 @@ export interface ControlDeps {
   readonly dispatcher: DispatcherInfo;
   readonly explain: Explain;
   readonly tokens: Tokens;
+  readonly registries: RegistryLookup;
   readonly clock: Clock;
   readonly log: Log;
   readonly selfNodeId: string;

@@ -1,6 +1,7 @@
 import {
   Cluster,
   ClusterSecrets,
+  CreateServiceRequest,
   Freshness,
   type Init,
   Liveness,
@@ -18,6 +19,9 @@ import {
   TaskStatus,
 } from '../../proto/index.ts';
 import { ManualClock } from '../../shared/clock.ts';
+import { ImageError } from '../../shared/distribution/image-error.ts';
+import { type ImageReference, imageName } from '../../shared/distribution/reference.ts';
+import type { RegistryAuth } from '../../shared/distribution/source.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import { SeededIds } from '../../shared/ids.ts';
 import { silentLog } from '../../shared/log.ts';
@@ -27,6 +31,8 @@ import { LocalStore } from '../store/local-store.ts';
 import { CLUSTER_KEY } from '../store/schema.ts';
 import { makeControl } from './control.ts';
 import type { ControlDeps, NodeVerdict } from './deps.ts';
+
+export const A_DIGEST = `sha256:${'a'.repeat(64)}`;
 
 /** For the tests of this folder: the real API on a store of one member; a test plays the others. */
 export class Fixture {
@@ -45,6 +51,9 @@ export class Fixture {
   /** Nodes whose load balancing is not in effect yet. */
   readonly behind = new Set<string>();
   readonly #settledFns = new Set<() => void>();
+  /** Full name of an image -> what its registry says; of others it gives `A_DIGEST`. */
+  readonly registry = new Map<string, string | ImageError>();
+  readonly lookups: { reference: ImageReference; auth: RegistryAuth | undefined }[] = [];
   readonly control = makeControl(this.deps());
 
   deps(): ControlDeps {
@@ -73,6 +82,18 @@ export class Fixture {
         get: (role) => `token-${role}`,
         rotate: async (role) => `new-token-${role}`,
         rootDigest: () => 'digest',
+      },
+      registries: {
+        digestOf: async (reference, auth) => {
+          this.lookups.push({ reference, auth });
+          const answer = this.registry.get(imageName(reference)) ?? A_DIGEST;
+          if (answer instanceof ImageError) throw answer;
+          return answer;
+        },
+        checkLogin: async (_host, { password }) => {
+          if (password !== 'right')
+            throw new ImageError('IMAGE_AUTH', 'it does not take this login');
+        },
       },
       clock: this.clock,
       log: silentLog,
@@ -157,7 +178,8 @@ export class Fixture {
 
   /** The service's id. */
   async create(spec: Init<ServiceSpec>): Promise<string> {
-    const view = await this.control.createService({ spec: aSpec(spec) }, context());
+    const request = CreateServiceRequest.create({ spec: aSpec(spec) });
+    const view = await this.control.createService(request, context());
     return view.service!.id;
   }
 }

@@ -17,12 +17,14 @@ import { aSpec, context, Fixture } from './fixture.ts';
 const port = (published: number, mode: PublishMode = PublishMode.INGRESS) => ({
   endpoint: { ports: [{ target: 80, published, mode }] },
 });
+const create = (spec: ServiceSpec = aSpec()) =>
+  CreateServiceRequest.with(CreateServiceRequest.create(), { spec });
 const update = (ref: string, version: number, spec: ServiceSpec) =>
   UpdateServiceRequest.with(UpdateServiceRequest.create({ ref, version }), { spec });
 
 test('a created service has its first revision, its defaults and an event', async () => {
   const at = new Fixture();
-  const view = await at.control.createService({ spec: aSpec() }, context());
+  const view = await at.control.createService(create(), context());
   const { service } = view;
   assert.equal(service!.revision, 1);
   assert.equal(service!.version, 1);
@@ -47,7 +49,7 @@ test('a service without a name is named after what it runs', async () => {
 
 test('the same request id creates one service', async () => {
   const at = new Fixture();
-  const call = () => at.control.createService({ spec: aSpec() }, context({ requestId: 'r1' }));
+  const call = () => at.control.createService(create(), context({ requestId: 'r1' }));
   const [a, b] = [await call(), await call()];
   assert.equal(a.service!.id, b.service!.id);
   assert.equal(at.store.view.table('service').size, 1);
@@ -96,7 +98,7 @@ test('two services may have the same port in host mode, but not one of them in i
 
 test('an update makes a revision, an unchanged spec none', async () => {
   const at = new Fixture();
-  const created = await at.control.createService({ spec: aSpec() }, context());
+  const created = await at.control.createService(create(), context());
   const { version, spec } = created.service!;
   const same = await at.control.updateService(update('web', version, spec!), context());
   assert.deepEqual([same.service!.revision, same.service!.version], [1, version]);
@@ -107,7 +109,7 @@ test('an update makes a revision, an unchanged spec none', async () => {
 
 test('an update with an old version is refused and changes nothing', async () => {
   const at = new Fixture();
-  const { service } = await at.control.createService({ spec: aSpec() }, context());
+  const { service } = await at.control.createService(create(), context());
   await at.control.scaleService(ScaleServiceRequest.create({ ref: 'web', replicas: 2 }), context());
   const stale = update('web', service!.version, ServiceSpec.with(service!.spec!, { replicas: 9 }));
   await assert.rejects(at.control.updateService(stale, context()), { code: 'VERSION_CONFLICT' });
@@ -248,7 +250,7 @@ test('an answer warns of what can never run', async () => {
       placement: { constraints: ['node.labels.zone==eats', 'node.hostnam==n1'] },
     },
   });
-  const { warnings } = await at.control.createService({ spec }, context());
+  const { warnings } = await at.control.createService(create(spec), context());
   assert.deepEqual(warnings, [
     'constraint "node.labels.zone==eats": no node has node.labels.zone=eats (there is east); did you mean east?',
     'constraint "node.hostnam==n1": the key node.hostnam is unknown and never matches; did you mean node.hostname?',

@@ -4,6 +4,8 @@ import {
   type ListRequest,
   ListServicesResponse,
   type Ref,
+  type RegistryAuth,
+  RegistryLogin,
   RemoveServiceResponse,
   type RollbackServiceRequest,
   type ScaleServiceRequest,
@@ -11,7 +13,7 @@ import {
   ServiceMode,
   ServiceRevision,
   ServiceSpec,
-  type ServiceView,
+  ServiceView,
   type UpdateServiceRequest,
 } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
@@ -23,6 +25,7 @@ import { invalid } from './field.ts';
 import { compileFilters, enumFilter, hasLabel } from './filters.ts';
 import type { FreshReads } from './freshness.ts';
 import { refuseHostAccess } from './host-access.ts';
+import { type Pinned, type PinOptions, pinImage } from './pin-image.ts';
 import { refuseTakenPorts } from './published-ports.ts';
 import { randomName } from './random-name.ts';
 import { resolveService } from './resolve.ts';
@@ -47,34 +50,39 @@ export class Services {
     const asked = request.spec ?? ServiceSpec.create();
     if (asked.name !== '') validateService(asked);
     else validateService(ServiceSpec.with(asked, { name: 'unnamed' }));
+    const pinned = await pinImage(this.#deps, asked, { ...pinOptions(request), serviceId: '' });
     const { id } = await write(this.#deps, context, (draft) => {
       const id = draft.newId();
       const name = asked.name || randomName(asked, id);
-      const spec = withDefaults(ServiceSpec.with(asked, { name }));
+      const spec = withDefaults(ServiceSpec.with(pinned.spec, { name }));
       refuseTakenName(draft, name);
       refuseHostAccess(draft, spec);
       refuseTakenPorts(draft, spec, id);
       putNew(draft, id, spec);
+      putLogin(draft, id, request.registryAuth);
       emit(draft, 'create', id, name, '');
       return { id };
     });
-    return this.#answer(id);
+    return this.#answer(id, pinned.warnings);
   }
 
   async update(request: UpdateServiceRequest, context: CallContext): Promise<ServiceView> {
     const { spec } = request;
     if (spec === null) throw invalid('spec', 'there is none', 'the whole spec');
+    const now = resolveService(this.#deps.store.view, request.ref);
+    const named = keepName(now, spec);
+    validateService(named);
+    const pinned = await this.#repin(now, named, request);
     const { id } = await write(this.#deps, context, (draft) => {
       const service = changeable(draft, request.ref);
       refuseStale(service, request.version);
-      const asked = keepName(service, spec);
-      validateService(asked);
-      const wished = withDefaults(asked);
+      const wished = withDefaults(keepName(service, pinned.spec));
       refuseOtherKind(service, wished);
       change(draft, service, wished, '');
+      putLogin(draft, service.id, request.registryAuth);
       return { id: service.id };
     });
-    return this.#answer(id);
+    return this.#answer(id, pinned.warnings);
   }
 
   async scale(request: ScaleServiceRequest, context: CallContext): Promise<ServiceView> {
@@ -140,12 +148,34 @@ export class Services {
     });
   }
 
-  #answer(id: string): ServiceView {
+  /** An image that is not changed is not looked up again: an update of something else keeps it. */
+  async #repin(
+    service: Service,
+    spec: ServiceSpec,
+    request: UpdateServiceRequest,
+  ): Promise<Pinned> {
+    const image = spec.task?.container?.image;
+    if (image === service.spec?.task?.container?.image) return { spec, warnings: [] };
+    return pinImage(this.#deps, spec, { ...pinOptions(request), serviceId: service.id });
+  }
+
+  #answer(id: string, warnings: readonly string[] = []): ServiceView {
     const { view } = this.#deps.store;
     const service = view.table('service').get(id);
-    if (service !== undefined) return fullView(view, service);
+    if (service !== undefined) {
+      const full = fullView(view, service);
+      return ServiceView.with(full, { warnings: [...warnings, ...full.warnings] });
+    }
     throw new SwarmError('NOT_FOUND', `the service ${id} was removed meanwhile`);
   }
+}
+
+/** The protobuf message itself is not to be spread. */
+function pinOptions(
+  request: CreateServiceRequest | UpdateServiceRequest,
+): Omit<PinOptions, 'serviceId'> {
+  const { noResolveImage, registryAuth, refuseUnknownImage } = request;
+  return { noResolveImage, registryAuth, refuseUnknownImage };
 }
 
 const FILTERS = {
@@ -167,6 +197,14 @@ function putNew(draft: Draft, id: string, spec: ServiceSpec): void {
   draft.put('service', Service.with(Service.create({ id, revision: 1, ...times }), { spec }));
   const row = { id: revisionKey(id, 1), serviceId: id, revision: 1, createdWallMs: wallMs };
   draft.put('serviceRevision', ServiceRevision.with(ServiceRevision.create(row), { spec }));
+}
+
+/** A login that came with the service; without one that of before stays. */
+function putLogin(draft: Draft, id: string, auth: RegistryAuth | null): void {
+  if (auth === null) return;
+  const { host, username, password } = auth;
+  const updatedWallMs = draft.wallMs;
+  draft.put('serviceLogin', RegistryLogin.create({ id, host, username, password, updatedWallMs }));
 }
 
 /** An unchanged spec makes no revision and restarts nothing. */

@@ -1,4 +1,11 @@
-import { AssignedTask, type PortConfig, type Task, TaskState } from '../../proto/index.ts';
+import {
+  AssignedTask,
+  type Init,
+  type PortConfig,
+  type Task,
+  TaskState,
+} from '../../proto/index.ts';
+import { loginFor } from '../images/logins.ts';
 import { revisionKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
 
@@ -24,7 +31,21 @@ export function assignedTask(view: View, task: Task): AssignedTask | undefined {
     ports: portsOf(view, task.serviceId, spec.endpoint?.ports ?? []),
     index: task.version,
     attachments: task.attachments,
+    ...imageParts(view, task, spec.task.container?.image ?? ''),
   });
+}
+
+/**
+ * What a node needs to get the image. The login is for nodes that pull: one that has ended its task, or
+ * is to end it, does not get it.
+ */
+function imageParts(
+  view: View,
+  task: Task,
+  image: string,
+): Pick<Init<AssignedTask>, 'registryAuth' | 'imageOnManagers' | 'keptImages'> {
+  if (image === '' || task.desiredState > TaskState.RUNNING) return {};
+  return { registryAuth: loginFor(view, task.serviceId, image) };
 }
 
 /** The revision's own ports; where it left the published number open, the allocated one. */

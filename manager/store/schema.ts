@@ -5,6 +5,8 @@ import {
   ClusterSecrets,
   type Codec,
   EventRow,
+  Image,
+  ImageBlob,
   Member,
   Network,
   type NetworkAttachment,
@@ -12,6 +14,7 @@ import {
   Node,
   NodeState,
   NodeStatus,
+  RegistryLogin,
   RemovedMember,
   Service,
   ServiceRevision,
@@ -42,6 +45,10 @@ export interface Rows {
   member: Member;
   removedMember: RemovedMember;
   certificate: Certificate;
+  registryLogin: RegistryLogin;
+  serviceLogin: RegistryLogin;
+  image: Image;
+  imageBlob: ImageBlob;
   event: EventRow;
   answer: AnswerRow;
 }
@@ -100,6 +107,10 @@ export const SCHEMA: { readonly [T in TableName]: TableSchema<Rows[T]> } = {
   member: table(Member, 'roles', { indexes: { raftId: (row) => [String(row.raftId)] } }),
   removedMember: table(RemovedMember, 'roles'),
   certificate: table(Certificate, 'ca', { alsoPut: ['roles'], alsoDelete: ['users'] }),
+  registryLogin: table(RegistryLogin, 'users', { secret: true }),
+  serviceLogin: table(RegistryLogin, 'users', { alsoDelete: ['loop'], secret: true }),
+  image: table(Image, 'users', { indexes: { blob: (row) => row.digests } }),
+  imageBlob: table(ImageBlob, 'users'),
   event: table(EventRow, 'store'),
   answer: table(AnswerRow, 'store'),
 };

@@ -48,6 +48,10 @@ export function isIndex(mediaType: string): boolean {
   return mediaType === MEDIA.ociIndex || mediaType === MEDIA.dockerIndex;
 }
 
+export function isDigest(text: string): boolean {
+  return /^sha256:[0-9a-f]{64}$/.test(text);
+}
+
 export function sha256(bytes: Uint8Array | string): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
@@ -140,7 +144,7 @@ function variantsOf(architecture: string): readonly { architecture: string; vari
 
 function descriptor(value: unknown, what: string): Descriptor {
   const { mediaType, digest, size, annotations, platform } = object(value, what);
-  if (!/^sha256:[0-9a-f]{64}$/.test(text(digest))) throw broken(`its ${what} has no sha256 digest`);
+  if (!isDigest(text(digest))) throw broken(`its ${what} has no sha256 digest`);
   if (!Number.isSafeInteger(size) || (size as number) < 0) throw broken(`its ${what} has no size`);
   return {
     mediaType: text(mediaType),

@@ -1,32 +1,124 @@
-import { request as httpRequest, type IncomingMessage } from 'node:http';
+import {
+  type ClientRequest,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestOptions,
+} from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import type { Duplex } from 'node:stream';
+import { connect as tlsConnect } from 'node:tls';
 import { LIMITS } from '../limits.ts';
 import { ImageError } from './image-error.ts';
+
+/** Whom TLS believes, and who we are; all PEM. Nothing given: the system's authorities, nobody. */
+export interface TlsTrust {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly rejectUnauthorized?: boolean;
+}
 
 export interface HttpRequest {
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly url: URL;
   readonly headers: { readonly [name: string]: string };
-  /** PEM; with these alone the server is believed. Undefined: the system's. */
-  readonly ca: string | undefined;
+  readonly trust: TlsTrust;
+  /** Spoken to in the place of the server. */
+  readonly proxy: URL | undefined;
   readonly body?: string;
   readonly signal: AbortSignal;
 }
 
 /** One request, no redirect followed. Rejects with ImageError PULL_FAILED where no answer came. */
-export function send(request: HttpRequest): Promise<IncomingMessage> {
-  const { method, url, headers, ca, body, signal } = request;
+export async function send(request: HttpRequest): Promise<IncomingMessage> {
+  const { url, proxy } = request;
+  if (proxy === undefined) return exchange(request, {});
+  if (url.protocol === 'https:') {
+    const tunnel = await openTunnel(request, proxy);
+    const servername = url.hostname;
+    const secured = tlsConnect({ socket: tunnel, servername, ...request.trust });
+    return exchange(request, { createConnection: () => secured });
+  }
+  const headers = { ...request.headers, host: url.host, ...proxyAuthorization(proxy) };
+  return exchange({ ...request, headers }, { ...addressOf(proxy), path: url.href });
+}
+
+function exchange(request: HttpRequest, more: RequestOptions): Promise<IncomingMessage> {
+  const { method, url, headers, trust, body, signal } = request;
   return new Promise((resolve, reject) => {
-    const secure = url.protocol === 'https:';
+    const secure = (more.protocol ?? url.protocol) === 'https:';
     const start = secure ? httpsRequest : httpRequest;
-    const options = { method, headers, signal, timeout: LIMITS.registryIdleMs };
-    const call = start(url, ca !== undefined && secure ? { ...options, ca } : options, resolve);
-    call.on('timeout', () => call.destroy(new Error('it sent nothing for too long')));
+    const options = { method, headers, signal, timeout: LIMITS.registryIdleMs, ...trust, ...more };
+    const call = start(url, options, (answer) => {
+      silences.set(answer, () => silent);
+      resolve(answer);
+    });
+    let silent: Error | undefined;
+    onSilence(call, (error) => {
+      silent = error;
+    });
     call.on('error', (error) => {
-      reject(signal.aborted ? signal.reason : unreachable(url, error));
+      reject(signal.aborted ? signal.reason : unreachable(url, silent ?? error));
     });
     call.end(body);
   });
+}
+
+/** Why an answer broke off, where it was we who gave it up. */
+const silences = new WeakMap<IncomingMessage, () => Error | undefined>();
+
+function onSilence(call: ClientRequest, tell: (error: Error) => void): void {
+  call.on('timeout', () => {
+    const error = new Error(`it sent nothing for ${LIMITS.registryIdleMs / 1_000} s`);
+    tell(error);
+    call.destroy(error);
+  });
+}
+
+/** A way through the proxy to the server, which TLS is then spoken with. */
+function openTunnel(request: HttpRequest, proxy: URL): Promise<Duplex> {
+  const { url, signal } = request;
+  const target = `${url.hostname}:${url.port || 443}`;
+  return new Promise((resolve, reject) => {
+    const start = proxy.protocol === 'https:' ? httpsRequest : httpRequest;
+    const headers = { host: target, ...proxyAuthorization(proxy) };
+    const options = { method: 'CONNECT', path: target, headers, signal, agent: false as const };
+    const call = start({ ...options, ...addressOf(proxy), timeout: LIMITS.registryIdleMs });
+    onSilence(call, () => undefined);
+    call.on('error', (error) => reject(signal.aborted ? signal.reason : unreachable(proxy, error)));
+    call.on('response', (answer) => {
+      answer.resume();
+      reject(refusedBy(proxy, answer));
+    });
+    call.on('connect', (answer, socket) => {
+      if (answer.statusCode === 200) resolve(socket);
+      else {
+        socket.destroy();
+        reject(refusedBy(proxy, answer));
+      }
+    });
+    call.end();
+  });
+}
+
+function addressOf(proxy: URL): { hostname: string; port: string; protocol: string } {
+  const { hostname, port, protocol } = proxy;
+  return {
+    hostname: hostname.replaceAll(/[[\]]/g, ''),
+    port: port || (protocol === 'https:' ? '443' : '80'),
+    protocol,
+  };
+}
+
+function proxyAuthorization({ username, password }: URL): { [name: string]: string } {
+  if (username === '') return {};
+  const both = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return { 'proxy-authorization': `Basic ${Buffer.from(both).toString('base64')}` };
+}
+
+function refusedBy(proxy: URL, answer: IncomingMessage): ImageError {
+  const text = `the proxy ${proxy.host} does not let it through: it answers ${answer.statusCode}`;
+  return new ImageError('PULL_FAILED', text, true);
 }
 
 /** The body as it comes. A connection that breaks off is a temporary ImageError. */
@@ -34,7 +126,7 @@ export async function* bodyOf(url: URL, answer: IncomingMessage): AsyncIterable<
   try {
     for await (const chunk of answer) yield chunk as Uint8Array;
   } catch (error) {
-    throw unreachable(url, error as Error);
+    throw unreachable(url, silences.get(answer)?.() ?? (error as Error));
   }
 }
 

@@ -1,3 +1,4 @@
+import { isDigest } from './documents.ts';
 import { ImageError } from './image-error.ts';
 
 /** An image as its user names it, with what Docker fills in. */
@@ -12,7 +13,6 @@ export interface ImageReference {
 }
 
 const DEFAULT_HOST = 'docker.io';
-const DIGEST = /^sha256:[0-9a-f]{64}$/;
 const PART = '[a-z0-9]+(?:(?:[.]|__?|-+)[a-z0-9]+)*';
 const PATH = new RegExp(`^${PART}(?:/${PART})*$`);
 const LABEL = '[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?';
@@ -23,7 +23,7 @@ export function parseReference(text: string): ImageReference {
   const at = text.indexOf('@');
   const digest = at < 0 ? '' : text.slice(at + 1);
   const named = at < 0 ? text : text.slice(0, at);
-  if (digest !== '' && !DIGEST.test(digest)) throw invalid(text, 'its digest is not a sha256 one');
+  if (digest !== '' && !isDigest(digest)) throw invalid(text, 'its digest is not a sha256 one');
   const slash = named.indexOf('/');
   const first = slash < 0 ? '' : named.slice(0, slash);
   const hasHost = /[.:]/.test(first) || first === 'localhost';
@@ -47,6 +47,12 @@ export function imageName(reference: ImageReference): string {
 
 export function withDigest(reference: ImageReference, digest: string): ImageReference {
   return { ...reference, digest };
+}
+
+/** A registry as users write it, also with a scheme or Docker's own path. Undefined: it is none. */
+export function parseRegistryHost(text: string): string | undefined {
+  const bare = text.replace(/^https?:\/\//, '').replace(/\/(v[12]\/?)?$/, '');
+  return HOST.test(bare) ? normalHost(bare) : undefined;
 }
 
 function normalHost(host: string): string {

@@ -11,6 +11,8 @@ import type { RegistryAuth } from './source.ts';
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 const never = new AbortController().signal;
 
+const NO_FILES = { list: () => [], read: () => undefined };
+
 async function serve(answer: Answer): Promise<{ server: Server; host: string }> {
   const server = createServer(answer);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -19,11 +21,11 @@ async function serve(answer: Answer): Promise<{ server: Server; host: string }> 
 
 describe('a registry', () => {
   const clock = new SystemClock();
-  const registry = new Registry({ clock, caFor: () => undefined, plainHosts: new Set() });
   const image: BuiltImage = buildImage({ layers: [[{ name: 'a', content: 'layer' }]] });
   const layer = image.layers[0]!;
   let first: { server: Server; host: string };
   let second: { server: Server; host: string };
+  let registry: Registry;
   let answer: Answer;
   let storage: Answer;
   let seen: { path: string; authorization: string | undefined; range: string | undefined }[];
@@ -41,6 +43,7 @@ describe('a registry', () => {
     second.server.close();
   });
   beforeEach(() => {
+    registry = new Registry({ clock, files: NO_FILES, env: {} });
     seen = [];
     answer = (_request, response) => response.writeHead(404).end('{}');
     storage = (_request, response) => response.writeHead(404).end();

@@ -1,70 +1,106 @@
-import type { IncomingMessage } from 'node:http';
-import { isIP } from 'node:net';
-import { type Clock, delay } from '../clock.ts';
-import { LIMITS } from '../limits.ts';
-import { type Descriptor, MEDIA, sha256 } from './documents.ts';
-import { bodyOf, send, wholeBody } from './http.ts';
+import { IncomingMessage } from 'node:http';
+import type { Clock } from '../clock.ts';
+import { type Descriptor, isDigest, MEDIA, sha256 } from './documents.ts';
+import { HostClient, type Pauses, type Refusal } from './host-client.ts';
+import { bodyOf, wholeBody } from './http.ts';
 import { ImageError } from './image-error.ts';
+import { proxyFor } from './proxy.ts';
 import type { ImageReference } from './reference.ts';
-import { parseChallenge, TokenSource } from './registry-token.ts';
+import {
+  type ConfigFiles,
+  REGISTRY_DIRECTORIES,
+  type RegistryHost,
+  registryHosts,
+} from './registry-hosts.ts';
 import type { BlobStream, ImageSource, RegistryAuth } from './source.ts';
 
 export interface RegistryDeps {
   readonly clock: Clock;
-  /** PEM of the authorities that are believed for this registry; undefined: the system's. */
-  readonly caFor: (host: string) => string | undefined;
-  /** Registries that are spoken to without TLS, besides those on loopback. */
-  readonly plainHosts: ReadonlySet<string>;
+  readonly files: ConfigFiles;
+  /** `HTTPS_PROXY` and its like; `SWARM_REGISTRIES`: directories instead of the usual ones. */
+  readonly env: { readonly [name: string]: string | undefined };
+}
+
+/** The directories with what an operator says of registries. */
+function directoriesOf(env: RegistryDeps['env']): readonly string[] {
+  const named = (env['SWARM_REGISTRIES'] ?? '').split(':').filter(Boolean);
+  return named.length > 0 ? named : REGISTRY_DIRECTORIES;
 }
 
 /** Images of registries, by the distribution protocol. */
 export class Registry {
   readonly #deps: RegistryDeps;
+  readonly #pauses: Pauses = new Map();
+
   constructor(deps: RegistryDeps) {
     this.#deps = deps;
   }
+  /** `auth` must be of the reference's own registry. Throws ImageError for a bad `hosts.toml`. */
   image(reference: ImageReference, auth: RegistryAuth | undefined): RegistryImage {
-    return new RegistryImage(this.#deps, reference, auth);
+    const clients = this.#hosts(reference.host).map((host) => this.#client(host, auth));
+    return new RegistryImage(reference, clients, auth !== undefined);
+  }
+  /** Rejects with ImageError IMAGE_AUTH where the registry does not take this login. */
+  async checkLogin(host: string, auth: RegistryAuth, signal: AbortSignal): Promise<void> {
+    const upstream = this.#hosts(host).find(({ isUpstream }) => isUpstream)!;
+    const ways = { method: 'GET', path: '', namespace: host, headers: {}, scope: '' } as const;
+    const answer = await this.#client(upstream, auth).ask({ ...ways, signal });
+    if (answer instanceof IncomingMessage) {
+      answer.resume();
+      return;
+    }
+    const { status, text } = answer;
+    if (status === 401 || status === 403)
+      throw new ImageError('IMAGE_AUTH', `the registry ${host} does not take this login`);
+    const why = `it answers ${status} ${brief(text)}`.trim();
+    throw new ImageError('PULL_FAILED', `can't ask the registry ${host}: ${why}`, true);
+  }
+  #hosts(host: string): readonly RegistryHost[] {
+    return registryHosts(this.#deps.files, directoriesOf(this.#deps.env), host);
+  }
+  #client(host: RegistryHost, auth: RegistryAuth | undefined): HostClient {
+    const { clock, env } = this.#deps;
+    const deps = { clock, pauses: this.#pauses, proxyFor: (url: URL) => proxyFor(url, env) };
+    return new HostClient(deps, host, auth);
   }
 }
 
 const ACCEPT = [MEDIA.ociIndex, MEDIA.dockerIndex, MEDIA.ociManifest, MEDIA.dockerManifest].join(
   ', ',
 );
-/** A registry that is asked too often says how long to wait; at most this long is waited here. */
-const RETRY_AFTER_MAX_MS = 20_000;
 
-/** One image in one registry, with the right to read it. */
+type Ask = { readonly path: string; readonly headers: { readonly [name: string]: string } };
+
+/** One image in one registry and its mirrors, with the right to read it. */
 export class RegistryImage implements ImageSource {
   readonly from: string;
-  readonly #deps: RegistryDeps;
   readonly #reference: ImageReference;
-  readonly #base: URL;
-  readonly #ca: string | undefined;
-  readonly #tokens: TokenSource;
+  readonly #clients: readonly HostClient[];
+  readonly #hasLogin: boolean;
   readonly #documents = new Map<string, Uint8Array>();
 
-  constructor(deps: RegistryDeps, reference: ImageReference, auth: RegistryAuth | undefined) {
-    const { host, path } = reference;
-    this.#deps = deps;
+  constructor(reference: ImageReference, clients: readonly HostClient[], hasLogin: boolean) {
+    this.from = reference.host;
     this.#reference = reference;
-    this.from = host;
-    const endpoint = host === 'docker.io' ? 'registry-1.docker.io' : host;
-    const plain = this.#mayBePlain(endpoint);
-    this.#base = new URL(`${plain ? 'http' : 'https'}://${endpoint}/v2/${path}/`);
-    this.#ca = deps.caFor(host);
-    this.#tokens = new TokenSource({
-      clock: deps.clock,
-      auth,
-      ca: this.#ca,
-      mayUse: (url) => url.protocol === 'https:' || this.#mayBePlain(url.host),
-    });
+    this.#clients = clients;
+    this.#hasLogin = hasLogin;
   }
-  /** What the reference stands for now. */
+  /** The digest that the reference stands for now. The cheapest question: registries do not count it. */
+  async digest(signal: AbortSignal): Promise<string> {
+    const { digest, tag, path } = this.#reference;
+    const what = { path: `${path}/manifests/${digest || tag}`, headers: { accept: ACCEPT } };
+    const { answer } = await this.#ask('HEAD', what, resolvers, signal);
+    answer.resume();
+    const told = answer.headers['docker-content-digest'];
+    if (typeof told === 'string' && isDigest(told)) return digest || told;
+    return (await this.resolve(signal)).digest;
+  }
+  /** What the reference stands for now, with the document itself kept for `document`. */
   async resolve(signal: AbortSignal): Promise<Descriptor> {
-    const { digest, tag } = this.#reference;
-    const url = new URL(`manifests/${digest || tag}`, this.#base);
-    const answer = await this.#get(url, { accept: ACCEPT }, signal);
+    const { digest, tag, path } = this.#reference;
+    const what = { path: `${path}/manifests/${digest || tag}`, headers: { accept: ACCEPT } };
+    const may = digest === '' ? resolvers : pullers;
+    const { answer, url } = await this.#ask('GET', what, may, signal);
     const bytes = await wholeBody(url, answer);
     const found = sha256(bytes);
     if (digest !== '' && found !== digest) {
@@ -83,109 +119,65 @@ export class RegistryImage implements ImageSource {
     const known = this.#documents.get(digest);
     if (known) return known;
     const kind = ACCEPT.includes(mediaType) && mediaType !== '' ? 'manifests' : 'blobs';
-    const url = new URL(`${kind}/${digest}`, this.#base);
-    return wholeBody(url, await this.#get(url, { accept: `${ACCEPT}, */*` }, signal));
+    const path = `${this.#reference.path}/${kind}/${digest}`;
+    const what = { path, headers: { accept: `${ACCEPT}, */*` } };
+    const { answer, url } = await this.#ask('GET', what, pullers, signal);
+    return wholeBody(url, answer);
   }
   async blob(descriptor: Descriptor, offset: number, signal: AbortSignal): Promise<BlobStream> {
-    const url = new URL(`blobs/${descriptor.digest}`, this.#base);
-    const range: { [name: string]: string } = offset > 0 ? { range: `bytes=${offset}-` } : {};
-    const answer = await this.#get(url, range, signal);
+    const path = `${this.#reference.path}/blobs/${descriptor.digest}`;
+    const headers: Ask['headers'] = offset > 0 ? { range: `bytes=${offset}-` } : {};
+    const { answer, url } = await this.#ask('GET', { path, headers }, pullers, signal);
     const resumed = answer.statusCode === 206;
     return { offset: resumed ? offset : 0, bytes: bodyOf(url, answer) };
   }
 
-  async #get(
-    url: URL,
-    headers: { readonly [name: string]: string },
+  /** Asks one address after the other. What the registry itself says counts before a mirror's word. */
+  async #ask(
+    method: 'GET' | 'HEAD',
+    ask: Ask,
+    may: (host: RegistryHost) => boolean,
     signal: AbortSignal,
-  ): Promise<IncomingMessage> {
-    let asked = false;
-    for (let retry = 0; ; retry++) {
-      const header = this.#tokens.header;
-      const own = header === undefined ? headers : { ...headers, authorization: header };
-      const answer = await this.#follow(url, own, signal);
-      const code = answer.statusCode ?? 0;
-      if (code === 200 || code === 206) return answer;
-      const text = (await wholeBody(url, answer).catch(() => Buffer.alloc(0))).toString('utf8');
-      if (code === 401 && !asked) {
-        asked = true;
-        const challenge = parseChallenge(answer.headers['www-authenticate'] ?? '');
-        const scope = `repository:${this.#reference.path}:pull`;
-        if (challenge && (await this.#tokens.answer(challenge, scope, signal))) continue;
+  ): Promise<{ readonly answer: IncomingMessage; readonly url: URL }> {
+    const { host: namespace, path } = this.#reference;
+    let last: unknown;
+    for (const client of this.#clients.filter(({ host }) => may(host))) {
+      try {
+        const scope = `repository:${path}:pull`;
+        const answer = await client.ask({ method, ...ask, namespace, scope, signal });
+        if (answer instanceof IncomingMessage) return { answer, url: client.host.base };
+        last = this.#refusal(answer);
+      } catch (error) {
+        signal.throwIfAborted();
+        last = error;
       }
-      const waitMs = retryAfterMs(answer);
-      const busy = code === 429 || code >= 500;
-      if (!busy || retry >= LIMITS.registryRetriesMax || waitMs > RETRY_AFTER_MAX_MS) {
-        throw this.#refusal(code, text);
-      }
-      await Promise.race([delay(this.#deps.clock, waitMs), aborted(signal)]);
-      signal.throwIfAborted();
     }
+    throw last;
   }
-  /** The right to read goes to the registry alone: storage behind it has signed addresses. */
-  async #follow(
-    start: URL,
-    headers: { readonly [name: string]: string },
-    signal: AbortSignal,
-  ): Promise<IncomingMessage> {
-    let url = start;
-    let sent = headers;
-    for (let hops = 0; hops <= LIMITS.registryRedirectsMax; hops++) {
-      const ca = url.host === start.host ? this.#ca : undefined;
-      const answer = await send({ method: 'GET', url, headers: sent, ca, signal });
-      const location = answer.headers.location;
-      if (![301, 302, 303, 307, 308].includes(answer.statusCode ?? 0) || location === undefined) {
-        return answer;
-      }
-      answer.resume();
-      const next = new URL(location, url);
-      if (next.protocol !== 'https:' && !this.#mayBePlain(next.host)) {
-        throw new ImageError(
-          'PULL_FAILED',
-          `${this.from} sends to ${next.host} without TLS: it was not followed`,
-        );
-      }
-      if (next.host !== url.host || next.protocol !== url.protocol) {
-        const { authorization: _, ...rest } = sent;
-        sent = rest;
-      }
-      url = next;
-    }
-    throw new ImageError('PULL_FAILED', `${this.from} sends from one address to the next`);
-  }
-  #mayBePlain(host: string): boolean {
-    const name = host.replace(/:\d+$/, '').replaceAll(/[[\]]/g, '');
-    const loopback =
-      name === 'localhost' || name === '::1' || (isIP(name) === 4 && /^127\./.test(name));
-    return loopback || this.#deps.plainHosts.has(host);
-  }
-  #refusal(code: number, text: string): ImageError {
+  #refusal({ status, text, waitMs }: Refusal): ImageError {
     const { host, path, tag, digest } = this.#reference;
     const image = `${host}/${path}${digest ? `@${digest}` : `:${tag}`}`;
-    if (code === 404) {
+    if (status === 404) {
       return new ImageError('IMAGE_NOT_FOUND', `${image} is not in the registry ${host}`);
     }
-    if (code === 401 || code === 403) {
-      return new ImageError(
-        'IMAGE_AUTH',
-        `the registry ${host} does not give ${image} to this node: it is not there, or needs a login`,
-      );
+    if (status === 401 || status === 403) {
+      const why = this.#hasLogin
+        ? 'its login is refused, or may not read it'
+        : 'it is not there, or needs a login (swarm registry login)';
+      return new ImageError('IMAGE_AUTH', `the registry ${host} does not give ${image}: ${why}`);
     }
-    const why = code === 429 ? 'too much was asked of it' : `it answers ${code} ${brief(text)}`;
+    const wait = waitMs === undefined ? '' : `, and says to wait ${Math.ceil(waitMs / 1_000)} s`;
+    const why =
+      status === 429 ? `it was asked too often${wait}` : `it answers ${status} ${brief(text)}`;
     return new ImageError('PULL_FAILED', `can't pull ${image}: ${why.trim()}`, true);
   }
 }
 
-function retryAfterMs(answer: IncomingMessage): number {
-  const seconds = Number(answer.headers['retry-after'] ?? 1);
-  return Number.isFinite(seconds) ? Math.max(0, seconds) * 1_000 : 1_000;
+function resolvers(host: RegistryHost): boolean {
+  return host.resolves;
 }
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    signal.addEventListener('abort', () => resolve(), { once: true });
-    if (signal.aborted) resolve();
-  });
+function pullers(host: RegistryHost): boolean {
+  return host.pulls;
 }
 
 function brief(text: string): string {

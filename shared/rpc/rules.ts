@@ -60,6 +60,9 @@ export const RULES: { readonly [path: string]: Rule } = {
     'Why',
     'Events',
     'Logs',
+    'LoginRegistry',
+    'LogoutRegistry',
+    'ListRegistries',
   ]),
   ...all('Local', LOCAL, [
     'Info',

@@ -1,4 +1,11 @@
-import { ControlService, type ServiceProgress, ServiceSpec, TaskState } from '../../proto/index.ts';
+import {
+  ControlService,
+  CreateServiceRequest,
+  type ServiceProgress,
+  ServiceSpec,
+  TaskState,
+  UpdateServiceRequest,
+} from '../../proto/index.ts';
 import { dial } from '../../shared/rpc/client.ts';
 import type { Client } from '../../shared/rpc/rpc.ts';
 import { DevCluster } from '../support/dev-cluster.ts';
@@ -39,11 +46,9 @@ async function rollingUpdate(client: Client, size: number): Promise<void> {
   const { service } = await client.unary(ControlService.getService, { ref: name });
   const spec = ServiceSpec.with(service!.service!.spec!, { task: sleepSpec(name, size, 'b').task });
   const startMs = performance.now();
-  await client.unary(ControlService.updateService, {
-    ref: name,
-    version: service!.service!.version,
-    spec,
-  });
+  const { version } = service!.service!;
+  const request = UpdateServiceRequest.create({ ref: name, version, spec });
+  await client.unary(ControlService.updateService, request);
   await untilProgress(client, name, (progress) => allRunning(progress, size));
   line(`update ${size}, parallelism 10: all new RUNNING`, since(startMs), 'ms');
   await remove(client, name);
@@ -51,7 +56,10 @@ async function rollingUpdate(client: Client, size: number): Promise<void> {
 
 async function create(client: Client, name: string, size: number) {
   const askedMs = performance.now();
-  await client.unary(ControlService.createService, { spec: sleepSpec(name, size, 'a') });
+  await client.unary(
+    ControlService.createService,
+    CreateServiceRequest.create({ spec: sleepSpec(name, size, 'a') }),
+  );
   const answeredMs = performance.now();
   let firstMs = 0;
   await untilProgress(client, name, (progress) => {

@@ -33,6 +33,7 @@ import { LocalStore } from './local-store.ts';
 import { LogStreams } from './log-streams.ts';
 import { OrderBook } from './order-book.ts';
 import { Reporter } from './reporter.ts';
+import { SecretBook } from './secret-book.ts';
 import { Session } from './session.ts';
 import { type RunnerDeps, TaskRunner } from './task-runner.ts';
 
@@ -79,6 +80,7 @@ export class Agent implements Component {
   readonly #runnerDeps: RunnerDeps;
   readonly #disconnectTimers = new Set<Timer>();
   readonly #orders: OrderBook;
+  readonly #secrets = new SecretBook();
   #managers: readonly string[];
   #features: { [key: string]: string } = {};
   #goodbye: Liveness | undefined;
@@ -123,8 +125,11 @@ export class Agent implements Component {
       logs,
       network,
       starts: new Gate(LIMITS.parallelStartsMax),
-      controller: (task) => this.#runtimeFor(task)?.controller(task),
-      onForgotten: (taskId) => this.#runners.delete(taskId),
+      controller: (task) => this.#runtimeFor(task)?.controller(task, this.#secrets.of(task.id)),
+      onForgotten: (taskId) => {
+        this.#runners.delete(taskId);
+        this.#secrets.forget(taskId);
+      },
     };
   }
   get connected(): boolean {
@@ -148,6 +153,8 @@ export class Agent implements Component {
     for (const record of this.#store.loadTasks()) this.#adopt(record, held);
     const known = [...this.#runners.values()].filter((runner) => !runner.removed);
     this.#orders.load(known.map((runner) => runner.task));
+    // What no file holds is asked for again.
+    if (known.some((runner) => runner.lacksSecrets)) this.#orders.forgetDigest();
     this.#applyNetwork();
     this.#acknowledger.passed(this.#orders.position.index);
     this.#deps.logs.collect(new Set(this.#runners.keys()));
@@ -291,7 +298,7 @@ export class Agent implements Component {
     if (message.removed) void this.#removed(message.removed.reason);
   }
   #takeOrders(message: Assignments): void {
-    const applied = this.#orders.take(message);
+    const applied = this.#orders.take(this.#secrets.takeOut(message));
     if (!applied.ok) {
       this.#session.restart(`orders are out of line: ${applied.why}`);
       return;

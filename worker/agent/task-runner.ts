@@ -88,6 +88,10 @@ export class TaskRunner {
   get removed(): boolean {
     return this.#record.removed;
   }
+  /** It is not prepared yet, and for that needs what is on no disk. */
+  get lacksSecrets(): boolean {
+    return this.task.registryAuth !== null && this.status.state < TaskState.READY;
+  }
   get uncommitted(): boolean {
     return !this.#committed;
   }

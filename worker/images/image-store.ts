@@ -53,6 +53,16 @@ export interface ReadyImage {
   readonly config: ImageConfig;
 }
 
+/** What one task wants of the store. */
+export interface ImageWish {
+  readonly image: string;
+  readonly auth: RegistryAuth | undefined;
+  /** There is a login, but it is not here: only a manager has it. */
+  readonly awaitsAuth: boolean;
+  readonly onProgress: OnProgress;
+  readonly signal: AbortSignal;
+}
+
 /** One image as `image ls` shows it. */
 export interface StoredImage {
   readonly name: string;
@@ -85,12 +95,8 @@ export class ImageStore {
    * The image for a container. By digest what is here is taken; by tag the registry is asked, and what
    * is here is taken where it gives none. Throws RuntimeError with the reason for people.
    */
-  async ensure(
-    text: string,
-    auth: RegistryAuth | undefined,
-    onProgress: OnProgress,
-    signal: AbortSignal,
-  ): Promise<ReadyImage> {
+  async ensure(wish: ImageWish): Promise<ReadyImage> {
+    const { image: text, signal } = wish;
     const reference = parseReference(text);
     const local = await this.#local(reference);
     if (local && (reference.digest !== '' || local.labels[LOADED_LABEL] === 'yes')) {
@@ -98,7 +104,7 @@ export class ImageStore {
       if (ready) return ready;
     }
     try {
-      return await this.#pull(reference, auth, onProgress, signal);
+      return await this.#pull(reference, wish);
     } catch (error) {
       signal.throwIfAborted();
       // What came is wrong: an older image would only hide it.
@@ -153,11 +159,13 @@ export class ImageStore {
   }
   async #pull(
     reference: ImageReference,
-    auth: RegistryAuth | undefined,
-    onProgress: OnProgress,
-    signal: AbortSignal,
+    { auth, awaitsAuth, onProgress, signal }: ImageWish,
   ): Promise<ReadyImage> {
     const name = imageName(reference);
+    if (awaitsAuth) {
+      const text = `the login for ${reference.host} has not come from a manager yet`;
+      throw new ImageError('IMAGE_AUTH', text, true);
+    }
     // Credentials may differ: who has none does not profit from another's right to pull.
     const key = JSON.stringify([name, auth?.username, auth?.password]);
     const running = this.#pulls.get(key);

@@ -1,4 +1,4 @@
-import type { AssignedTask, PortBinding, TaskState } from '../../proto/index.ts';
+import type { AssignedTask, PortBinding, RegistryAuth, TaskState } from '../../proto/index.ts';
 
 /**
  * What runs tasks. One contract suite (`runtime.contract.ts`) holds for every implementation. All
@@ -13,7 +13,13 @@ export interface Runtime {
   close(): Promise<void>;
   /** What an earlier daemon started, ended ones with their exit included. */
   list(): Promise<readonly AdoptedTask[]>;
-  controller(task: AssignedTask): TaskController;
+  controller(task: AssignedTask, secrets?: TaskSecrets): TaskController;
+}
+
+/** What a task needs and no file of this node holds; it comes from a manager each time. */
+export interface TaskSecrets {
+  /** Undefined: none, or not here yet after a restart (then the task's `registryAuth` is not null). */
+  registryAuth(): RegistryAuth | undefined;
 }
 
 export interface RuntimeFeatures {

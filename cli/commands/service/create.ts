@@ -3,6 +3,7 @@ import { ControlService, CreateServiceRequest } from '../../../proto/index.ts';
 import { messageOf, SwarmError } from '../../../shared/errors.ts';
 import type { Verb } from '../../command.ts';
 import type { Context } from '../../context.ts';
+import { imageOptions } from '../../image/image-options.ts';
 import { mergeEnv, parseEnvFile } from '../../parse/env.ts';
 import { declareServiceOptions } from '../../spec/declare-options.ts';
 import type { Flags } from '../../spec/flags.ts';
@@ -30,9 +31,11 @@ export const create: Verb = {
     const wait = waiter(context, flags);
     const spec = createSpec(await withEnvFiles(context, flags), words, context.io.env);
     const session = await context.connect();
+    const image = spec.task?.container?.image ?? '';
+    const options = await imageOptions(context, flags, image);
     const view = await session.write(
       ControlService.createService,
-      CreateServiceRequest.create({ spec }),
+      CreateServiceRequest.create({ spec, ...options }),
     );
     const service = view.service!;
     context.io.out(`${service.id}\n`);

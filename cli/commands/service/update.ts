@@ -7,6 +7,7 @@ import {
 } from '../../../proto/index.ts';
 import { SwarmError } from '../../../shared/errors.ts';
 import type { Verb } from '../../command.ts';
+import { type ImageOptions, imageOptions } from '../../image/image-options.ts';
 import type { Session } from '../../session.ts';
 import { declareServiceOptions } from '../../spec/declare-options.ts';
 import { changeSpec } from '../../spec/service.ts';
@@ -26,8 +27,11 @@ export const update: Verb = {
     if (flags.is('rollback')) return rollBack(context, words[0]!, 0, flags);
     const wait = waiter(context, flags);
     const session = await context.connect();
-    const view = await updateService(session, words[0]!, (spec) =>
-      changeSpec(spec, flags, context.io.env),
+    const view = await updateService(
+      session,
+      words[0]!,
+      (spec) => changeSpec(spec, flags, context.io.env),
+      (spec) => imageOptions(context, flags, spec.task?.container?.image ?? ''),
     );
     const service = view.service!;
     context.io.out(`${service.spec?.name}\n`);
@@ -40,11 +44,14 @@ export async function updateService(
   session: Session,
   ref: string,
   change: (spec: ServiceSpec) => ServiceSpec,
+  options: (spec: ServiceSpec) => Promise<ImageOptions> = async () => ({}),
 ): Promise<ServiceView> {
   for (let attempt = 1; ; attempt++) {
     const { service: view } = await session.read(ControlService.getService, Ref.create({ ref }));
     const { id, version, spec } = view!.service!;
-    const request = UpdateServiceRequest.create({ ref: id, version, spec: change(spec!) });
+    const wished = change(spec!);
+    const image = await options(wished);
+    const request = UpdateServiceRequest.create({ ref: id, version, spec: wished, ...image });
     try {
       return await session.write(ControlService.updateService, request);
     } catch (error) {

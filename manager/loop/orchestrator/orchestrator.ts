@@ -125,6 +125,7 @@ function removeService(turn: Turn, id: string, service: Service | undefined): vo
   if (service === undefined) return;
   for (const row of turn.draft.table('serviceRevision').by('service', id))
     turn.draft.delete('serviceRevision', row.id);
+  turn.draft.delete('serviceLogin', id);
   turn.draft.delete('service', id);
   turn.tell('service', 'remove', id, scope.name, 'its last task has ended');
 }

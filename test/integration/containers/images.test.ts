@@ -84,7 +84,8 @@ describe('an image of a registry', { skip: missing || false }, () => {
   });
 
   function pull(name = `${host}/app:1`) {
-    return images.ensure(name, undefined, () => undefined, never);
+    const wish = { auth: undefined, awaitsAuth: false, onProgress: () => undefined };
+    return images.ensure({ image: name, ...wish, signal: never });
   }
 
   it('is unpacked and found again by its digest without the registry', async () => {

@@ -17,7 +17,13 @@ import { SnapshotRoot } from '../../mounts/snapshot-root.ts';
 import type { VolumeUse } from '../../mounts/volumes.ts';
 import { buildSpec, containerOf, hostnameOf, refuse, specJson, stopSignalOf } from '../oci/spec.ts';
 import { cancelledExit, exitOf, lostExit } from '../process/exit.ts';
-import { type Exit, RuntimeError, type RuntimeStatus, type TaskController } from '../runtime.ts';
+import {
+  type Exit,
+  RuntimeError,
+  type RuntimeStatus,
+  type TaskController,
+  type TaskSecrets,
+} from '../runtime.ts';
 import { writeBoundFiles } from './bound-files.ts';
 import { ContainerdError, unless } from './client.ts';
 import { asRuntimeError } from './errors.ts';
@@ -39,11 +45,13 @@ const SIGKILL = 9;
 export class ContainerdController implements TaskController {
   readonly #shared: ContainerdShared;
   readonly #task: AssignedTask;
+  readonly #secrets: TaskSecrets | undefined;
   readonly #id: string;
 
-  constructor(shared: ContainerdShared, task: AssignedTask) {
+  constructor(shared: ContainerdShared, task: AssignedTask, secrets?: TaskSecrets) {
     this.#shared = shared;
     this.#task = task;
+    this.#secrets = secrets;
     this.#id = task.id;
   }
   async prepare(signal: AbortSignal): Promise<void> {
@@ -210,7 +218,9 @@ export class ContainerdController implements TaskController {
     const { image } = containerOf(this.#task);
     const onProgress = (progress: object): void =>
       log.debug({ task: this.#id, image, ...progress }, 'image');
-    return images.ensure(image, undefined, onProgress, signal);
+    const auth = this.#secrets?.registryAuth();
+    const awaitsAuth = auth === undefined && this.#task.registryAuth !== null;
+    return images.ensure({ image, auth, awaitsAuth, onProgress, signal });
   }
   async #make(image: ReadyImage): Promise<void> {
     const { records, ports, addresses, boot, publishHost, network, containerd } = this.#shared;

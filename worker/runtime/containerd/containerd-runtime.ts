@@ -13,7 +13,6 @@ import { Registry } from '../../../shared/distribution/registry.ts';
 import { messageOf } from '../../../shared/errors.ts';
 import type { Log } from '../../../shared/log.ts';
 import type { Random } from '../../../shared/random.ts';
-import { registryAuthorities } from '../../images/authorities.ts';
 import { ImageStore } from '../../images/image-store.ts';
 import { SNAPSHOTTER } from '../../images/layer-store.ts';
 import { Volumes } from '../../mounts/volumes.ts';
@@ -22,7 +21,13 @@ import type { TaskPort } from '../../network/network.ts';
 import type { Io } from '../io.ts';
 import { bootId } from '../process/identity.ts';
 import { type BindProbe, Ports } from '../process/ports.ts';
-import { type AdoptedTask, type Runtime, RuntimeError, type RuntimeFeatures } from '../runtime.ts';
+import {
+  type AdoptedTask,
+  type Runtime,
+  RuntimeError,
+  type RuntimeFeatures,
+  type TaskSecrets,
+} from '../runtime.ts';
 import { CgroupHost } from './cgroup-host.ts';
 import { type Containerd, ContainerdError, connectContainerd, unless } from './client.ts';
 import { ContainerdController } from './containerd-controller.ts';
@@ -51,6 +56,8 @@ export interface ContainerdRuntimeDeps {
   /** Called with all task ports of a task, and with none when it has ended. */
   readonly onTaskPorts: (taskId: string, ports: readonly TaskPort[]) => void;
   readonly bindProbe?: BindProbe;
+  /** The daemon's: proxies and directories for registries. */
+  readonly env: { readonly [name: string]: string | undefined };
 }
 
 /** First 8 characters of the node id: whatever belongs to this node on the machine has them. */
@@ -147,8 +154,8 @@ export class ContainerdRuntime implements Runtime {
       }),
     );
   }
-  controller(task: AssignedTask): ContainerdController {
-    return new ContainerdController(this.#shared, task);
+  controller(task: AssignedTask, secrets?: TaskSecrets): ContainerdController {
+    return new ContainerdController(this.#shared, task, secrets);
   }
   /** After `close`, when this node is not coming back: nothing of it is left but its volumes. */
   async destroy(): Promise<void> {
@@ -172,11 +179,7 @@ export class ContainerdRuntime implements Runtime {
     const containerd = this.#containerd;
     const boot = bootId(io);
     const directory = join(stateDir, 'containers');
-    const registry = new Registry({
-      clock,
-      caFor: (host) => registryAuthorities(io, host),
-      plainHosts: new Set(),
-    });
+    const registry = new Registry({ clock, files: io, env: this.#deps.env });
     const { bindProbe } = this.#deps;
     return {
       io,

@@ -142,6 +142,7 @@ export class ContainerdWorld implements RuntimeWorld {
       stateDir: this.stateDir,
       nodeId: this.nodeId,
       nodeName: 'node1',
+      env: {},
       architecture: process.arch === 'x64' ? 'amd64' : process.arch,
       containerd: cuttable(client, io),
       socketPath: this.engine.socket,
