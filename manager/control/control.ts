@@ -5,6 +5,7 @@ import type { ControlDeps } from './deps.ts';
 import { Events } from './events.ts';
 import { FreshReads } from './freshness.ts';
 import { Logs } from './logs.ts';
+import { Networks } from './networks.ts';
 import { Nodes } from './nodes.ts';
 import { Registries } from './registries.ts';
 import { Services } from './services.ts';
@@ -23,6 +24,8 @@ export const LOCAL_METHODS: ReadonlySet<string> = new Set([
   'getTask',
   'listNodes',
   'getNode',
+  'listNetworks',
+  'getNetwork',
   'getCluster',
   'getRaftStatus',
   'why',
@@ -39,6 +42,7 @@ export function makeControl(deps: ControlDeps): Handlers<typeof ControlService> 
   const services = new Services(deps, reads);
   const tasks = new Tasks(deps, reads);
   const nodes = new Nodes(deps, reads);
+  const networks = new Networks(deps, reads);
   const cluster = new ClusterSettings(deps, reads);
   const tokens = new JoinTokens(deps, reads);
   const events = new Events(deps, reads);
@@ -61,6 +65,11 @@ export function makeControl(deps: ControlDeps): Handlers<typeof ControlService> 
     getNode: (request, context) => nodes.get(request, context),
     updateNode: (request, context) => nodes.update(request, context),
     removeNode: (request, context) => nodes.remove(request, context),
+    createNetwork: (request, context) => networks.create(request, context),
+    listNetworks: (request, context) => networks.list(request, context),
+    getNetwork: (request, context) => networks.get(request, context),
+    removeNetwork: (request, context) => networks.remove(request, context),
+    pruneNetworks: (request, context) => networks.prune(request, context),
     getCluster: (request, context) => cluster.get(request, context),
     updateCluster: (request, context) => cluster.update(request, context),
     joinToken: (request, context) => tokens.get(request, context),

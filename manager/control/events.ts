@@ -124,6 +124,7 @@ const FILTERS: FilterTable<Event> = {
   name: (event, value) => event.name === value,
   service: (event, value) => isAbout(event, 'service', value),
   node: (event, value) => isAbout(event, 'node', value),
+  network: (event, value) => isAbout(event, 'network', value),
   task: (event, value) => isAbout(event, 'task', value),
 };
 

@@ -1,9 +1,9 @@
-import type { Node, Service, Task } from '../../proto/index.ts';
+import type { Network, Node, Service, Task } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { View } from '../store/view.ts';
 import { nearest } from './nearest.ts';
-import { serviceName } from './specs.ts';
+import { networkName, serviceName } from './specs.ts';
 
 /**
  * Objects are named by id, name or unique id prefix, in this order. Throws NOT_FOUND (with the
@@ -17,6 +17,18 @@ export function resolveService(view: View, ref: string): Service {
     byName: [...view.table('service').by('name', ref)],
     all: () => view.table('service').all(),
     nameOf: serviceName,
+  });
+}
+
+/** Networks that somebody made; those of each node have no rows. */
+export function resolveNetwork(view: View, ref: string): Network {
+  return pick(ref, {
+    kind: 'network',
+    list: 'swarm network ls',
+    byId: view.table('network').get(ref),
+    byName: [...view.table('network').by('name', ref)],
+    all: () => view.table('network').all(),
+    nameOf: networkName,
   });
 }
 

@@ -30,6 +30,7 @@ import { refuseTakenPorts } from './published-ports.ts';
 import { randomName } from './random-name.ts';
 import { resolveService } from './resolve.ts';
 import { withDefaults } from './service-defaults.ts';
+import { withNetworks } from './service-networks.ts';
 import { putRevision, revisionsOf, rollbackTarget } from './service-revisions.ts';
 import { sameSpec, serviceName } from './specs.ts';
 import { validateService } from './validate-service.ts';
@@ -54,7 +55,7 @@ export class Services {
     const { id } = await write(this.#deps, context, (draft) => {
       const id = draft.newId();
       const name = asked.name || randomName(asked, id);
-      const spec = withDefaults(ServiceSpec.with(pinned.spec, { name }));
+      const spec = withNetworks(draft, withDefaults(ServiceSpec.with(pinned.spec, { name })));
       refuseTakenName(draft, name);
       refuseHostAccess(draft, spec);
       refuseTakenPorts(draft, spec, id);
@@ -76,7 +77,7 @@ export class Services {
     const { id } = await write(this.#deps, context, (draft) => {
       const service = changeable(draft, request.ref);
       refuseStale(service, request.version);
-      const wished = withDefaults(keepName(service, pinned.spec));
+      const wished = withNetworks(draft, withDefaults(keepName(service, pinned.spec)));
       refuseOtherKind(service, wished);
       change(draft, service, wished, '');
       putLogin(draft, service.id, request.registryAuth);
@@ -107,7 +108,7 @@ export class Services {
     const { id } = await write(this.#deps, context, (draft) => {
       const service = changeable(draft, request.ref);
       const target = rollbackTarget(draft, service, request.toRevision);
-      change(draft, service, target.spec!, `rollback to ${target.revision}`);
+      change(draft, service, withNetworks(draft, target.spec!), `rollback to ${target.revision}`);
       return { id: service.id };
     });
     return this.#answer(id);
@@ -184,6 +185,8 @@ const FILTERS = {
   label: (row: Service, value: string) => hasLabel(row.spec?.labels ?? {}, value),
   mode: (row: Service, value: string) =>
     (row.spec?.mode ?? ServiceMode.REPLICATED) === enumFilter(value, ServiceMode, 'mode'),
+  network: (row: Service, value: string) =>
+    (row.spec?.task?.networks ?? []).some(({ target }) => target === value),
   runtime: (row: Service, value: string) => (row.spec?.task?.runtime ?? '') === value.toLowerCase(),
 };
 

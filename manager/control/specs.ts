@@ -1,5 +1,6 @@
 import {
   EndpointSpec,
+  type Network,
   type Service,
   ServiceSpec,
   type Task,
@@ -11,6 +12,10 @@ import type { View } from '../store/view.ts';
 
 export function serviceName(service: Service): string {
   return service.spec?.name ?? service.id;
+}
+
+export function networkName(network: Network): string {
+  return network.spec?.name ?? network.id;
 }
 
 /** The spec that a task was made from; the service's own when that revision is gone. */

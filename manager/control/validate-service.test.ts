@@ -185,9 +185,9 @@ const GOLDEN: readonly (readonly [string, string, string])[] = [
   ['readiness', ofTask({ ready: { http: ':8080/ready?x=1' } }), 'ok'],
   ['no readiness', ofTask({ ready: {} }), 'INVALID_SPEC ready: 0 checks are given'],
   [
-    'a network',
+    'a network for a command of the host',
     ofTask({ networks: [{ target: 'back' }] }),
-    'UNSUPPORTED networks: this release has no overlay networks',
+    "INVALID_SPEC networks: a command of the host (--process) has the host's own network and no other",
   ],
   ['an image', ofImage('nginx'), 'ok'],
   ['an image with all parts', ofImage(`ghcr.io:443/a/b_c:1.0@sha256:${'a'.repeat(64)}`), 'ok'],

@@ -12,6 +12,7 @@ import {
 import { SwarmError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import { check, checkEnum, checkLabels, checkText, invalid } from './field.ts';
+import { validateNetworks } from './service-networks.ts';
 import { validateContainer } from './validate-container.ts';
 import { validateHealth, validateProbe } from './validate-health.ts';
 import { validatePlacement } from './validate-placement.ts';
@@ -32,6 +33,7 @@ export function validateService(spec: ServiceSpec): void {
   validateMode(spec);
   if (spec.task === null) throw noTask();
   validateTask(spec.task, spec.mode);
+  validateNetworks(spec, spec.task);
   if (spec.update !== null) validateUpdate(spec.update, 'update');
   if (spec.rollback !== null) validateUpdate(spec.rollback, 'rollback');
   if (spec.endpoint !== null) validateEndpoint(spec.endpoint);
@@ -88,10 +90,6 @@ function validateTask(task: TaskSpec, mode: ServiceMode): void {
   if (task.health !== null) validateHealth(task.health, task.container !== null);
   if (task.ready !== null) validateProbe(task.ready);
   checkEnum(task.onDisconnect, OnDisconnect, 'on_disconnect');
-  if (task.networks.length > 0)
-    throw new SwarmError('UNSUPPORTED', 'networks: this release has no overlay networks', {
-      advice: 'Services reach each other by published ports: leave --network out.',
-    });
   if (task.logDriver !== null) checkText(task.logDriver.name, 'log_driver');
 }
 

@@ -1,4 +1,5 @@
 import {
+  type NetworkAttachmentSpec,
   type Node,
   type NodeStatus,
   type RaftStatus,
@@ -9,6 +10,8 @@ import {
   TaskState,
 } from '../../proto/index.ts';
 import { LIMITS } from '../../shared/limits.ts';
+import { lacks, type NetworkNeeds, needsOf } from '../loop/addressing/needs.ts';
+import { NODE_LOCAL } from '../loop/addressing/predefined.ts';
 import { type Constraint, meets } from '../loop/constraint.ts';
 import type { View } from '../store/view.ts';
 import {
@@ -46,6 +49,9 @@ export function serviceWarnings(view: View, spec: ServiceSpec): string[] {
   if (nodes.length === 0 || spec.task === null) return warnings;
   if (!nodes.some(({ status }) => hasRuntime(status, spec.task!)))
     warnings.push(noRuntimeText(spec.task));
+  const needs = needsOf(view, clusterNetworks(spec.task));
+  if (needs !== '' && nodes.every(({ status }) => lacks(status, needs) !== ''))
+    warnings.push(noNetworkText(needs));
   const reserved = tooLarge(spec.task, nodes);
   if (reserved !== undefined) warnings.push(reserved);
   const perNode = spec.task.placement?.maxReplicasPerNode ?? 0;
@@ -147,6 +153,17 @@ export function noRuntimeText(task: TaskSpec): string {
   return task.container !== null
     ? 'no node has a runtime for images'
     : 'no node runs commands of the host (--process)';
+}
+
+/** Networks of a task that are not of its node alone. */
+export function clusterNetworks(task: TaskSpec): readonly NetworkAttachmentSpec[] {
+  return task.networks.filter(({ target }) => !NODE_LOCAL.has(target));
+}
+
+export function noNetworkText(needs: NetworkNeeds): string {
+  return needs === 'encrypted'
+    ? 'no node can carry encrypted networks (WireGuard)'
+    : 'no node can carry overlay networks';
 }
 
 function tooLarge(task: TaskSpec, nodes: readonly KnownNode[]): string | undefined {

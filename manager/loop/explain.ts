@@ -26,7 +26,7 @@ export function explain(view: View, taskId: string): NodeVerdict[] {
   if (facts === undefined) return [];
   const index = NodeIndex.of(view, specs);
   const spread = index.spreadOf(task.serviceId);
-  const needs = needsOf(view, facts);
+  const needs = needsOf(view, facts.networks);
   const clash = clashingPort(view, facts);
   const pinnedTo = task.slot === 0 ? task.nodeId : '';
   const self = isAssigned(task) && isWanted(task) ? task.nodeId : '';

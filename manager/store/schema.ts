@@ -90,7 +90,10 @@ export const SCHEMA: { readonly [T in TableName]: TableSchema<Rows[T]> } = {
   }),
   networkState: table(NetworkState, 'loop'),
   serviceState: table(ServiceState, 'loop', {
-    indexes: { port: (row) => row.ports.map((port) => `${port.protocol}/${port.published}`) },
+    indexes: {
+      port: (row) => row.ports.map((port) => `${port.protocol}/${port.published}`),
+      network: (row) => networkIds(row.virtualAddresses),
+    },
   }),
   task: table(Task, 'loop', {
     indexes: {

@@ -1,8 +1,17 @@
 import type { Reason, ServiceSpec, TaskSpec } from '../../../proto/index.ts';
+import { lacks, needsOf } from '../../loop/addressing/needs.ts';
 import { type Constraint, meets, parseConstraint } from '../../loop/constraint.ts';
 import type { View } from '../../store/view.ts';
 import type { NodeVerdict } from '../deps.ts';
-import { doubtAbout, hasRuntime, type KnownNode, knownNodes, noRuntimeText } from '../warnings.ts';
+import {
+  clusterNetworks,
+  doubtAbout,
+  hasRuntime,
+  type KnownNode,
+  knownNodes,
+  noNetworkText,
+  noRuntimeText,
+} from '../warnings.ts';
 import { whyNodeIsClosed } from './availability.ts';
 import { why } from './reason.ts';
 
@@ -25,10 +34,18 @@ export function whyNotPlaced(placing: Placing): Reason {
   if (task === null || nodes.length === 0) return noNodes(placing);
   const able = nodes.filter(({ status }) => hasRuntime(status, task));
   if (able.length === 0) return noRuntime(name, task, detailsOf(placing));
+  const needs = needsOf(view, clusterNetworks(task));
+  const linked = able.filter(({ status }) => lacks(status, needs) === '');
+  if (linked.length === 0)
+    return why('no-overlay-node', `${name}: ${noNetworkText(needs)}`, {
+      advice: 'Run swarm network doctor on a node to see what it lacks, or take the network away.',
+      command: 'swarm node ls',
+      details: detailsOf(placing),
+    });
   const constraints = (task.placement?.constraints ?? []).map(parseConstraint);
   const wishes = constraints.filter((wish) => wish !== undefined);
-  const fitting = able.filter((known) => meetsAll(known, wishes));
-  if (fitting.length === 0) return unmet(placing, able, task);
+  const fitting = linked.filter((known) => meetsAll(known, wishes));
+  if (fitting.length === 0) return unmet(placing, linked, task);
   const closed = fitting.map(({ node, status }) => whyNodeIsClosed(node, status));
   const shut = closed.filter((reason) => reason !== undefined);
   if (shut.length === fitting.length) return allClosed(placing, shut);

@@ -103,6 +103,9 @@ function nowhere(
 
 const OWN_CODES: { readonly [code: string]: WhyCode } = {
   'port-taken': 'port-taken',
+  'network-missing': 'network-missing',
+  'network-problem': 'network-problem',
+  'addresses-used-up': 'addresses-used-up',
   'waits-for-stop': 'waits',
   disconnected: 'disconnected',
   'update-paused': 'update-paused',

@@ -31,11 +31,13 @@ export interface NodeRoute {
   readonly prefix: Prefix;
 }
 
-/** What members' hosts route by themselves; a default route says nothing. */
+/** What members' hosts route by themselves, and their addresses; a default route says nothing. */
 export function* nodeRoutes(view: View): Iterable<NodeRoute> {
-  for (const { id } of view.table('node').all())
-    for (const text of view.table('nodeStatus').get(id)?.description?.routes ?? [])
+  for (const { id } of view.table('node').all()) {
+    const description = view.table('nodeStatus').get(id)?.description;
+    for (const text of [...(description?.routes ?? []), description?.dataAddress ?? ''])
       for (const prefix of prefixOf(text)) if (prefix.length > 0) yield { nodeId: id, prefix };
+  }
 }
 
 function prefixOf(text: string): Prefix[] {

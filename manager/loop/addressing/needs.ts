@@ -1,14 +1,19 @@
 import type { Network, NodeStatus } from '../../../proto/index.ts';
 import type { View } from '../../store/view.ts';
-import type { RevisionFacts } from '../specs.ts';
 
 /** What a revision's networks ask of a node. */
 export type NetworkNeeds = '' | 'overlay' | 'encrypted';
 
-/** Networks come and go under their names, so this is asked of the rows and not of the revision. */
-export function needsOf(view: View, facts: RevisionFacts): NetworkNeeds {
-  if (facts.networks.length === 0) return '';
-  const encrypted = facts.networks.some(
+/**
+ * `networks`: those of a revision that are not of the node alone. They come and go under their names,
+ * so this is asked of the rows and not of the revision.
+ */
+export function needsOf(
+  view: View,
+  networks: readonly { readonly target: string }[],
+): NetworkNeeds {
+  if (networks.length === 0) return '';
+  const encrypted = networks.some(
     ({ target }) => networkNamed(view, target)?.spec?.encrypted === true,
   );
   return encrypted ? 'encrypted' : 'overlay';

@@ -82,7 +82,7 @@ function placeGroup(placing: Placing, entries: readonly Entry[]): void {
     for (const entry of entries) setPending(turn, entry, blocked);
     return;
   }
-  const group = { facts, needs: needsOf(turn.draft, facts) };
+  const group = { facts, needs: needsOf(turn.draft, facts.networks) };
   const pinned = entries.filter((entry) => entry.task.nodeId !== '');
   for (const entry of pinned) placePinned(turn, group, entry);
   const free = pinned.length === 0 ? entries : entries.filter((e) => e.task.nodeId === '');
