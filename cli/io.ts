@@ -1,5 +1,6 @@
 import type { Clock } from '../shared/clock.ts';
 import type { Environment } from './parse/env.ts';
+import type { Terminal } from './terminal/terminal.ts';
 
 /** The terminal and the process around the command line: real in `main.ts`, recorded in tests. */
 export interface Io {
@@ -10,6 +11,8 @@ export interface Io {
   readonly isTerminal: boolean;
   /** Columns of the terminal; 80 where there is none. */
   readonly columns: number;
+  /** The same input and output byte by byte. */
+  readonly terminal: Terminal;
   out(text: string): void;
   err(text: string): void;
   readStdin(): Promise<string>;

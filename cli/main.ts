@@ -6,6 +6,7 @@ import type { Io } from './io.ts';
 import { exitCodeOf, formatError } from './output/error.ts';
 import { choose, perform } from './program.ts';
 import type { Session } from './session.ts';
+import { SystemTerminal } from './terminal/system-terminal.ts';
 
 /** The command line of `swarm`: chooses a verb, runs it, prints its error, ends with its code. */
 async function main(): Promise<void> {
@@ -55,6 +56,7 @@ function processIo(): Io {
     isTerminal: process.stdout.isTTY === true,
     // A terminal that does not know its width says 0.
     columns: process.stdout.columns || 80,
+    terminal: new SystemTerminal(),
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     readStdin: async () => {

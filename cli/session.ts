@@ -1,7 +1,7 @@
 import type { Method } from '../proto/index.ts';
 import type { IdSource } from '../shared/ids.ts';
 import { LIMITS } from '../shared/limits.ts';
-import type { Client, Consistency } from '../shared/rpc/rpc.ts';
+import type { Client, Consistency, Duplex } from '../shared/rpc/rpc.ts';
 
 /** Calls to one daemon with the deadlines of the command line. Errors are SwarmErrors. */
 export class Session {
@@ -49,6 +49,10 @@ export class Session {
     signal: AbortSignal,
   ): Promise<Res> {
     return this.#client.clientStream(method, requests, { signal, requestId: this.#ids.next() });
+  }
+  /** Both speak, for as long as they like. */
+  talk<Req, Res>(method: Method<Req, Res, true, true>): Duplex<Res, Req> {
+    return this.#client.duplex(method);
   }
   close(): void {
     this.#client.close();

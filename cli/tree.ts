@@ -2,6 +2,7 @@ import type { Entry } from './entry.ts';
 
 const CLUSTER = 'Cluster:';
 const OBJECTS = 'Nodes, services, tasks:';
+const INSIDE = 'Looking into tasks:';
 const EXPLAIN = 'Finding out:';
 const HERE = 'This machine:';
 
@@ -187,6 +188,16 @@ export const TREE: { readonly [word: string]: Entry } = {
         load: async () => (await import('./commands/registry/logout.ts')).logout,
       },
     },
+  },
+  exec: {
+    summary: 'Run a command in a task',
+    group: INSIDE,
+    load: async () => (await import('./commands/exec.ts')).exec,
+  },
+  logs: {
+    summary: 'Show logs of a service or task',
+    group: INSIDE,
+    load: async () => (await import('./commands/service/logs.ts')).logs,
   },
   why: {
     summary: 'Say why a service, task or node is as it is, and what to do',

@@ -1,6 +1,8 @@
 import { ControlService } from '../proto/index.ts';
-import type { CallContext, Handlers, ServiceDefinition } from '../shared/rpc/rpc.ts';
+import { messageOf, SwarmError } from '../shared/errors.ts';
+import type { CallContext, Duplex, Handlers, ServiceDefinition } from '../shared/rpc/rpc.ts';
 
+type AnyDuplex = Duplex<unknown, unknown>;
 type AnyCall = (request: unknown, context: CallContext) => unknown;
 
 /**
@@ -24,9 +26,12 @@ function gate<S extends ServiceDefinition>(
       const target = (await current()) as unknown as { readonly [name: string]: AnyCall };
       return target[name]!.bind(target);
     };
-    handlers[name] = method.responseStream
-      ? (request, context) => streamFrom(now, request, context)
-      : async (request, context) => (await now())(request, context);
+    if (method.requestStream)
+      handlers[name] = (stream, context) => void talk(now, stream as AnyDuplex, context);
+    else
+      handlers[name] = method.responseStream
+        ? (request, context) => streamFrom(now, request, context)
+        : async (request, context) => (await now())(request, context);
   }
   return handlers;
 }
@@ -37,4 +42,18 @@ async function* streamFrom(
   context: CallContext,
 ): AsyncIterable<unknown> {
   yield* (await now())(request, context) as AsyncIterable<unknown>;
+}
+
+/** Nothing of the stream is read before its handler listens. */
+async function talk(
+  now: () => Promise<AnyCall>,
+  stream: AnyDuplex,
+  context: CallContext,
+): Promise<void> {
+  try {
+    (await now())(stream, context);
+  } catch (error) {
+    const known = SwarmError.is(error) ? error : new SwarmError('INTERNAL', messageOf(error));
+    stream.destroy(known);
+  }
 }

@@ -85,6 +85,7 @@ export class WorkerPart {
       portsDirectory: portsDirectory(),
       logDirectory: (taskId) => logs.directory(taskId),
       onTaskPorts: (taskId, ports) => network.setTaskPorts(taskId, ports),
+      inside: { execPath: process.execPath, args: [installation.insideScript] },
     });
     const processes = processRuntime(options, deps, io, logs, installation.pathDirs);
     const agent = new Agent({

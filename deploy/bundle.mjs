@@ -1,5 +1,5 @@
 // Bundles the mains into dist/bundle: swarm.mjs (the command line) with swarm-rpc.mjs (gRPC, loaded at
-// the first call), swarmd.mjs and netd.mjs. Native code (LevelDB) stays outside, in node_modules.
+// the first call), swarmd.mjs, netd.mjs and inside.mjs. Native code (LevelDB) stays outside, in node_modules.
 // Does nothing when it was made of these very files. `--force` makes them anew.
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,6 +17,7 @@ const ENTRIES = {
   swarm: join(ROOT, 'dist', 'cli', 'main.js'),
   swarmd: join(ROOT, 'dist', 'daemon', 'swarmd.js'),
   netd: join(ROOT, 'dist', 'daemon', 'netd.js'),
+  inside: join(ROOT, 'dist', 'worker', 'inside', 'main.js'),
 };
 
 /** What must never be bundled: it finds its binary beside its own files. */

@@ -99,6 +99,18 @@ export const LIMITS = {
   reportsQueuedMax: 100_000,
   /** An agent that opened no stream this long after it was asked counts as silent. */
   streamOpenMs: 5_000,
+  /** Bytes of one channel of a stream that its reader has not taken yet; then its sender waits. */
+  streamWindowBytes: 256 << 10,
+  /** Data of one frame. */
+  streamPieceBytesMax: 64 << 10,
+  /** Who passes frames on and can't for this many bytes ends the stream: its ends break the rules. */
+  streamRelayBytesMax: 2 << 20,
+  /** A node tells what its tasks use no more often than this. */
+  usageIntervalMinMs: 500,
+  /** A node that told nothing for this long after it was asked is named and left out. */
+  usageSilentMs: 5_000,
+  /** More streams to tasks of one node at once are refused. */
+  taskStreamsMax: 500,
   /** More unread log records of one stream: its agent is told to wait. */
   logRecordsQueuedMax: 5_000,
   /** A session without a hello is ended. */

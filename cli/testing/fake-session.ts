@@ -1,5 +1,6 @@
 import type { AnyMethod } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
+import { memoryDuplex } from '../../shared/rpc/memory-duplex.ts';
 import type { Client } from '../../shared/rpc/rpc.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: answers of many methods stand in one table.
@@ -21,8 +22,13 @@ export class FakeClient implements Client {
     for (const item of this.#answer(method, request) as readonly never[]) yield item;
   }
   clientStream: Client['clientStream'] = () => Promise.reject(new Error('not used'));
-  duplex: Client['duplex'] = () => {
-    throw new Error('not used');
+  /** The answer gets the daemon's end of the stream. */
+  duplex: Client['duplex'] = (method) => {
+    const { near, far } = memoryDuplex<never, never>();
+    const answer = this.#answers[method.path.split('/').at(-1)!];
+    if (answer === undefined) queueMicrotask(() => near.finish(undefined));
+    else answer(far);
+    return near as never;
   };
   close(): void {
     this.closed = true;

@@ -1,6 +1,7 @@
 import { ManualClock } from '../../shared/clock.ts';
 import type { Io } from '../io.ts';
 import type { Environment } from '../parse/env.ts';
+import { RecordedTerminal } from './recorded-terminal.ts';
 
 /** An Io that keeps what is printed. Time stands still unless the test moves it. */
 export class RecordedIo implements Io {
@@ -11,6 +12,7 @@ export class RecordedIo implements Io {
   readonly env: Environment;
   readonly files: { readonly [path: string]: string };
   stdin = '';
+  readonly terminal = new RecordedTerminal();
   readonly interrupt = new AbortController();
   #out = '';
   #err = '';

@@ -9,7 +9,9 @@ import { Networks } from './networks.ts';
 import { Nodes } from './nodes.ts';
 import { Registries } from './registries.ts';
 import { Services } from './services.ts';
+import { TaskStreams } from './task-streams.ts';
 import { Tasks } from './tasks.ts';
+import { Usage } from './usage.ts';
 import { Watch } from './watch.ts';
 import { Why } from './why.ts';
 
@@ -47,6 +49,8 @@ export function makeControl(deps: ControlDeps): Handlers<typeof ControlService> 
   const tokens = new JoinTokens(deps, reads);
   const events = new Events(deps, reads);
   const logs = new Logs(deps, reads);
+  const streams = new TaskStreams(deps);
+  const usage = new Usage(deps, reads);
   const watch = new Watch(deps, reads);
   const why = new Why(deps, reads);
   const registries = new Registries(deps, reads);
@@ -80,5 +84,7 @@ export function makeControl(deps: ControlDeps): Handlers<typeof ControlService> 
     loginRegistry: (request, context) => registries.login(request, context),
     logoutRegistry: (request, context) => registries.logout(request, context),
     listRegistries: (request, context) => registries.list(request, context),
+    taskStream: (stream) => streams.open(stream),
+    usage: (request, context) => usage.stream(request, context),
   };
 }

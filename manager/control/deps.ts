@@ -1,14 +1,18 @@
 import type {
+  Frame,
   Freshness,
   LogRecord,
   LogRequest,
+  NodeUsage,
   RaftStatus,
   Role,
   TaskStatus,
+  TaskStreamRequest,
+  UsageRequest,
 } from '../../proto/index.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
-import type { Consistency } from '../../shared/rpc/rpc.ts';
+import type { Consistency, Duplex } from '../../shared/rpc/rpc.ts';
 import type { RegistryLookup } from '../images/registry-lookup.ts';
 import type { Store, View } from '../store/view.ts';
 
@@ -54,6 +58,10 @@ export interface DispatcherInfo {
    * cannot be ended from outside.
    */
   openLogs(nodeId: string, request: LogRequest, signal: AbortSignal): AsyncIterable<LogRecord>;
+  /** What tasks of a node use, look by look; throws and ends as `openLogs`. */
+  openUsage(nodeId: string, request: UsageRequest, signal: AbortSignal): AsyncIterable<NodeUsage>;
+  /** Frames to and from one task of a node. Closes with what `openLogs` throws. */
+  openTaskStream(nodeId: string, request: TaskStreamRequest): Duplex<Frame, Frame>;
   /** What the agent told for people only (PREPARING and the like); never committed. */
   transientStatus(taskId: string): TaskStatus | undefined;
   /** Up to which index the node's load balancing is in effect; undefined: it has no session. */

@@ -2,6 +2,7 @@ import {
   Cluster,
   ClusterSecrets,
   CreateServiceRequest,
+  type Frame,
   Freshness,
   type Init,
   Liveness,
@@ -10,6 +11,7 @@ import {
   Member,
   Node,
   NodeStatus,
+  type NodeUsage,
   RaftStatus,
   Role,
   ServiceSpec,
@@ -17,6 +19,7 @@ import {
   Task,
   TaskState,
   TaskStatus,
+  type TaskStreamRequest,
 } from '../../proto/index.ts';
 import { ManualClock } from '../../shared/clock.ts';
 import { ImageError } from '../../shared/distribution/image-error.ts';
@@ -26,13 +29,20 @@ import { SwarmError } from '../../shared/errors.ts';
 import { SeededIds } from '../../shared/ids.ts';
 import { silentLog } from '../../shared/log.ts';
 import { SeededRandom } from '../../shared/random.ts';
-import type { CallContext } from '../../shared/rpc/rpc.ts';
+import { memoryDuplex } from '../../shared/rpc/memory-duplex.ts';
+import type { CallContext, Duplex } from '../../shared/rpc/rpc.ts';
 import { LocalStore } from '../store/local-store.ts';
 import { CLUSTER_KEY } from '../store/schema.ts';
 import { makeControl } from './control.ts';
 import type { ControlDeps, NodeVerdict } from './deps.ts';
 
 export const A_DIGEST = `sha256:${'a'.repeat(64)}`;
+
+export interface OpenedStream {
+  readonly nodeId: string;
+  readonly request: TaskStreamRequest;
+  readonly agent: Duplex<Frame, Frame>;
+}
 
 /** For the tests of this folder: the real API on a store of one member; a test plays the others. */
 export class Fixture {
@@ -46,6 +56,9 @@ export class Fixture {
   readonly transient = new Map<string, TaskStatus>();
   readonly logs = new Map<string, () => AsyncIterable<LogRecord>>();
   readonly opened: LogRequest[] = [];
+  readonly usage = new Map<string, () => AsyncIterable<NodeUsage>>();
+  /** Streams to tasks that were opened, with the agent's end of them. */
+  readonly taskStreams: OpenedStream[] = [];
   readonly signals: AbortSignal[] = [];
   readonly unreachable = new Set<string>();
   /** Nodes whose load balancing is not in effect yet. */
@@ -68,6 +81,16 @@ export class Fixture {
           const open = this.logs.get(request.taskId);
           if (open === undefined) throw new SwarmError('NOT_FOUND', 'it knows no such task');
           return open();
+        },
+        openUsage: (nodeId) => {
+          const told = this.usage.get(nodeId);
+          if (told === undefined) throw new SwarmError('UNREACHABLE', 'it does not answer');
+          return told();
+        },
+        openTaskStream: (nodeId, request) => {
+          const { near, far } = memoryDuplex<Frame, Frame>();
+          this.taskStreams.push({ nodeId, request, agent: far });
+          return near;
         },
         transientStatus: (id) => this.transient.get(id),
         settledIndex: (id) => (this.behind.has(id) ? 0 : Number.MAX_SAFE_INTEGER),

@@ -1,30 +1,37 @@
 import {
   type AgentMessage,
   type DispatcherService,
+  type Frame,
   type Hello,
   type LogRecord,
   type LogRequest,
+  type NodeUsage,
   type Position,
   Position as PositionCodec,
   Role,
   type StatusReport,
   type TaskStatus,
+  type TaskStreamRequest,
+  type UsageRequest,
 } from '../../proto/index.ts';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import { DEFAULTS, LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Random } from '../../shared/random.ts';
-import type { CallContext, Handlers } from '../../shared/rpc/rpc.ts';
+import type { CallContext, Duplex, Handlers } from '../../shared/rpc/rpc.ts';
 import { CLUSTER_KEY } from '../store/schema.ts';
 import type { AppliedEntry, Store, View } from '../store/view.ts';
+import { AgentStreams } from './agent-streams.ts';
 import { AssignmentRows } from './assignment-rows.ts';
 import { DrainTracker } from './drain-tracker.ts';
+import { openFrameStream } from './frame-stream.ts';
 import { commitHello } from './hello.ts';
 import { LivenessClocks } from './liveness-clocks.ts';
-import { LogStreams } from './log-streams.ts';
+import { openLogStream } from './log-streams.ts';
 import { type AgentStream, Session } from './session.ts';
 import { StatusWriter } from './status-writer.ts';
+import { openUsageStream } from './usage-streams.ts';
 
 /** Under load changes for agents are gathered for this long. */
 const GATHER_MS = 20;
@@ -49,7 +56,7 @@ export interface DispatcherDeps {
 export class Dispatcher {
   readonly handlers: Handlers<typeof DispatcherService> = {
     session: (stream, context) => this.#serve(stream, context),
-    stream: (stream, context) => this.#logs.serve(stream, context),
+    stream: (stream, context) => this.#streams.serve(stream, context),
   };
   readonly #deps: DispatcherDeps;
   readonly #rows = new AssignmentRows();
@@ -57,7 +64,7 @@ export class Dispatcher {
   readonly #sessions = new Map<string, Session>();
   readonly #liveness: LivenessClocks;
   readonly #statuses: StatusWriter;
-  readonly #logs: LogStreams;
+  readonly #streams: AgentStreams;
   #term: number | undefined;
   #proved: Promise<unknown> = Promise.resolve();
   #lastSession = 0;
@@ -70,7 +77,7 @@ export class Dispatcher {
     this.#deps = deps;
     this.#liveness = new LivenessClocks(deps);
     this.#statuses = new StatusWriter(deps);
-    this.#logs = new LogStreams({
+    this.#streams = new AgentStreams({
       clock: deps.clock,
       random: deps.random,
       ask: (nodeId, request) => {
@@ -110,7 +117,7 @@ export class Dispatcher {
     const sessions = [...this.#sessions.values()];
     this.#sessions.clear();
     for (const session of sessions) session.destroy(this.#notLeader());
-    this.#logs.stop(this.#notLeader());
+    this.#streams.stop(this.#notLeader());
   }
 
   /** True while the node has a session. */
@@ -134,7 +141,15 @@ export class Dispatcher {
   }
   /** Records of one task in order of time; throws UNREACHABLE or DEADLINE, naming the node. */
   openLogs(nodeId: string, request: LogRequest, signal?: AbortSignal): AsyncIterable<LogRecord> {
-    return this.#logs.open(nodeId, request, signal);
+    return openLogStream(this.#streams, nodeId, request, signal);
+  }
+  /** What tasks of a node use, look by look; throws as `openLogs`. */
+  openUsage(nodeId: string, request: UsageRequest, signal: AbortSignal): AsyncIterable<NodeUsage> {
+    return openUsageStream(this.#streams, nodeId, request, signal);
+  }
+  /** Frames to and from one task of a node; ends with what `openLogs` throws. */
+  openTaskStream(nodeId: string, request: TaskStreamRequest): Duplex<Frame, Frame> {
+    return openFrameStream(this.#streams, nodeId, request);
   }
 
   // -- sessions

@@ -10,7 +10,8 @@ import {
 import { ManualClock } from '../clock.ts';
 import { SwarmError } from '../errors.ts';
 import { SeededRandom } from '../random.ts';
-import { type ForwardDeps, forwarding } from './forward.ts';
+import type { ForwardDeps } from './attempts.ts';
+import { forwarding } from './forward.ts';
 import type { CallContext, CallOptions, Client, Handlers } from './rpc.ts';
 
 const DEFINITION = {

@@ -1,37 +1,7 @@
 import type { Method } from '../../proto/index.ts';
-import { Backoff } from '../backoff.ts';
-import type { Clock } from '../clock.ts';
-import { type ErrorCode, SwarmError } from '../errors.ts';
-import { LIMITS } from '../limits.ts';
-import type { Random } from '../random.ts';
-import type { CallContext, CallOptions, Client, Handlers, ServiceDefinition } from './rpc.ts';
-
-export interface ForwardDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  isLeader(): boolean;
-  /** A client of the leader; undefined while none is known, and on the leader itself. */
-  leaderClient(): Client | undefined;
-  /** What to say when there is no leader: which managers are missing. */
-  noLeader(): SwarmError;
-  /** Methods that every manager tries itself first; the others go straight to the leader. */
-  readonly local?: ReadonlySet<string>;
-}
-
-/** Errors of an attempt that came nowhere near the state: they say nothing about an earlier one. */
-const BLIND: ReadonlySet<ErrorCode> = new Set([
-  'OVERLOADED',
-  'READ_ONLY',
-  'UNAUTHENTICATED',
-  'FORBIDDEN',
-  'REMOVED',
-  'NOT_A_MANAGER',
-  'NOT_IN_CLUSTER',
-  'DAMAGED',
-  'STATE_DIR',
-  'UNSUPPORTED',
-  'INTERNAL',
-]);
+import { Attempts, type ForwardDeps, type Target } from './attempts.ts';
+import { forwardDuplex, type Talking } from './forward-duplex.ts';
+import type { CallContext, Duplex, Handlers, ServiceDefinition } from './rpc.ts';
 
 type Unary = (request: unknown, context: CallContext) => Promise<unknown>;
 type Streaming = (request: unknown, context: CallContext) => AsyncIterable<unknown>;
@@ -39,8 +9,8 @@ type Streaming = (request: unknown, context: CallContext) => AsyncIterable<unkno
 /**
  * The same handlers, working on every manager: what only the leader can do is passed on to it, with
  * the caller's request id, and tried again over changes of the leader until the caller's deadline
- * (at most `LIMITS.writeDeadlineMs`). A call that was passed on is never passed on again. Unary and
- * server-streaming methods alone.
+ * (at most `LIMITS.writeDeadlineMs`). A call that was passed on is never passed on again. There are
+ * no methods that only the caller streams.
  */
 export function forwarding<S extends ServiceDefinition>(
   definition: S,
@@ -50,20 +20,25 @@ export function forwarding<S extends ServiceDefinition>(
   const wrapped: { [name: string]: unknown } = {};
   for (const [name, method] of Object.entries(definition)) {
     const local = (handlers as { readonly [name: string]: unknown })[name];
-    const attempts = { name, method, deps };
-    wrapped[name] = method.responseStream
-      ? (request: unknown, context: CallContext) =>
-          forwardStream(attempts, (local as Streaming).bind(handlers), request, context)
-      : (request: unknown, context: CallContext) =>
-          forwardUnary(attempts, (local as Unary).bind(handlers), request, context);
+    wrapped[name] = forwarded({ name, method, deps }, local as object, handlers);
   }
   return wrapped as Handlers<S>;
 }
 
-interface Target {
-  readonly name: string;
-  readonly method: ServiceDefinition[string];
-  readonly deps: ForwardDeps;
+function forwarded(target: Target, handler: object, handlers: object): unknown {
+  const { requestStream, responseStream } = target.method;
+  if (requestStream) {
+    const local = (handler as Talking).bind(handlers);
+    return (stream: Duplex<unknown, unknown>, context: CallContext) =>
+      forwardDuplex(target, local, stream, context);
+  }
+  if (responseStream) {
+    const local = (handler as Streaming).bind(handlers);
+    return (request: unknown, context: CallContext) =>
+      forwardStream(target, local, request, context);
+  }
+  const local = (handler as Unary).bind(handlers);
+  return (request: unknown, context: CallContext) => forwardUnary(target, local, request, context);
 }
 
 async function forwardUnary(
@@ -97,7 +72,7 @@ async function* forwardStream(
     try {
       const items = attempts.here()
         ? local(request, attempts.context())
-        : attempts.leader().serverStream(method, request, streamOptions(attempts));
+        : attempts.leader().serverStream(method, request, attempts.streamOptions());
       for await (const item of items) {
         begun = true;
         yield item;
@@ -109,124 +84,4 @@ async function* forwardStream(
       await attempts.failed(error);
     }
   }
-}
-
-/** A stream lives as long as its caller listens: only its opening has a deadline. */
-function streamOptions(attempts: Attempts): CallOptions {
-  const { timeoutMs: _, ...options } = attempts.options();
-  return options;
-}
-
-/** Decides where the next attempt goes and whether there is one. */
-class Attempts {
-  readonly #target: Target;
-  readonly #context: CallContext;
-  readonly #backoff: Backoff;
-  readonly #endMs: number;
-  #leaderSaidNo = false;
-  #leaderSeenMs: number;
-  #maybeDone: SwarmError | undefined;
-
-  constructor(target: Target, context: CallContext) {
-    const { clock, random } = target.deps;
-    this.#target = target;
-    this.#context = context;
-    this.#backoff = new Backoff(random, 20, 250);
-    this.#leaderSeenMs = clock.monotonicMs();
-    this.#endMs = this.#leaderSeenMs + Math.min(context.timeoutMs, LIMITS.writeDeadlineMs);
-  }
-
-  /** Whether this manager is to do it itself. */
-  here(): boolean {
-    const { deps, name } = this.#target;
-    if (deps.isLeader() || this.#context.forwarded) return true;
-    return !this.#leaderSaidNo && deps.local?.has(name) === true;
-  }
-
-  leader(): Client {
-    const client = this.#target.deps.leaderClient();
-    if (client === undefined) throw this.#target.deps.noLeader();
-    return client;
-  }
-
-  context(): CallContext {
-    return { ...this.#context, timeoutMs: this.#leftMs() };
-  }
-
-  options(): CallOptions {
-    const { requestId, consistency, signal } = this.#context;
-    return { requestId, consistency, signal, forwarded: true, timeoutMs: this.#leftMs() };
-  }
-
-  /** Waits until the next attempt is due, or throws what the caller gets. */
-  async failed(error: unknown): Promise<void> {
-    if (SwarmError.is(error) && error.code === 'MAYBE_DONE') this.#maybeDone = error;
-    if (!this.#mayRetry(error)) throw this.#isBlind(error) ? this.#maybeDone : error;
-    const { clock } = this.#target.deps;
-    const waitMs = this.#backoff.nextDelayMs();
-    if (this.#leftMs() <= waitMs || this.#isLeaderless()) throw this.#final(error);
-    await pause(clock, waitMs, this.#context.signal);
-  }
-
-  #isBlind(error: unknown): boolean {
-    return this.#maybeDone !== undefined && SwarmError.is(error) && BLIND.has(error.code);
-  }
-
-  #mayRetry(error: unknown): boolean {
-    if (this.#context.forwarded || this.#context.signal.aborted || !SwarmError.is(error)) {
-      return false;
-    }
-    switch (error.code) {
-      case 'NOT_LEADER':
-        this.#leaderSaidNo = true;
-        return true;
-      case 'DROPPED':
-      case 'NO_QUORUM':
-      case 'UNREACHABLE':
-        return true;
-      case 'MAYBE_DONE':
-        // With a request id the leader answers what it already did instead of doing it twice.
-        return this.#context.requestId !== '';
-      default:
-        return false;
-    }
-  }
-
-  /** An election is waited out; nobody waits long for managers that are gone. */
-  #isLeaderless(): boolean {
-    const { deps } = this.#target;
-    const nowMs = deps.clock.monotonicMs();
-    if (deps.isLeader() || deps.leaderClient() !== undefined) this.#leaderSeenMs = nowMs;
-    return nowMs - this.#leaderSeenMs >= LIMITS.writeWithoutLeaderMs;
-  }
-
-  /** An earlier attempt may have been done: then no later one may say that nothing was. */
-  #final(error: unknown): unknown {
-    const { deps } = this.#target;
-    const leaderless = !deps.isLeader() && deps.leaderClient() === undefined;
-    if (this.#maybeDone === undefined) return leaderless ? deps.noLeader() : error;
-    if (!leaderless) return this.#maybeDone;
-    const { message, details } = this.#maybeDone;
-    const cause = deps.noLeader();
-    return new SwarmError('MAYBE_DONE', `${message}; ${cause.message}`, { cause, details });
-  }
-
-  #leftMs(): number {
-    return Math.max(0, this.#endMs - this.#target.deps.clock.monotonicMs());
-  }
-}
-
-function pause(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = clock.setTimer(delayMs, () => {
-      signal.removeEventListener('abort', aborted);
-      resolve();
-    });
-    const aborted = (): void => {
-      timer.cancel();
-      reject(signal.reason);
-    };
-    signal.addEventListener('abort', aborted, { once: true });
-    if (signal.aborted) aborted();
-  });
 }

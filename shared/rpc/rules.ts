@@ -68,6 +68,8 @@ export const RULES: { readonly [path: string]: Rule } = {
     'LoginRegistry',
     'LogoutRegistry',
     'ListRegistries',
+    'TaskStream',
+    'Usage',
   ]),
   ...all('Local', LOCAL, [
     'Info',

@@ -76,6 +76,7 @@ export class SimFiles {
       },
       rmdir: (path) => void this.#directories.delete(path),
       spawn: refuse,
+      open: refuse,
       kill: () => false,
       alive: () => false,
       run: async (): Promise<RunResult> => ({ code: -1, output: '', timedOut: false }),

@@ -12,8 +12,10 @@ import {
   type ManagerMessage,
   NodeDescription,
   OnDisconnect,
+  type StreamRequest,
   TaskState,
   TaskStatus,
+  type TaskUsage,
   type Welcome,
 } from '../../proto/index.ts';
 import type { Clock, Timer } from '../../shared/clock.ts';
@@ -30,12 +32,15 @@ import type { Exit, Runtime } from '../runtime/runtime.ts';
 import { Acknowledger } from './acknowledger.ts';
 import { Gate } from './gate.ts';
 import { LocalStore } from './local-store.ts';
-import { LogStreams } from './log-streams.ts';
+import { serveLogs } from './log-stream.ts';
 import { OrderBook } from './order-book.ts';
 import { Reporter } from './reporter.ts';
 import { SecretBook } from './secret-book.ts';
 import { Session } from './session.ts';
+import { Streams, type Wire } from './streams.ts';
 import { type RunnerDeps, TaskRunner } from './task-runner.ts';
+import { serveTaskStream, type TaskAccess } from './task-stream.ts';
+import { serveUsage } from './usage-stream.ts';
 
 export interface AgentDeps {
   readonly nodeId: string;
@@ -74,7 +79,7 @@ export class Agent implements Component {
   readonly #store: LocalStore;
   readonly #reporter: Reporter;
   readonly #session: Session;
-  readonly #streams: LogStreams;
+  readonly #streams: Streams;
   readonly #acknowledger: Acknowledger;
   readonly #runners = new Map<string, TaskRunner>();
   readonly #runnerDeps: RunnerDeps;
@@ -101,10 +106,7 @@ export class Agent implements Component {
         AgentMessage.create({ acknowledged: { index, report: this.#reporter.failuresReport } }),
       ),
     );
-    this.#streams = new LogStreams({
-      log,
-      read: (id, request, s) => this.readLogs(id, request, s),
-    });
+    this.#streams = new Streams({ log, serve: (request, wire) => this.#serve(request, wire) });
     this.#session = new Session({
       clock,
       random: random.stream('session'),
@@ -208,6 +210,31 @@ export class Agent implements Component {
       throw new SwarmError('NOT_FOUND', `This node has no log of task ${taskId}.`);
     }
     return this.#deps.logs.read(taskId, request, signal);
+  }
+  /** What a manager asked for on behalf of somebody. */
+  async #serve(request: StreamRequest, wire: Wire): Promise<void> {
+    const { clock, io, nodeId } = this.#deps;
+    const { logs, task, usage } = request;
+    if (task !== null) {
+      await serveTaskStream({ clock, access: (id) => this.#access(id) }, task, wire);
+    } else if (usage !== null) {
+      const tasks = () => [...this.#runners.values()].map((runner) => runner.task);
+      const look = (of: readonly AssignedTask[]) => this.#usage(of);
+      await serveUsage({ io, clock, nodeId, tasks, usage: look }, usage, wire);
+    } else if (logs !== null) {
+      await serveLogs(this.readLogs(logs.taskId, logs, wire.signal), wire);
+    } else throw new SwarmError('UNSUPPORTED', 'This node does not know what is asked for.');
+  }
+  #access(taskId: string): TaskAccess {
+    const runner = this.#runners.get(taskId);
+    if (runner !== undefined) return runner.access();
+    throw new SwarmError('NOT_FOUND', `This node has no task ${taskId}.`);
+  }
+  async #usage(tasks: readonly AssignedTask[]): Promise<readonly TaskUsage[]> {
+    const parts = this.#deps.runtimes.map((runtime) =>
+      runtime.usage(tasks.filter((task) => this.#runtimeFor(task) === runtime)),
+    );
+    return (await Promise.all(parts)).flat();
   }
   /** Something that `describe` tells has changed. */
   descriptionChanged(): void {

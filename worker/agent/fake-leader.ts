@@ -13,45 +13,8 @@ import {
 } from '../../proto/index.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { SwarmError } from '../../shared/errors.ts';
-import type { Client, Duplex } from '../../shared/rpc/rpc.ts';
-
-/** For tests: one end of a stream in memory. What is sent arrives in a later microtask. */
-class MemoryDuplex<In, Out> implements Duplex<In, Out> {
-  readonly unsentBytes = 0;
-  peer: MemoryDuplex<Out, In> | undefined;
-  #message: ((message: In) => void) | undefined;
-  #close: ((error: SwarmError | undefined) => void) | undefined;
-  #closed = false;
-
-  send(message: Out): void {
-    queueMicrotask(() => this.peer?.receive(message));
-  }
-  sendEncoded(): void {
-    throw new Error('not used here');
-  }
-  onMessage(fn: (message: In) => void): void {
-    this.#message = fn;
-  }
-  onClose(fn: (error: SwarmError | undefined) => void): void {
-    this.#close = fn;
-  }
-  onDrain(): void {}
-  end(): void {
-    queueMicrotask(() => this.finish(undefined));
-  }
-  destroy(error?: SwarmError): void {
-    queueMicrotask(() => this.finish(error));
-  }
-  receive(message: In): void {
-    if (!this.#closed) this.#message?.(message);
-  }
-  finish(error: SwarmError | undefined): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#close?.(error);
-    this.peer?.finish(error);
-  }
-}
+import { type MemoryDuplex, memoryDuplex } from '../../shared/rpc/memory-duplex.ts';
+import type { Client } from '../../shared/rpc/rpc.ts';
 
 /** For tests: a leader in memory that commits what it is told at once. */
 export class FakeLeader {
@@ -135,10 +98,7 @@ export class FakeLeader {
     return this.until(what, () => this.stateOf(taskId) === state);
   }
   #open(address: string, path: string): unknown {
-    const agent = new MemoryDuplex<ManagerMessage, AgentMessage>();
-    const leader = new MemoryDuplex<AgentMessage, ManagerMessage>();
-    agent.peer = leader;
-    leader.peer = agent;
+    const { near: agent, far: leader } = memoryDuplex<ManagerMessage, AgentMessage>();
     if (path.endsWith('/Stream')) {
       leader.onMessage((message) => {
         this.streamed.push(message as unknown as StreamUp);

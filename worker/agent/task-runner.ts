@@ -7,7 +7,7 @@ import {
 } from '../../proto/index.ts';
 import { Backoff } from '../../shared/backoff.ts';
 import { type Clock, delay } from '../../shared/clock.ts';
-import { messageOf } from '../../shared/errors.ts';
+import { messageOf, SwarmError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Random } from '../../shared/random.ts';
@@ -21,6 +21,7 @@ import type { RecordFile } from './record-file.ts';
 import type { NumberedReport, Reporter } from './reporter.ts';
 import { type Action, step } from './step.ts';
 import { TaskChecks } from './task-checks.ts';
+import type { TaskAccess } from './task-stream.ts';
 
 /** What all tasks of one agent share. */
 export interface RunnerDeps {
@@ -117,6 +118,19 @@ export class TaskRunner {
   ended(): Promise<void> {
     if (this.status.state >= TaskState.COMPLETE) return Promise.resolve();
     return new Promise((resolve) => this.#endWaiters.push(resolve));
+  }
+  /** For who looks into it. Throws SwarmError PRECONDITION when it does not run. */
+  access(): TaskAccess {
+    const { state } = this.status;
+    const controller = this.#controller;
+    if (!controller || state < TaskState.STARTING || state > TaskState.RUNNING) {
+      throw new SwarmError('PRECONDITION', `Task ${this.id} does not run.`);
+    }
+    return {
+      controller,
+      ended: async (signal) => (await controller.wait(signal)).code,
+      output: (signal) => this.#deps.logs.output(this.id, signal),
+    };
   }
   /** A newer order. */
   assign(task: AssignedTask): void {

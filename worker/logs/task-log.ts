@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../shared/clock.ts';
 import type { Io } from '../runtime/io.ts';
 import { formatLine, Stamper } from './log-line.ts';
+import { OutputTap } from './output-tap.ts';
 import { type LogPlace, listSegments, SegmentWriter } from './segments.ts';
 import { drainSpool } from './spool.ts';
 import { mayTruncate, punch, type Trimming } from './trim.ts';
@@ -35,6 +36,7 @@ export class TaskLog {
   readonly #stamper = new Stamper();
   readonly #segments: SegmentWriter;
   readonly #waiters = new Set<() => void>();
+  readonly #taps = new Set<OutputTap>();
   readonly #places: { out: SpoolPlace; err: SpoolPlace };
   #trimming: Trimming = 'punch';
   #trimBusy = false;
@@ -51,8 +53,16 @@ export class TaskLog {
   get ended(): boolean {
     return this.#ended;
   }
+  /** What it writes from now on, for somebody who reads along. Who opens closes. */
+  tap(): OutputTap {
+    const tap = new OutputTap(this.#io, this.directory, this.#ended, () => this.#taps.delete(tap));
+    this.#taps.add(tap);
+    return tap;
+  }
   /** Takes what the task has written since. Returns true when there is more at once. */
   drain(): boolean {
+    // First: what is taken may be off the disk afterwards.
+    for (const tap of this.#taps) tap.look();
     let more = false;
     let changed = false;
     for (const stream of STREAMS) {
@@ -71,6 +81,7 @@ export class TaskLog {
   finish(): void {
     this.#ended = true;
     while (this.drain());
+    for (const tap of this.#taps) tap.end();
     for (const stream of STREAMS) this.#io.unlink(join(this.directory, stream));
     this.#places.out = START;
     this.#places.err = START;
@@ -91,7 +102,7 @@ export class TaskLog {
     });
   }
   get followed(): boolean {
-    return this.#waiters.size > 0;
+    return this.#waiters.size > 0 || this.#taps.size > 0;
   }
   #wake(): void {
     for (const done of [...this.#waiters]) done();

@@ -7,6 +7,7 @@ import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Io } from '../runtime/io.ts';
 import { type LogSource, lastLines, readLog } from './log-reader.ts';
+import type { OutputPiece } from './output-tap.ts';
 import { TaskLog } from './task-log.ts';
 
 /** One look at the sizes of all output files costs microseconds a task. */
@@ -96,6 +97,22 @@ export class TaskLogs implements Component {
     if (request.follow) this.#arm(EAGER_MS);
     return readLog(this.#source(taskId), request, signal);
   }
+  /** What it writes from now on, as it comes and not line by line, until it has ended. */
+  async *output(taskId: string, signal: AbortSignal): AsyncIterable<OutputPiece> {
+    const live = this.#live.get(taskId);
+    if (live === undefined) return;
+    const { io } = this.#deps;
+    // The kernel tells of each write; should it forget one, the next look finds it.
+    const watcher = io.watch(this.directory(taskId), () => this.#drain(live));
+    const tap = live.tap();
+    try {
+      this.#arm(EAGER_MS);
+      yield* tap.pieces(signal);
+    } finally {
+      watcher.close();
+      tap.close();
+    }
+  }
   lastLines(taskId: string, count: number): readonly string[] {
     return lastLines(this.#source(taskId), count);
   }
@@ -115,14 +132,18 @@ export class TaskLogs implements Component {
     this.#eager = false;
     let eager = false;
     for (const log of this.#live.values()) {
-      try {
-        const more = log.drain();
-        eager ||= more || log.followed;
-      } catch (error) {
-        // A full disk: the output stays where it is, and is taken later.
-        this.#deps.log.warn({ log: log.directory, error: messageOf(error) }, 'log not taken');
-      }
+      const more = this.#drain(log);
+      eager ||= more || log.followed;
     }
     if (this.#live.size > 0) this.#arm(eager ? EAGER_MS : POLL_MS);
+  }
+  #drain(log: TaskLog): boolean {
+    try {
+      return log.drain();
+    } catch (error) {
+      // A full disk: the output stays where it is, and is taken later.
+      this.#deps.log.warn({ log: log.directory, error: messageOf(error) }, 'log not taken');
+      return false;
+    }
   }
 }

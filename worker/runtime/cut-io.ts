@@ -1,4 +1,12 @@
-import type { FileStat, Io, RunRequest, RunResult, SpawnRequest } from './io.ts';
+import type {
+  FileStat,
+  Io,
+  OpenProcess,
+  OpenRequest,
+  RunRequest,
+  RunResult,
+  SpawnRequest,
+} from './io.ts';
 
 /** The daemon was killed at this step. */
 export class Cut extends Error {
@@ -97,6 +105,10 @@ export class CutIo implements Io {
   spawn(request: SpawnRequest): void {
     this.#step(`spawn ${request.command}`);
     this.#io.spawn(request);
+  }
+  open(request: OpenRequest): OpenProcess {
+    this.#step(`open ${request.command}`);
+    return this.#io.open(request);
   }
   kill(pid: number, signal: string): boolean {
     this.#step(`kill ${pid} ${signal}`);

@@ -1,3 +1,5 @@
+import type { Readable, Writable } from 'node:stream';
+
 /**
  * The disk and the processes of a node, as the worker touches them. Everything that changes the
  * machine goes through here, so that a test can end the daemon at each single step. Small steps are
@@ -27,7 +29,9 @@ export interface Io {
   rmdir(path: string): void;
   /** Starts a process in its own session; its end is told by `onExit`. */
   spawn(request: SpawnRequest): void;
-  /** False when there is no such process. */
+  /** Starts a process in its own session that this daemon talks with. Never throws. */
+  open(request: OpenRequest): OpenProcess;
+  /** False when there is no such process. A negative number means a process group. */
   kill(pid: number, signal: string): boolean;
   alive(pid: number): boolean;
   /** Runs a short program to its end; never throws. */
@@ -85,4 +89,24 @@ export interface RunResult {
   readonly code: number;
   readonly output: string;
   readonly timedOut: boolean;
+}
+
+export interface OpenRequest {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: { readonly [key: string]: string };
+  readonly cwd: string;
+}
+
+/** A process at the other ends of four pipes. Dead pipes do no harm: nobody hears of it. */
+export interface OpenProcess {
+  /** 0: it could not be started. */
+  readonly pid: number;
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** What it writes to its file descriptor 3. */
+  readonly notes: Readable;
+  /** As a shell says it: 128 and the signal's number. Rejects when it could not be started. */
+  readonly exit: Promise<number>;
 }

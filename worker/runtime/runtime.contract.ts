@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
-import type { AssignedTask } from '../../proto/index.ts';
-import type { Exit, Runtime, TaskController } from './runtime.ts';
+import { type AssignedTask, ExecRequest, type Init } from '../../proto/index.ts';
+import type { ExecSession, Exit, Runtime, TaskController } from './runtime.ts';
 
 /** A daemon's hold on the machine. `cutAt`: it is killed at that change of the machine. */
 export interface Life {
@@ -28,6 +30,8 @@ export interface RuntimeWorld {
   processes(task: AssignedTask): number;
   /** As `kill -9 PID` by somebody else. */
   killTask(task: AssignedTask): Promise<void>;
+  /** The words of a command for `exec`. */
+  words(kind: CommandKind): readonly string[];
   /** What is left of removed tasks: nothing. */
   leftovers(): readonly string[];
   close(): Promise<void>;
@@ -38,6 +42,13 @@ export interface RuntimeWorld {
  * the stop signal, grace 50 ms. escaping: has a child in a session of its own.
  */
 export type TaskKind = 'run' | 'exit3' | 'stubborn' | 'escaping';
+
+/**
+ * both: "to-out" and "to-err", then code 7. cat: its input comes out. mark: the variable MARK. size:
+ * rows and columns of its terminal, now and at each change. hang: "READY", then goes on for ever.
+ * missing: there is no such command.
+ */
+export type CommandKind = 'both' | 'cat' | 'mark' | 'size' | 'hang' | 'missing';
 
 const never = new AbortController().signal;
 
@@ -168,6 +179,90 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>)
     it('leaves nothing behind of removed tasks', () => {
       assert.deepEqual(world.leftovers(), []);
     });
+    async function exec(
+      controller: TaskController,
+      kind: CommandKind,
+      init: Init<ExecRequest> = {},
+    ): Promise<ExecSession> {
+      return controller.exec(ExecRequest.create({ command: world.words(kind), ...init }));
+    }
+    it('runs commands in a task, with their outputs apart, their codes and their variables', async () => {
+      const [, controller] = await started('run');
+      const both = await exec(controller, 'both');
+      const texts = await Promise.all([textOf(both.stdout), textOf(both.stderr), both.exit]);
+      assert.deepEqual(texts, ['to-out\n', 'to-err\n', 7]);
+      await both.close();
+      const mark = await exec(controller, 'mark', { env: ['MARK=of a command'] });
+      assert.equal(await textOf(mark.stdout), 'of a command\n');
+      await mark.close();
+      await assert.rejects(exec(controller, 'missing'), { code: 'COMMAND_NOT_FOUND' });
+      await controller.terminate();
+      await controller.remove();
+    });
+    it('gives a command its input, to the end of it', async () => {
+      const [, controller] = await started('run');
+      const cat = await exec(controller, 'cat', { input: true });
+      const bytes = Buffer.alloc(300_000, 'x');
+      cat.stdin!.end(bytes);
+      const text = await textOf(cat.stdout);
+      assert.deepEqual([text.length, await cat.exit], [bytes.length, 0]);
+      await cat.close();
+      await controller.terminate();
+      await controller.remove();
+    });
+    it('gives a command a terminal that has a size and gets another one', async () => {
+      const [, controller] = await started('run');
+      const terminal = { columns: 100, rows: 40 };
+      const size = await exec(controller, 'size', { terminal, input: true });
+      assert.equal(size.stderr, undefined);
+      await untilText(size.stdout!, '40 100\r\n');
+      size.resize({ columns: 120, rows: 50 });
+      await untilText(size.stdout!, '50 120\r\n');
+      await size.close();
+      assert.notEqual(await size.exit, 0);
+      await controller.terminate();
+      await controller.remove();
+    });
+    it('ends a command whose caller is gone, and leaves the task alone', async () => {
+      const [task, controller] = await started('run');
+      for (const terminal of [null, { columns: 80, rows: 25 }]) {
+        const hang = await exec(controller, 'hang', { terminal, input: true });
+        await untilText(hang.stdout!, 'READY');
+        await hang.close();
+        assert.notEqual(await hang.exit, 0);
+      }
+      assert.equal(world.processes(task), 1);
+      await controller.terminate();
+      await controller.remove();
+    });
+    it('ends commands of a daemon that was killed', async () => {
+      const [task, controller] = await started('run');
+      const hang = await exec(controller, 'hang');
+      await untilText(hang.stdout!, 'READY');
+      await restart();
+      assert.equal(world.processes(task), 1);
+      const again = life.runtime.controller(task);
+      await again.terminate();
+      await again.remove();
+    });
+    it('runs no command in a task that has ended', async () => {
+      const [task, controller] = await started('exit3');
+      await controller.wait(never);
+      await assert.rejects(exec(controller, 'both'), { code: 'NOT_RUNNING' });
+      assert.deepEqual(await life.runtime.usage([task]), []);
+      await controller.remove();
+    });
+    it('tells what a running task uses', async () => {
+      const [task, controller] = await started('run');
+      const [usage] = await life.runtime.usage([task]);
+      assert.equal(usage?.taskId, task.id);
+      assert.ok(usage.processes >= 1 && usage.memoryBytes > 0, JSON.stringify(usage));
+      await controller.terminate();
+      await controller.remove();
+    });
+    it('leaves nothing behind of tasks that were looked into', () => {
+      assert.deepEqual(world.leftovers(), []);
+    });
     for (const kind of ['exit3', 'run'] as const) {
       it(`is repaired wherever the daemon is killed in the life of a task: ${kind}`, async () => {
         for (let cutAt = 1; ; cutAt++) {
@@ -179,6 +274,23 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>)
       });
     }
   });
+}
+
+async function textOf(output: Readable | undefined): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of output!) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Reads until this has come; the rest stays where it is. */
+async function untilText(output: Readable, wanted: string): Promise<void> {
+  let text = '';
+  while (!text.includes(wanted)) {
+    const chunk: Buffer | null = output.read();
+    if (chunk !== null) text += chunk;
+    else if (output.readableEnded) throw new Error(`ended with ${JSON.stringify(text)}`);
+    else await Promise.race([once(output, 'readable'), once(output, 'end')]);
+  }
 }
 
 /** One life with a cut, then a second daemon that repeats what was not written down as done. */

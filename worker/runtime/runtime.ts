@@ -1,4 +1,14 @@
-import type { AssignedTask, PortBinding, RegistryAuth, TaskState } from '../../proto/index.ts';
+import type { Socket } from 'node:net';
+import type { Readable, Writable } from 'node:stream';
+import type {
+  AssignedTask,
+  ExecRequest,
+  PortBinding,
+  RegistryAuth,
+  TaskState,
+  TaskUsage,
+  TerminalSize,
+} from '../../proto/index.ts';
 
 /**
  * What runs tasks. One contract suite (`runtime.contract.ts`) holds for every implementation. All
@@ -14,6 +24,8 @@ export interface Runtime {
   /** What an earlier daemon started, ended ones with their exit included. */
   list(): Promise<readonly AdoptedTask[]>;
   controller(task: AssignedTask, secrets?: TaskSecrets): TaskController;
+  /** What these tasks use right now; those that do not run are left out. */
+  usage(tasks: readonly AssignedTask[]): Promise<readonly TaskUsage[]>;
 }
 
 /** What a task needs and no file of this node holds; it comes from a manager each time. */
@@ -63,6 +75,45 @@ export interface TaskController {
     command: readonly string[],
     timeoutMs: number,
   ): Promise<{ readonly code: number; readonly output: string }>;
+  /**
+   * Starts one more command in the task's surroundings: as its user, with its environment, under its
+   * limits. Throws RuntimeError COMMAND_NOT_FOUND, NOT_EXECUTABLE, NOT_RUNNING, ...
+   */
+  exec(request: ExecRequest): Promise<ExecSession>;
+  /** What of the running task itself can be reached. Its output is in its log. */
+  attach(): Promise<AttachSession>;
+  /** A connection to a TCP port as the task itself would make it. Throws RuntimeError REFUSED. */
+  dial(port: number): Promise<Socket>;
+}
+
+/** A command that runs in a task. Who has it closes it. */
+export interface ExecSession {
+  readonly pid: number;
+  /** Undefined where it was not asked for. */
+  readonly stdin: Writable | undefined;
+  /** Undefined where it runs detached. */
+  readonly stdout: Readable | undefined;
+  /** Undefined with a terminal: there is one output then. */
+  readonly stderr: Readable | undefined;
+  resize(size: TerminalSize): void;
+  /** Resolves with its exit code; its last output may still be on its way. */
+  readonly exit: Promise<number>;
+  /** Nobody reads it any more, and it goes on. */
+  release(): void;
+  /** What still runs of it is ended: hung up, then killed. Resolves when nothing of it is left. */
+  close(): Promise<void>;
+}
+
+/** The way to a task's own process. */
+export interface AttachSession {
+  /** It has a terminal: its output is one stream of bytes, not of lines. */
+  readonly terminal: boolean;
+  /** Undefined: it takes no input. */
+  readonly stdin: Writable | undefined;
+  resize(size: TerminalSize): void;
+  /** Throws RuntimeError INVALID_SPEC for what is no signal. */
+  signal(name: string): Promise<void>;
+  close(): void;
 }
 
 export interface RuntimeStatus {
@@ -87,6 +138,9 @@ export class RuntimeError extends Error {
 }
 export type RuntimeErrorCode =
   | 'COMMAND_NOT_FOUND'
+  | 'NOT_EXECUTABLE'
+  | 'NOT_RUNNING'
+  | 'REFUSED'
   | 'WORKDIR_NOT_FOUND'
   | 'USER_UNKNOWN'
   | 'NOT_ALLOWED'

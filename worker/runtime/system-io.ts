@@ -2,7 +2,16 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../../shared/clock.ts';
-import type { FileStat, Io, RunRequest, RunResult, SpawnRequest } from './io.ts';
+import type {
+  FileStat,
+  Io,
+  OpenProcess,
+  OpenRequest,
+  RunRequest,
+  RunResult,
+  SpawnRequest,
+} from './io.ts';
+import { openProcess } from './open-process.ts';
 
 const PIPE_WAIT_MS = 100;
 
@@ -70,6 +79,9 @@ export class SystemIo implements Io {
       fs.closeSync(out);
       fs.closeSync(err);
     }
+  }
+  open(request: OpenRequest): OpenProcess {
+    return openProcess(request);
   }
   rmdir(path: string): void {
     orMissing(() => fs.rmdirSync(path));

@@ -1,5 +1,7 @@
 import { join } from 'node:path';
+import { TaskUsage } from '../../../proto/index.ts';
 import type { Io } from '../io.ts';
+import { networkUsage, separateUsage, unifiedUsage } from './cgroup-usage.ts';
 
 interface Mount {
   readonly path: string;
@@ -44,14 +46,19 @@ export class CgroupHost {
   }
   /** The kernel killed something in the group because it used too much memory. */
   oomKilled(taskId: string): boolean {
-    const memory = this.#memory();
-    if (!memory) return false;
-    const group = this.systemd
-      ? `/swarm.slice/swarm-${this.#short}.slice/swarm-${taskId}.scope`
-      : this.pathFor(taskId);
-    const file = memory.version === 1 ? 'memory.oom_control' : 'memory.events';
-    const text = this.#io.read(join(memory.path, group, file))?.toString('utf8') ?? '';
-    return /^oom_kill [1-9]/m.test(text);
+    const version = this.unified ? 2 : 1;
+    const file = version === 1 ? 'memory.oom_control' : 'memory.events';
+    return /^oom_kill [1-9]/m.test(this.#read('memory', taskId, file));
+  }
+  /** What a container uses; undefined: it has no group, so it does not run. */
+  usage(taskId: string): TaskUsage | undefined {
+    const read = (controller: string, file: string): string => this.#read(controller, taskId, file);
+    const pids = read('pids', 'cgroup.procs').trim();
+    if (pids === '') return undefined;
+    const net = this.#io.read(`/proc/${pids.split('\n')[0]}/net/dev`)?.toString('utf8') ?? '';
+    const parts = this.unified ? unifiedUsage(read) : separateUsage(read);
+    const processes = Number(read('pids', 'pids.current')) || pids.split('\n').length;
+    return TaskUsage.create({ taskId, processes, ...parts, ...networkUsage(net) });
   }
   /** The groups around the containers' own, where they are empty. */
   removeParents(): void {
@@ -67,9 +74,21 @@ export class CgroupHost {
     }
   }
   #memory(): Mount | undefined {
+    return this.#mount('memory');
+  }
+  #mount(controller: string): Mount | undefined {
     return this.#mounts.find(({ version, controllers }) =>
-      version === 1 ? controllers.includes('memory') : this.unified,
+      version === 1 ? controllers.includes(controller) : this.unified,
     );
+  }
+  /** A file of a container's group; empty where there is none. */
+  #read(controller: string, taskId: string, file: string): string {
+    const mount = this.#mount(controller);
+    if (mount === undefined) return '';
+    const group = this.systemd
+      ? `/swarm.slice/swarm-${this.#short}.slice/swarm-${taskId}.scope`
+      : this.pathFor(taskId);
+    return this.#io.read(join(mount.path, group, file))?.toString('utf8') ?? '';
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import {
   ContainersService,
@@ -9,7 +10,7 @@ import {
   TasksService,
   type Timestamp,
 } from '../../../proto/containerd.ts';
-import type { AssignedTask } from '../../../proto/index.ts';
+import type { AssignedTask, ExecRequest } from '../../../proto/index.ts';
 import { delay } from '../../../shared/clock.ts';
 import type { ReadyImage } from '../../images/image-store.ts';
 import { SNAPSHOTTER } from '../../images/layer-store.ts';
@@ -18,16 +19,21 @@ import type { VolumeUse } from '../../mounts/volumes.ts';
 import { buildSpec, containerOf, hostnameOf, refuse, specJson, stopSignalOf } from '../oci/spec.ts';
 import { cancelledExit, exitOf, lostExit } from '../process/exit.ts';
 import {
+  type AttachSession,
+  type ExecSession,
   type Exit,
   RuntimeError,
   type RuntimeStatus,
   type TaskController,
   type TaskSecrets,
 } from '../runtime.ts';
+import { attachToContainer, INPUT_FIFO } from './attach.ts';
 import { writeBoundFiles } from './bound-files.ts';
 import { ContainerdError, unless } from './client.ts';
+import { execInContainer } from './container-exec.ts';
 import { asRuntimeError } from './errors.ts';
 import { execToEnd } from './exec.ts';
+import { makeFifos } from './fifo.ts';
 import { type ContainerRecord, publishedPorts } from './records.ts';
 import type { ContainerdShared } from './shared.ts';
 import { signalNumber } from './signals.ts';
@@ -166,6 +172,24 @@ export class ContainerdController implements TaskController {
       if (records.exit(this.#id)) return { code: -1, output: 'the task is not there any more' };
       await delay(clock, RETRY_MS);
     }
+  }
+  async exec(request: ExecRequest): Promise<ExecSession> {
+    this.#needRunning();
+    return execInContainer(this.#shared, this.#id, request);
+  }
+  async attach(): Promise<AttachSession> {
+    return attachToContainer(this.#shared, this.#id, this.#needRunning().terminal);
+  }
+  async dial(port: number): Promise<Socket> {
+    const { dialers, network } = this.#shared;
+    const hosts = ['127.0.0.1', network.containerAddress(this.#needRunning().index)];
+    return dialers.connect(network.namespacePath(this.#id), hosts, port);
+  }
+  #needRunning(): ContainerRecord {
+    const { records } = this.#shared;
+    const record = records.read(this.#id);
+    if (record && records.started(this.#id) && !records.exit(this.#id)) return record;
+    throw new RuntimeError('NOT_RUNNING', `task ${this.#id} does not run any more`);
   }
   /** Takes away what is left, and then the record. */
   async clear(): Promise<void> {
@@ -345,10 +369,14 @@ export class ContainerdController implements TaskController {
     // containerd appends to files that are there; others it would make for both outputs together.
     for (const path of [stdout, stderr]) io.append(path, Buffer.alloc(0));
     const terminal = records.read(this.#id)?.terminal === true;
+    // Who has a terminal can be typed to, later, by whoever attaches.
+    const stdin = terminal ? join(records.files(this.#id), INPUT_FIFO) : '';
+    if (terminal) await makeFifos(io, [stdin]);
     const { mounts } = await this.#mounts();
     await containerd.call(TasksService.create, {
       containerId: this.#id,
       rootfs: mounts,
+      stdin,
       stdout,
       stderr: terminal ? '' : stderr,
       terminal,

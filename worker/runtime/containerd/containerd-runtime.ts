@@ -7,7 +7,7 @@ import {
   SnapshotsService,
   VersionService,
 } from '../../../proto/containerd.ts';
-import { AssignedTask, type PortBinding } from '../../../proto/index.ts';
+import { AssignedTask, type PortBinding, type TaskUsage } from '../../../proto/index.ts';
 import { type Clock, delay, type Timer } from '../../../shared/clock.ts';
 import { Registry } from '../../../shared/distribution/registry.ts';
 import { messageOf } from '../../../shared/errors.ts';
@@ -15,6 +15,7 @@ import type { Log } from '../../../shared/log.ts';
 import type { Random } from '../../../shared/random.ts';
 import { ImageStore } from '../../images/image-store.ts';
 import { SNAPSHOTTER } from '../../images/layer-store.ts';
+import { Dialers, type InsideCommand } from '../../inside/dialer.ts';
 import { Volumes } from '../../mounts/volumes.ts';
 import { LocalRouter } from '../../network/local-router.ts';
 import type { TaskPort } from '../../network/network.ts';
@@ -30,6 +31,7 @@ import {
 } from '../runtime.ts';
 import { CgroupHost } from './cgroup-host.ts';
 import { type Containerd, ContainerdError, connectContainerd, unless } from './client.ts';
+import { endForgottenExecs } from './container-exec.ts';
 import { ContainerdController } from './containerd-controller.ts';
 import { publishedPorts, Records } from './records.ts';
 import type { ContainerdShared } from './shared.ts';
@@ -58,6 +60,8 @@ export interface ContainerdRuntimeDeps {
   readonly bindProbe?: BindProbe;
   /** The daemon's: proxies and directories for registries. */
   readonly env: { readonly [name: string]: string | undefined };
+  /** The helper that works inside containers. */
+  readonly inside: InsideCommand;
 }
 
 /** First 8 characters of the node id: whatever belongs to this node on the machine has them. */
@@ -136,6 +140,7 @@ export class ContainerdRuntime implements Runtime {
   async close(): Promise<void> {
     this.#closed = true;
     this.#again?.cancel();
+    this.#shared.dialers.close();
     await Promise.allSettled(this.#settling.values());
     this.#containerd.close();
   }
@@ -156,6 +161,11 @@ export class ContainerdRuntime implements Runtime {
   }
   controller(task: AssignedTask, secrets?: TaskSecrets): ContainerdController {
     return new ContainerdController(this.#shared, task, secrets);
+  }
+  async usage(tasks: readonly AssignedTask[]): Promise<readonly TaskUsage[]> {
+    const { records, cgroups } = this.#shared;
+    const running = tasks.filter(({ id }) => records.started(id) && !records.exit(id));
+    return running.flatMap(({ id }) => cgroups.usage(id) ?? []);
   }
   /** After `close`, when this node is not coming back: nothing of it is left but its volumes. */
   async destroy(): Promise<void> {
@@ -191,6 +201,7 @@ export class ContainerdRuntime implements Runtime {
       records: new Records(io, directory),
       volumes: new Volumes(io, join(stateDir, 'volumes')),
       network: new LocalRouter({ io, short: shortId(nodeId) }),
+      dialers: new Dialers({ clock, command: this.#deps.inside }),
       ports: new Ports({
         io,
         clock,
@@ -273,6 +284,7 @@ export class ContainerdRuntime implements Runtime {
     }
     for (const id of network.attached()) found.add(id);
     for (const id of found) if (!ids.has(id)) await this.#controllerById(id).dismantle();
+    for (const id of ids) if (!records.exit(id)) await endForgottenExecs(this.#shared, id);
     // What could not be cleared away when it was time.
     for (const id of ids) {
       const controller = this.#controllerById(id);

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { VersionService } from '../../../proto/containerd.ts';
 import { AssignedTask, type Init, TaskState } from '../../../proto/index.ts';
 import { SystemClock } from '../../../shared/clock.ts';
@@ -11,9 +12,10 @@ import {
   type ImageParts,
 } from '../../../shared/distribution/image-fixture.ts';
 import { SystemRandom } from '../../../shared/random.ts';
+import type { InsideCommand } from '../../inside/dialer.ts';
 import type { TaskPort } from '../../network/network.ts';
 import { CutIo } from '../cut-io.ts';
-import type { Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';
+import type { CommandKind, Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';
 import { SystemIo } from '../system-io.ts';
 import { type Containerd, connectContainerd } from './client.ts';
 import { ContainerdRuntime } from './containerd-runtime.ts';
@@ -153,6 +155,7 @@ export class ContainerdWorld implements RuntimeWorld {
         if (ports.length > 0) this.taskPorts.set(taskId, ports);
         else this.taskPorts.delete(taskId);
       },
+      inside: insideCommand(),
     });
   }
   logDirectory(taskId: string): string {
@@ -219,6 +222,9 @@ export class ContainerdWorld implements RuntimeWorld {
     process.kill(first!, 'SIGKILL');
     await until('its end', async () => this.pids(task).length === 0);
   }
+  words(kind: CommandKind): readonly string[] {
+    return WORDS[kind];
+  }
   leftovers(): readonly string[] {
     const here = (path: string): readonly string[] => (existsSync(path) ? readdirSync(path) : []);
     return [
@@ -247,7 +253,7 @@ export class ContainerdWorld implements RuntimeWorld {
 /** The layers of an image in which busybox is every command that the tests use. */
 export function busybox(): ImageParts {
   const commands =
-    'sh sleep cat id env hostname ls head wc grep stat df tail nc wget dd mount setsid httpd touch true tty'.split(
+    'sh sleep cat id env hostname ls head wc grep stat df tail nc wget dd mount setsid httpd touch true tty stty'.split(
       ' ',
     );
   return {
@@ -280,6 +286,16 @@ const PASSWD = 'root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1000:web:/home/web:/bi
 
 const never = new AbortController().signal;
 
+/** Words of commands in a task. */
+const WORDS: { readonly [kind in CommandKind]: readonly string[] } = {
+  both: ['/bin/sh', '-c', 'echo to-out; echo to-err >&2; exit 7'],
+  cat: ['cat'],
+  mark: ['/bin/sh', '-c', 'echo "$MARK"'],
+  size: ['/bin/sh', '-c', 'trap "stty size" WINCH; stty size; while :; do sleep 0.05; done'],
+  hang: ['/bin/sh', '-c', 'echo READY; sleep 999 & while :; do sleep 1000; done'],
+  missing: ['/no/such/command'],
+};
+
 /** Process 1 of a container ignores what it does not handle; 1234 marks what only waits. */
 const TEXTS: { readonly [kind in TaskKind]: string } = {
   run: 'trap "exit 143" TERM; echo READY; while :; do sleep 1234 & wait $!; done',
@@ -288,6 +304,15 @@ const TEXTS: { readonly [kind in TaskKind]: string } = {
   escaping:
     'setsid sleep 999 & trap "exit 143" TERM; echo READY; while :; do sleep 1234 & wait $!; done',
 };
+
+/** The helper, compiled or as it is written. */
+function insideCommand(): InsideCommand {
+  const here = fileURLToPath(import.meta.url);
+  const extension = here.slice(here.lastIndexOf('.'));
+  const script = join(dirname(here), '..', '..', 'inside', `main${extension}`);
+  const flags = extension === '.ts' ? ['--import', 'tsx'] : [];
+  return { execPath: process.execPath, args: [...flags, script] };
+}
 
 /** A daemon that is dead calls nothing more; each call that changes something is a step. */
 function cuttable(client: Containerd, io: CutIo): Containerd {

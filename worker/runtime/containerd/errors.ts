@@ -27,7 +27,7 @@ export function asRuntimeError(error: unknown, doing: string): unknown {
   }
   const denied = /exec: "?([^":]+)"?: permission denied/i.exec(text);
   if (denied) {
-    return new RuntimeError('COMMAND_NOT_FOUND', `${denied[1]} in the image is not executable`);
+    return new RuntimeError('NOT_EXECUTABLE', `${denied[1]} in the image is not executable`);
   }
   return new RuntimeError('IO', `can't ${doing}: ${brief(text)}`, false, error);
 }

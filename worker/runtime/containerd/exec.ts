@@ -69,7 +69,8 @@ export async function execToEnd(
   }
 }
 
-async function processOf(containerd: Containerd, id: string): Promise<OciProcess> {
+/** The process of a container as its spec has it. */
+export async function processOf(containerd: Containerd, id: string): Promise<OciProcess> {
   const { container } = await containerd.call(ContainersService.get, { id });
   const spec = JSON.parse(Buffer.from(container!.spec!.value).toString('utf8')) as OciSpec;
   return spec.process;

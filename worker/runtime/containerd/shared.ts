@@ -3,6 +3,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import type { Log } from '../../../shared/log.ts';
 import type { Random } from '../../../shared/random.ts';
 import type { ImageStore } from '../../images/image-store.ts';
+import type { Dialers } from '../../inside/dialer.ts';
 import type { Volumes } from '../../mounts/volumes.ts';
 import type { LocalRouter } from '../../network/local-router.ts';
 import type { Io } from '../io.ts';
@@ -24,6 +25,7 @@ export interface ContainerdShared {
   readonly records: Records;
   readonly volumes: Volumes;
   readonly network: LocalRouter;
+  readonly dialers: Dialers;
   readonly ports: Ports;
   readonly cgroups: CgroupHost;
   readonly boot: string;

@@ -2,6 +2,7 @@ import { AssignedTask } from '../../../proto/index.ts';
 import { SystemClock } from '../../../shared/clock.ts';
 import { Cut } from '../cut-io.ts';
 import {
+  type CommandKind,
   type Life,
   type RuntimeWorld,
   runtimeContract,
@@ -15,6 +16,15 @@ const COMMANDS: { readonly [kind in TaskKind]: readonly string[] } = {
   exit3: ['exit', '3'],
   stubborn: ['stubborn'],
   escaping: ['escaping'],
+};
+
+const WORDS: { readonly [kind in CommandKind]: readonly string[] } = {
+  both: ['both', '7'],
+  cat: ['cat'],
+  mark: ['env', 'MARK'],
+  size: ['size'],
+  hang: ['hang'],
+  missing: ['missing'],
 };
 
 runtimeContract('fake', async (): Promise<RuntimeWorld> => {
@@ -55,6 +65,7 @@ runtimeContract('fake', async (): Promise<RuntimeWorld> => {
     async killTask(task) {
       machine.kill(task.id);
     },
+    words: (kind) => WORDS[kind],
     leftovers: () => machine.ids,
     async close() {},
   };

@@ -1,7 +1,11 @@
-import type { AssignedTask } from '../../../proto/index.ts';
+import type { Socket } from 'node:net';
+import { type AssignedTask, type ExecRequest, TaskUsage } from '../../../proto/index.ts';
 import { delay } from '../../../shared/clock.ts';
+import { connectTo } from '../connect-to.ts';
 import {
   type AdoptedTask,
+  type AttachSession,
+  type ExecSession,
   type Exit,
   type Runtime,
   RuntimeError,
@@ -9,6 +13,7 @@ import {
   type RuntimeStatus,
   type TaskController,
 } from '../runtime.ts';
+import { FakeExec } from './fake-exec.ts';
 import type { FakeMachine, StepHook } from './fake-machine.ts';
 
 /** Tasks that exist in memory alone, on a machine that outlives this runtime. */
@@ -39,6 +44,12 @@ export class FakeRuntime implements Runtime {
   }
   controller(task: AssignedTask): TaskController {
     return new FakeController(this.#machine, task, this.#host, this.#hook);
+  }
+  async usage(tasks: readonly AssignedTask[]): Promise<readonly TaskUsage[]> {
+    const running = tasks.filter(({ id }) => this.#machine.isRunning(id));
+    return running.map(({ id }) =>
+      TaskUsage.create({ taskId: id, cpuNanos: 1_000, memoryBytes: 1 << 20, processes: 1 }),
+    );
   }
 }
 
@@ -112,6 +123,31 @@ class FakeController implements TaskController {
   }
   async probeCommand(): Promise<{ code: number; output: string }> {
     return this.#machine.task(this.#task.id)?.behaviour.probe ?? { code: 0, output: '' };
+  }
+  async exec(request: ExecRequest): Promise<ExecSession> {
+    this.#needRunning();
+    return new FakeExec(request);
+  }
+  async attach(): Promise<AttachSession> {
+    this.#needRunning();
+    return {
+      terminal: false,
+      stdin: undefined,
+      resize: () => undefined,
+      signal: async (name) => {
+        if (name === 'SIGKILL') this.#machine.kill(this.#task.id);
+        else this.#machine.signal(this.#task.id);
+      },
+      close: () => undefined,
+    };
+  }
+  async dial(port: number): Promise<Socket> {
+    this.#needRunning();
+    return connectTo('127.0.0.1', port);
+  }
+  #needRunning(): void {
+    if (this.#machine.isRunning(this.#task.id)) return;
+    throw new RuntimeError('NOT_RUNNING', `task ${this.#task.id} does not run any more`);
   }
   /** Never started: from now on it never will be. */
   async #cancelled(): Promise<boolean> {

@@ -57,6 +57,7 @@ export interface OciProcess {
   readonly noNewPrivileges: boolean;
   readonly oomScoreAdj: number;
   readonly apparmorProfile?: string;
+  readonly consoleSize?: { readonly width: number; readonly height: number };
 }
 
 /** The parts of an OCI runtime spec that are used. */
@@ -208,7 +209,18 @@ function capabilitiesOf(
   set: ReadonlySet<string>,
   uid: number,
 ): { readonly [set: string]: readonly string[] } {
-  const names = [...set].map((name) => `CAP_${name}`).sort();
+  return capabilitySets([...set].map((name) => `CAP_${name}`).sort(), uid);
+}
+
+/** The same bounds for a command of another user in the same container. */
+export function capabilitiesFor(
+  { capabilities }: Pick<OciProcess, 'capabilities'>,
+  uid: number,
+): OciProcess['capabilities'] {
+  return capabilitySets(capabilities['bounding'] ?? [], uid);
+}
+
+function capabilitySets(names: readonly string[], uid: number): OciProcess['capabilities'] {
   // Who is not root has none at first, and can get them only from a file that gives them.
   const own = uid === 0 ? names : [];
   return { bounding: names, effective: own, permitted: own, inheritable: [], ambient: [] };

@@ -8,6 +8,10 @@ export interface Tools {
   readonly unshare: string | undefined;
   readonly setpriv: string | undefined;
   readonly prlimit: string | undefined;
+  readonly nsenter: string | undefined;
+  /** Makes terminals; and `stty` of coreutils sets their size. */
+  readonly script: string | undefined;
+  readonly stty: string | undefined;
 }
 
 export function findTools(io: Io): Tools {
@@ -20,6 +24,9 @@ export function findTools(io: Io): Tools {
     unshare: find('unshare'),
     setpriv: find('setpriv'),
     prlimit: find('prlimit'),
+    nsenter: find('nsenter'),
+    script: find('script'),
+    stty: find('stty'),
   };
 }
 

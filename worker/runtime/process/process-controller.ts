@@ -1,15 +1,26 @@
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import type { AssignedTask } from '../../../proto/index.ts';
+import type { AssignedTask, ExecRequest } from '../../../proto/index.ts';
 import { type Clock, delay } from '../../../shared/clock.ts';
 import { messageOf } from '../../../shared/errors.ts';
 import { LIMITS } from '../../../shared/limits.ts';
+import type { Random } from '../../../shared/random.ts';
 import type { Io } from '../io.ts';
-import { type Exit, RuntimeError, type RuntimeStatus, type TaskController } from '../runtime.ts';
+import {
+  type AttachSession,
+  type ExecSession,
+  type Exit,
+  RuntimeError,
+  type RuntimeStatus,
+  type TaskController,
+} from '../runtime.ts';
 import type { Cgroups } from './cgroups.ts';
 import { cancelledExit, exitOf, lostExit } from './exit.ts';
 import { isSame } from './identity.ts';
+import { attachToProcess, dialProcess, execInProcess, runningProcess } from './inside.ts';
 import { type Plan, type PlanDeps, planTask } from './plan.ts';
 import type { Ports } from './ports.ts';
+import type { UsageRoot } from './process-usage.ts';
 import type { RunDirectory } from './run-directory.ts';
 import {
   cancel,
@@ -21,12 +32,15 @@ import {
   writePrepared,
 } from './run-files.ts';
 import { supervisorArgs } from './supervisor.ts';
-import type { Sweeper } from './sweep.ts';
+import { type Sweeper, TASK_MARK } from './sweep.ts';
 
 /** What all tasks of one runtime share. */
 export interface ProcessShared {
   readonly io: Io;
   readonly clock: Clock;
+  readonly random: Random;
+  /** Names this node's state directory: of several daemons on a machine each ends only its own. */
+  readonly place: string;
   readonly boot: string;
   readonly run: RunDirectory;
   readonly ports: Ports;
@@ -172,6 +186,28 @@ export class ProcessController implements TaskController {
       : result.output;
     return { code: result.code, output };
   }
+  async exec(request: ExecRequest): Promise<ExecSession> {
+    return execInProcess(this.#running(), request);
+  }
+  async attach(): Promise<AttachSession> {
+    return attachToProcess(this.#running());
+  }
+  async dial(port: number): Promise<Socket> {
+    return dialProcess(this.#running(), port);
+  }
+  #running() {
+    return runningProcess(this.#shared, this.#task, this.#base);
+  }
+  /** Undefined when it does not run. */
+  usageRoot(): UsageRoot | undefined {
+    const { io } = this.#shared;
+    const process = readTask(io, this.#base);
+    if (!process || !isSame(io, process)) return undefined;
+    const supervisor = readPrepared(io, this.#base)?.pidNamespace
+      ? readClaim(io, this.#base)?.pid
+      : undefined;
+    return { task: this.#task, pid: process.pid, supervisor };
+  }
   /** Undefined while it runs, or may yet begin to. */
   exitNow(): Exit | undefined {
     const { io, run, boot, clock } = this.#shared;
@@ -313,7 +349,9 @@ export class ProcessController implements TaskController {
       await delay(clock, ms);
     }
     if (claim && isSame(io, claim)) io.kill(claim.pid, 'SIGKILL');
-    if (readPrepared(io, this.#base)?.pidNamespace !== true) await sweeper.sweep(this.#task.id);
+    if (readPrepared(io, this.#base)?.pidNamespace !== true) {
+      await sweeper.sweep(TASK_MARK, this.#task.id);
+    }
   }
   #groups(): readonly string[] {
     return this.#shared.cgroups.groupsOf(this.#task.id, this.#task.spec?.limits ?? null);

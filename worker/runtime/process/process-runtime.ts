@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { AssignedTask } from '../../../proto/index.ts';
+import { AssignedTask, type TaskUsage } from '../../../proto/index.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import type { Random } from '../../../shared/random.ts';
 import type { Io } from '../io.ts';
@@ -9,9 +10,10 @@ import { bootId } from './identity.ts';
 import { findPidNamespace, findTools } from './isolation.ts';
 import { type BindProbe, Ports } from './ports.ts';
 import { ProcessController, type ProcessShared } from './process-controller.ts';
+import { usageOfProcesses } from './process-usage.ts';
 import { RunDirectory } from './run-directory.ts';
 import { installSupervisor } from './supervisor.ts';
-import { Sweeper } from './sweep.ts';
+import { EXEC_MARK, Sweeper } from './sweep.ts';
 
 export interface ProcessRuntimeDeps {
   readonly io: Io;
@@ -85,6 +87,8 @@ export class ProcessRuntime implements Runtime {
     this.#shared = {
       io,
       clock,
+      random: this.#deps.random.stream('exec'),
+      place: createHash('sha256').update(stateDir).digest('hex').slice(0, 12),
       boot,
       run: this.#run,
       ports,
@@ -105,6 +109,9 @@ export class ProcessRuntime implements Runtime {
         allowed: uid !== 0 || this.#deps.allowProcess,
       },
     };
+    // Commands of a daemon that was killed: nobody reads what they write.
+    const { sweeper, place } = this.#shared;
+    await sweeper.sweepWhere(EXEC_MARK, (value) => value.startsWith(`${place}.`));
   }
   async close(): Promise<void> {
     this.#run.close();
@@ -124,6 +131,11 @@ export class ProcessRuntime implements Runtime {
   }
   controller(task: AssignedTask): ProcessController {
     return new ProcessController(this.#opened(), task);
+  }
+  async usage(tasks: readonly AssignedTask[]): Promise<readonly TaskUsage[]> {
+    const shared = this.#opened();
+    const roots = tasks.flatMap((task) => new ProcessController(shared, task).usageRoot() ?? []);
+    return usageOfProcesses(shared.io, roots);
   }
   #opened(): ProcessShared {
     if (!this.#shared) throw new Error('the process runtime is not open');

@@ -5,7 +5,7 @@ import { AssignedTask, type Init, TaskState } from '../../../proto/index.ts';
 import { SystemClock } from '../../../shared/clock.ts';
 import { SystemRandom } from '../../../shared/random.ts';
 import { CutIo } from '../cut-io.ts';
-import type { Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';
+import type { CommandKind, Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';
 import { SystemIo } from '../system-io.ts';
 import { Cgroups } from './cgroups.ts';
 import { ProcessRuntime, type ProcessRuntimeDeps } from './process-runtime.ts';
@@ -131,6 +131,9 @@ export class ProcessWorld implements RuntimeWorld {
     process.kill(this.taskPid(task), 'SIGKILL');
     await this.until(() => existsSync(join(this.stateDir, 'run', `${task.id}.exit-137`)));
   }
+  words(kind: CommandKind): readonly string[] {
+    return WORDS[kind];
+  }
   leftovers(): readonly string[] {
     const names = ['run', 'ports', 'work'].flatMap((name) => {
       const directory = join(this.stateDir, name);
@@ -149,6 +152,16 @@ export class ProcessWorld implements RuntimeWorld {
     return join(this.stateDir, `${what}-${id}`);
   }
 }
+
+/** Words of commands in a task. */
+const WORDS: { readonly [kind in CommandKind]: readonly string[] } = {
+  both: ['/bin/sh', '-c', 'echo to-out; echo to-err >&2; exit 7'],
+  cat: ['cat'],
+  mark: ['/bin/sh', '-c', 'echo "$MARK"'],
+  size: ['/bin/sh', '-c', 'trap "stty size" WINCH; stty size; while :; do sleep 0.05; done'],
+  hang: ['/bin/sh', '-c', 'echo READY; sleep 1000 & while :; do sleep 1000; done'],
+  missing: ['/no/such/command'],
+};
 
 /** `READY` stands for the command that tells that the script has come so far. */
 const TEXTS: { readonly [kind in TaskKind]: string } = {

@@ -1,0 +1,58 @@
+import type { Readable, Writable } from 'node:stream';
+import { TerminalSize } from '../../proto/index.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Signals that end this program: the terminal is put right before. */
+const ENDS = ['SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
+
+/** The terminal of this process. */
+export class SystemTerminal implements Terminal {
+  get hasKeyboard(): boolean {
+    return process.stdin.isTTY === true;
+  }
+  get input(): Readable {
+    return process.stdin;
+  }
+  get output(): Writable {
+    return process.stdout;
+  }
+  get errors(): Writable {
+    return process.stderr;
+  }
+  size(): TerminalSize {
+    // The keyboard's is the same terminal where output goes into a file.
+    const { columns = 0, rows = 0 } = process.stdout;
+    return TerminalSize.create({ columns, rows });
+  }
+  onResize(fn: (size: TerminalSize) => void): () => void {
+    const resized = (): void => fn(this.size());
+    process.stdout.on('resize', resized);
+    return () => void process.stdout.off('resize', resized);
+  }
+  raw(): () => void {
+    const { stdin } = process;
+    if (stdin.isTTY !== true) return () => undefined;
+    let isRaw = true;
+    const restore = (): void => {
+      if (isRaw) stdin.setRawMode(false);
+      isRaw = false;
+    };
+    const ended = (signal: NodeJS.Signals): void => {
+      restore();
+      for (const name of ENDS) process.off(name, ended);
+      process.kill(process.pid, signal);
+    };
+    stdin.setRawMode(true);
+    process.on('exit', restore);
+    for (const name of ENDS) process.on(name, ended);
+    return () => {
+      restore();
+      process.off('exit', restore);
+      for (const name of ENDS) process.off(name, ended);
+    };
+  }
+  stopReading(): void {
+    process.stdin.pause();
+    process.stdin.destroy();
+  }
+}

@@ -1,0 +1,64 @@
+import {
+  Frame,
+  StreamStarted,
+  type Task,
+  TaskStreamRequest,
+  type TaskStreamUp,
+} from '../../proto/index.ts';
+import { messageOf, SwarmError } from '../../shared/errors.ts';
+import { relay } from '../../shared/rpc/relay.ts';
+import type { Duplex } from '../../shared/rpc/rpc.ts';
+import type { ControlDeps } from './deps.ts';
+import { taskName } from './resolve.ts';
+import { runningTask } from './running-task.ts';
+
+/**
+ * Commands in tasks, their terminals, ports and files: somebody's stream is joined to one with the
+ * task's agent. The leader alone can do it: it has the sessions.
+ */
+export class TaskStreams {
+  readonly #deps: ControlDeps;
+
+  constructor(deps: ControlDeps) {
+    this.#deps = deps;
+  }
+
+  /** The first message says what is wanted; its answer is `started`, or the stream's error. */
+  open(stream: Duplex<TaskStreamUp, Frame>): void {
+    let opened = false;
+    stream.onMessage((message) => {
+      if (opened) return;
+      opened = true;
+      try {
+        this.#join(stream, message);
+      } catch (error) {
+        const known = SwarmError.is(error);
+        stream.destroy(known ? error : new SwarmError('INTERNAL', messageOf(error)));
+      }
+    });
+  }
+
+  #join(stream: Duplex<TaskStreamUp, Frame>, { ref, open }: TaskStreamUp): void {
+    if (open === null) {
+      throw new SwarmError('INVALID_ARGUMENT', 'The first message says what is wanted.');
+    }
+    const { dispatcher, store } = this.#deps;
+    const task = runningTask(store.view, ref, dispatcher);
+    const request = TaskStreamRequest.with(open, { taskId: task.id });
+    relay(stream, dispatcher.openTaskStream(task.nodeId, request), {
+      toRight: (message) => message.frame ?? undefined,
+      toLeft: (frame) => (frame.started === null ? frame : this.#named(frame, task)),
+    });
+  }
+
+  /** An agent does not know by which names people call its task and itself. */
+  #named(frame: Frame, task: Task): Frame {
+    const { view } = this.#deps.store;
+    const started = StreamStarted.with(frame.started!, {
+      taskId: task.id,
+      taskName: taskName(view, task),
+      nodeName: view.table('node').get(task.nodeId)?.name ?? task.nodeId,
+    });
+    return Frame.with(frame, { started });
+  }
+}

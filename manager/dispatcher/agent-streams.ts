@@ -1,0 +1,142 @@
+import { type Init, StreamDown, StreamRequest, type StreamUp } from '../../proto/index.ts';
+import type { Clock, Timer } from '../../shared/clock.ts';
+import { SwarmError } from '../../shared/errors.ts';
+import { LIMITS } from '../../shared/limits.ts';
+import type { Random } from '../../shared/random.ts';
+import type { CallContext, Duplex } from '../../shared/rpc/rpc.ts';
+
+export interface AgentStreamDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Asks the node's agent to open a stream; false when it has no session. */
+  ask(nodeId: string, request: StreamRequest): boolean;
+  /** For errors. */
+  nodeName(nodeId: string): string;
+}
+
+/** Who hears what comes on a stream. */
+export interface StreamListener {
+  receive(message: StreamUp): void;
+  /** Called once, also when it never came about: UNREACHABLE or DEADLINE then, naming the node. */
+  closed(error: SwarmError | undefined): void;
+}
+
+/** Streams with agents. Nothing dials an agent: it is asked on its session and opens them itself. */
+export class AgentStreams {
+  readonly #deps: AgentStreamDeps;
+  readonly #open = new Map<string, AgentStream>();
+
+  constructor(deps: AgentStreamDeps) {
+    this.#deps = deps;
+  }
+
+  /** What the listener hears comes later, never from within. Who opens closes. */
+  open(nodeId: string, what: Init<StreamRequest>, listener: StreamListener): AgentStream {
+    const { clock, random } = this.#deps;
+    const id = Buffer.from(random.bytes(16)).toString('hex');
+    const name = this.#deps.nodeName(nodeId);
+    const stream = new AgentStream(nodeId, name, clock, listener, () => this.#open.delete(id));
+    this.#open.set(id, stream);
+    if (!this.#deps.ask(nodeId, StreamRequest.create({ ...what, id }))) {
+      const message = `Node ${name} has no connection to the leader.`;
+      queueMicrotask(() => stream.fail(new SwarmError('UNREACHABLE', message)));
+    }
+    return stream;
+  }
+
+  /** `Dispatcher.Stream`: the first message says which request this answers. */
+  serve(duplex: Duplex<StreamUp, StreamDown>, context: CallContext): void {
+    let stream: AgentStream | undefined;
+    duplex.onMessage((message) => {
+      if (stream === undefined) {
+        const asked = this.#open.get(message.id);
+        const { peer } = context;
+        if (asked === undefined || peer.kind !== 'node' || peer.nodeId !== asked.nodeId) {
+          duplex.destroy(new SwarmError('NOT_FOUND', 'Nobody asked for this stream.'));
+          return;
+        }
+        asked.attach(duplex);
+        stream = asked;
+      }
+      stream.receive(message);
+    });
+    duplex.onClose((error) => stream?.fail(error));
+  }
+
+  /** This manager does not lead any more. */
+  stop(error: SwarmError): void {
+    for (const stream of this.#open.values()) stream.fail(error);
+  }
+}
+
+/** One stream with an agent, from the moment it was asked for. */
+export class AgentStream {
+  readonly nodeId: string;
+  readonly #nodeName: string;
+  readonly #listener: StreamListener;
+  readonly #forget: () => void;
+  readonly #timer: Timer;
+  readonly #early: StreamDown[] = [];
+  #duplex: Duplex<StreamUp, StreamDown> | undefined;
+  #over = false;
+
+  constructor(
+    nodeId: string,
+    nodeName: string,
+    clock: Clock,
+    listener: StreamListener,
+    forget: () => void,
+  ) {
+    this.nodeId = nodeId;
+    this.#nodeName = nodeName;
+    this.#listener = listener;
+    this.#forget = forget;
+    this.#timer = clock.setTimer(LIMITS.streamOpenMs, () => {
+      this.fail(new SwarmError('DEADLINE', `Node ${nodeName} did not answer in time.`));
+    });
+  }
+  attach(duplex: Duplex<StreamUp, StreamDown>): void {
+    this.#timer.cancel();
+    this.#duplex = duplex;
+    for (const message of this.#early.splice(0)) duplex.send(message);
+  }
+  receive(message: StreamUp): void {
+    if (!this.#over) this.#listener.receive(message);
+  }
+  fail(error: SwarmError | undefined): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#timer.cancel();
+    this.#forget();
+    this.#listener.closed(this.#named(error));
+  }
+  send(message: Init<StreamDown>): void {
+    const down = StreamDown.create(message);
+    if (this.#duplex === undefined) this.#early.push(down);
+    else this.#duplex.send(down);
+  }
+  get unsentBytes(): number {
+    return this.#duplex?.unsentBytes ?? 0;
+  }
+  /** Stops messages from coming, and the agent by that, until `resume`. */
+  pause(): void {
+    this.#duplex?.pause?.();
+  }
+  resume(): void {
+    this.#duplex?.resume?.();
+  }
+  /** The listener hears nothing more. */
+  close(): void {
+    this.#timer.cancel();
+    this.#forget();
+    this.#over = true;
+    this.#duplex?.send(StreamDown.create({ cancel: true }));
+    this.#duplex?.end();
+  }
+  /** A connection that broke names an address: people know nodes by name. */
+  #named(error: SwarmError | undefined): SwarmError | undefined {
+    if (error?.code !== 'UNREACHABLE' || error.details['reset'] !== 'true') return error;
+    const message = `The connection to node ${this.#nodeName} was lost.`;
+    return new SwarmError('UNREACHABLE', message, { cause: error });
+  }
+}
