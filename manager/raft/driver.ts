@@ -42,13 +42,12 @@ import { SnapshotReceiver } from './snapshot-receiver.ts';
 import { SnapshotSender } from './snapshot-sender.ts';
 import { SnapshotSource } from './snapshot-source.ts';
 import { raftStatus } from './status.ts';
+import { Succession } from './succession.ts';
 import { Ticker } from './ticker.ts';
 import { type Timing, timing } from './timing.ts';
 import { TraceRing } from './trace-ring.ts';
 import { Transport } from './transport.ts';
 
-/** How often a survivor stands, at short distances, after the leader's port was refused. */
-const REFUSED_CAMPAIGNS = 4;
 /** A linearizable read that finds no quorum this long gives up; then stale answers are in order. */
 const READ_TIMEOUT_MS = 2_000;
 export interface RaftOptions {
@@ -88,6 +87,7 @@ export class RaftDriver implements Proposer {
   readonly #sender: SnapshotSender;
   readonly #ticker: Ticker;
   readonly #reads: Reads;
+  readonly #succession: Succession;
   readonly #proposals = new Proposals();
   readonly #leadership = new Leadership();
   readonly #trace = new TraceRing();
@@ -155,6 +155,14 @@ export class RaftDriver implements Proposer {
       log,
       generation: () => this.#store.applied.generation,
       install: (message, generation) => this.#installer.install(message, generation),
+    });
+    this.#succession = new Succession({
+      clock: deps.clock,
+      random: deps.random,
+      raftId: identity.raftId,
+      loop: () => (this.#stopped ? undefined : this.#loop),
+      mayStand: () => !this.#disk.isStalled,
+      slotMs: () => this.#timing.refusedCampaignMs,
     });
     this.#reads = new Reads({
       clock: deps.clock,
@@ -477,7 +485,7 @@ export class RaftDriver implements Proposer {
       unreachable: (raftId: number) => {
         queueMicrotask(() => this.#loop?.run((node) => node.reportUnreachable(raftId)));
       },
-      refused: (raftId: number) => this.#leaderGone(raftId),
+      refused: (raftId: number) => this.#succession.refused(raftId),
       removed: () => this.#wasRemoved(),
     };
   }
@@ -489,31 +497,6 @@ export class RaftDriver implements Proposer {
       (message) =>
         message.from === node.lead && message.term === node.term && isLeaderTraffic(message),
     );
-  }
-
-  /** Nobody listens where the leader did: no need to wait for an election timeout. */
-  #leaderGone(raftId: number): void {
-    const loop = this.#loop;
-    if (!loop || loop.node.lead !== raftId || loop.node.isLeader || this.#stopped) return;
-    loop.run((node) => node.forgetLeader());
-    const survivors = loop.node.confState().voters.filter((id) => id !== raftId);
-    const rank = Math.max(0, survivors.indexOf(this.identity.raftId));
-    this.#campaignSoon(rank, survivors.length, REFUSED_CAMPAIGNS);
-  }
-
-  /**
-   * Survivors stand one after the other, so that they do not split the votes. The first may come
-   * before another has noticed, and be refused: hence several tries.
-   */
-  #campaignSoon(slotsToWait: number, survivors: number, tries: number): void {
-    const slotMs = this.#timing.refusedCampaignMs;
-    const waitMs = slotsToWait * slotMs + this.#deps.random.below(Math.ceil(slotMs / 2) + 1);
-    this.#deps.clock.setTimer(waitMs, () => {
-      const loop = this.#loop;
-      if (!loop || this.#stopped || this.#disk.isStalled || loop.node.lead !== NONE) return;
-      loop.run((node) => node.campaign());
-      if (tries > 1) this.#campaignSoon(survivors + 1, survivors, tries - 1);
-    });
   }
 
   // -- snapshots and compaction

@@ -23,7 +23,8 @@ import { World } from './world.ts';
  * nodes N.. [zone=a ..] [cpu=N] [memory=MIB] [runtimes=a,b] [overlay=ADDRESS] [mtu=N] [routes=A,B]
  * [wireguard=KEY]   describe N overlay=ADDRESS|mtu=N|routes=A,B|wireguard=KEY
  * node N ready|suspect|down|leaving|restarting|active|pause|drain|remove|removing|zone=b
- * pool CIDR LENGTH   network NAME [subnet=A+B] [ipv6] [encrypted] [mtu=N]   network-rm NAME   create|update NAME WORD..   rollback NAME REV
+ * pool CIDR LENGTH   network NAME [subnet=A+B] [ipv6] [encrypted] [mtu=N]   network-rm NAME
+ * create|update NAME WORD..   rollback NAME REV
  * scale NAME N   rm NAME   agents on|off   broken NAME REV [exit=N|rejected=TEXT|hangs]
  * report NAME.SLOT|NAME@NODE STATE [k=v..]   advance T   ack   leader   history N
  * networks   addresses   tasks [NAME]   service NAME   node-state   events   why NAME.SLOT
