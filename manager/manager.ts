@@ -138,7 +138,7 @@ export class Manager {
       explain,
       tokens: {
         get: (role) => this.ca.token(role),
-        rotate: (role) => this.ca.rotateToken(role),
+        rotate: (role, asked) => this.ca.rotateToken(role, asked),
         rootDigest: () => parseToken(this.ca.token(Role.WORKER)).rootDigest,
       },
       registries: deps.registries,

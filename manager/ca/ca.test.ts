@@ -63,10 +63,21 @@ test('a join repeated with the same key stays one node', async () => {
   assert.equal(cluster.store.view.table('node').size, 1);
 });
 
+test('a rotation that is retried under its id is done once', async () => {
+  const cluster = await start();
+  await cluster.ca.rotateToken(Role.WORKER, { requestId: 'r1' });
+  const fresh = cluster.ca.token(Role.WORKER);
+  await cluster.ca.rotateToken(Role.WORKER, { requestId: 'r1' });
+  assert.equal(cluster.ca.token(Role.WORKER), fresh);
+  await cluster.ca.rotateToken(Role.WORKER, { requestId: 'r2' });
+  assert.notEqual(cluster.ca.token(Role.WORKER), fresh);
+});
+
 test('a rotated token is refused, the new one works, and neither stands in the error', async () => {
   const cluster = await start();
   const old = cluster.ca.token(Role.WORKER);
-  const fresh = await cluster.ca.rotateToken(Role.WORKER);
+  await cluster.ca.rotateToken(Role.WORKER);
+  const fresh = cluster.ca.token(Role.WORKER);
   assert.notEqual(fresh, old);
   const join = async (token: string) =>
     joinCluster(

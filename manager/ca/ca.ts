@@ -21,7 +21,7 @@ import { type Identity, makeIdentity } from '../../shared/tls/identity.ts';
 import type { Subject } from '../../shared/tls/subject.ts';
 import { parseToken, rootDigest, sameSecret } from '../../shared/tls/token.ts';
 import { CLUSTER_KEY } from '../store/schema.ts';
-import type { Draft, Store, View } from '../store/view.ts';
+import type { Draft, Store, UpdateOptions, View } from '../store/view.ts';
 import { uniqueNodeName } from './node-name.ts';
 import { Nonces } from './nonce.ts';
 import { type Issued, issueFor, joinToken, newTokenSecret, rootOf } from './secrets.ts';
@@ -64,8 +64,11 @@ export class Ca {
     return joinToken(this.#secrets(), role);
   }
 
-  /** Makes the old token for `role` worthless and gives the new one. */
-  async rotateToken(role: Role): Promise<string> {
+  /** Makes the old token for `role` worthless: once, however often a call with one id is retried. */
+  async rotateToken(
+    role: Role,
+    asked: Pick<UpdateOptions, 'requestId' | 'timeoutMs'> = {},
+  ): Promise<void> {
     const secret = newTokenSecret(this.#deps.random);
     const field = role === Role.MANAGER ? 'managerTokenSecret' : 'workerTokenSecret';
     await this.#deps.store.update(
@@ -73,9 +76,8 @@ export class Ca {
         const secrets = secretsOf(draft);
         draft.put('clusterSecrets', ClusterSecretsCodec.with(secrets, { [field]: secret }));
       },
-      { writer: 'ca' },
+      { writer: 'ca', ...asked },
     );
-    return this.token(role);
   }
 
   /**

@@ -19,7 +19,7 @@ import { check, checkEnum } from './field.ts';
 import type { FreshReads } from './freshness.ts';
 import { clusterStatus } from './raft-status.ts';
 import { managerWarnings } from './warnings.ts';
-import { write } from './writes.ts';
+import { asked, write } from './writes.ts';
 
 /** The cluster as a whole: its settings, its consensus. */
 export class ClusterSettings {
@@ -94,7 +94,9 @@ export class JoinTokens {
     checkEnum(request.role, Role, 'role');
     const { tokens, store } = this.#deps;
     if (!request.rotate) await this.#reads.before(context.consistency);
-    const token = request.rotate ? await tokens.rotate(request.role) : tokens.get(request.role);
+    if (request.rotate)
+      await asked(this.#deps, context, (options) => tokens.rotate(request.role, options));
+    const token = tokens.get(request.role);
     const members = [...store.view.table('member').all()].filter((member) => member.address !== '');
     return JoinTokenResponse.create({ token, managers: members.map((row) => row.address).sort() });
   }

@@ -14,7 +14,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Consistency, Duplex } from '../../shared/rpc/rpc.ts';
 import type { RegistryLookup } from '../images/registry-lookup.ts';
-import type { Store, View } from '../store/view.ts';
+import type { Store, UpdateOptions, View } from '../store/view.ts';
 
 /**
  * The user's API: what it needs from the rest of a manager, and nothing else. It knows no gRPC, so
@@ -88,8 +88,8 @@ export type Explain = (view: View, taskId: string) => readonly NodeVerdict[];
 /** Join tokens: their secrets are rows of `ca/`. */
 export interface Tokens {
   get(role: Role): string;
-  /** Makes a new secret; the old token dies at once. Returns the new token. */
-  rotate(role: Role): Promise<string>;
+  /** Makes a new secret, once for each request id; the old token dies at once. */
+  rotate(role: Role, asked: Pick<UpdateOptions, 'requestId' | 'timeoutMs'>): Promise<void>;
   /** Digest of the root certificate as it stands in the tokens. */
   rootDigest(): string;
 }

@@ -61,6 +61,8 @@ export class Fixture {
   readonly taskStreams: OpenedStream[] = [];
   readonly signals: AbortSignal[] = [];
   readonly unreachable = new Set<string>();
+  /** Request ids of rotated tokens. */
+  readonly rotations: string[] = [];
   /** Nodes whose load balancing is not in effect yet. */
   readonly behind = new Set<string>();
   readonly #settledFns = new Set<() => void>();
@@ -102,8 +104,10 @@ export class Fixture {
       },
       explain: () => this.verdicts,
       tokens: {
-        get: (role) => `token-${role}`,
-        rotate: async (role) => `new-token-${role}`,
+        get: (role) => `token-${role}-${this.rotations.length}`,
+        rotate: async (_role, { requestId }) => {
+          this.rotations.push(requestId ?? '');
+        },
         rootDigest: () => 'digest',
       },
       registries: {

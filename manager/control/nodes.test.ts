@@ -152,8 +152,10 @@ test('a join token comes with the managers to join, a rotated one is new', async
   const get = JoinTokenRequest.create({ role: Role.WORKER });
   const rotate = JoinTokenRequest.create({ role: Role.MANAGER, rotate: true });
   const { token, managers } = await at.control.joinToken(get, context());
-  assert.deepEqual([token, managers], ['token-0', ['n1:2377']]);
-  assert.equal((await at.control.joinToken(rotate, context())).token, 'new-token-1');
+  assert.deepEqual([token, managers], ['token-0-0', ['n1:2377']]);
+  const rotated = await at.control.joinToken(rotate, context({ requestId: 'r1' }));
+  assert.equal(rotated.token, 'token-1-1');
+  assert.deepEqual(at.rotations, ['r1'], 'retried, it is done once');
 });
 
 test('the cluster shows the digest that its tokens carry', async () => {

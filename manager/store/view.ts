@@ -59,7 +59,7 @@ export interface UpdateOptions {
   readonly writer: Writer;
   /**
    * Done once however often it is retried: the function's value, which must survive JSON, is stored
-   * with the entry and given again to the same id. Only for writer `users`.
+   * with the entry and given again to the same id. For what users ask for.
    */
   readonly requestId?: string;
   /** Waited for at most this long; then DEADLINE. */
