@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { arch, availableParallelism, hostname, networkInterfaces, totalmem } from 'node:os';
 import { NodeDescription } from '../proto/index.ts';
+import { VERSION } from '../shared/version.ts';
 import type { RuntimeFeatures } from '../worker/runtime/runtime.ts';
-import { VERSION } from './version.ts';
 
 const ARCHITECTURES: { readonly [node: string]: string } = { x64: 'x86_64', arm64: 'aarch64' };
 

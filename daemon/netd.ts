@@ -1,10 +1,10 @@
 import { SystemClock } from '../shared/clock.ts';
 import { messageOf } from '../shared/errors.ts';
 import { SystemRandom } from '../shared/random.ts';
+import { VERSION } from '../shared/version.ts';
 import { parseNetdArguments } from '../worker/network/netd/arguments.ts';
 import { runNetd } from '../worker/network/netd/netd.ts';
 import { lineLog } from './line-log.ts';
-import { VERSION } from './version.ts';
 
 /**
  * Main of `netd`: DNS and proxies of a node. Started by swarmd, in a session of its own, with its

@@ -36,6 +36,7 @@ import {
   writeSecret,
 } from '../shared/tls/identity.ts';
 import { joinCluster } from '../shared/tls/join.ts';
+import { VERSION } from '../shared/version.ts';
 import { addressesOf } from './address.ts';
 import { controlGate } from './control-gate.ts';
 import type { DaemonDeps } from './deps.ts';
@@ -51,8 +52,7 @@ import { type NodePaths, nodePaths } from './paths.ts';
 import { checkPortFree } from './port-check.ts';
 import { readdressNode, redetected } from './readdress.ts';
 import { backUpNode, type NodeSteps, recoverNode, restoreNode } from './recovery.ts';
-import { socketMode } from './socket-mode.ts';
-import { VERSION } from './version.ts';
+import { SYSTEM_DIR, socketAccess } from './socket-access.ts';
 
 /** Whoever asked this daemon to stop has its answer by then. */
 const LAST_ANSWERS_MS = 250;
@@ -93,7 +93,9 @@ export class NodeDaemon {
     );
     await mkdir(dirname(this.#options.socket), { recursive: true, mode: 0o700 });
     const { socket, stateDir } = this.#options;
-    await this.#local.listenUnix(socket, await socketMode(socket, stateDir));
+    const isRoot = process.getuid?.() === 0;
+    const around = { isRoot, systemDir: SYSTEM_DIR, groups: '/etc/group' };
+    await this.#local.listenUnix(socket, await socketAccess({ socket, stateDir }, around));
     await this.#exclusive(async () => {
       try {
         const config = readNodeConfig(this.#options.stateDir);

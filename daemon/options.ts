@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf, SwarmError } from '../shared/errors.ts';
 import { LIMITS } from '../shared/limits.ts';
+import { SYSTEM_DIR } from './socket-access.ts';
 
 export interface DaemonOptions {
   readonly stateDir: string;
@@ -34,7 +35,8 @@ export function parseOptions(args: readonly string[], env: NodeJS.ProcessEnv): D
     values['state-dir'] ?? env['SWARM_STATE_DIR'] ?? defaultStateDir(isRoot),
   );
   const ownDir = values['state-dir'] !== undefined || env['SWARM_STATE_DIR'] !== undefined;
-  const defaultSocket = isRoot && !ownDir ? '/run/swarm/swarm.sock' : join(stateDir, 'swarm.sock');
+  const defaultSocket =
+    isRoot && !ownDir ? join(SYSTEM_DIR, 'swarm.sock') : join(stateDir, 'swarm.sock');
   const socket = resolve(values['socket'] ?? env['SWARM_SOCKET'] ?? defaultSocket);
   if (Buffer.byteLength(socket) > LIMITS.socketPathBytesMax) {
     throw new SwarmError(

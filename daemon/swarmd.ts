@@ -2,11 +2,11 @@ import { SystemClock } from '../shared/clock.ts';
 import { messageOf, SwarmError } from '../shared/errors.ts';
 import { SystemIds } from '../shared/ids.ts';
 import { SystemRandom } from '../shared/random.ts';
+import { VERSION } from '../shared/version.ts';
 import { acquireLock } from './lock.ts';
 import { openLog } from './log.ts';
 import { NodeDaemon } from './node.ts';
 import { type DaemonOptions, parseOptions, prepareStateDir, USAGE } from './options.ts';
-import { VERSION } from './version.ts';
 
 /** Main of `swarmd`, the one daemon of a node. */
 async function main(args: readonly string[]): Promise<void> {

@@ -11,6 +11,7 @@ import {
 } from '../proto/index.ts';
 import { dial } from '../shared/rpc/client.ts';
 import type { LiveIdentity } from '../shared/tls/live-identity.ts';
+import { VERSION } from '../shared/version.ts';
 import { Agent } from '../worker/agent/agent.ts';
 import { TaskLogs } from '../worker/logs/task-logs.ts';
 import { ProxyNetwork } from '../worker/network/proxy-network.ts';
@@ -23,7 +24,6 @@ import { describeNode } from './describe.ts';
 import { findInstallation } from './installation.ts';
 import type { NodeConfig } from './node-config.ts';
 import type { NodePaths } from './paths.ts';
-import { VERSION } from './version.ts';
 
 export interface WorkerPartOptions {
   readonly stateDir: string;

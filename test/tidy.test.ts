@@ -29,6 +29,18 @@ test('raft/core imports nothing but assertions', () => {
   assert.deepEqual(wrong, []);
 });
 
+test('the release stands in one source file, and package.json names the same one', () => {
+  const versionOf = (file: string): string =>
+    (JSON.parse(readFileSync(join(ROOT, file), 'utf8')) as { version: string }).version;
+  const release = versionOf('package.json');
+  assert.equal(versionOf('package-lock.json'), release);
+  const named = PRODUCTION.filter(({ text }) => text.includes(`'${release}'`));
+  assert.deepEqual(
+    named.map(({ path }) => path),
+    ['shared/version.ts'],
+  );
+});
+
 test('stages of the loop never import each other', () => {
   const stage = /^manager\/loop\/(orchestrator|allocator|scheduler|reaper|nodes)\//;
   const wrong = importsFrom(stage, (to, from) => {

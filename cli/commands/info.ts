@@ -1,11 +1,11 @@
 import { Empty, InfoResponse, LocalService } from '../../proto/index.ts';
+import { VERSION } from '../../shared/version.ts';
 import type { Verb } from '../command.ts';
 import { jsonView } from '../output/json-view.ts';
 import { formatInspect } from '../output/list.ts';
 import { printable } from '../output/printable.ts';
 import { warn } from '../output/warning.ts';
 import { formatBytes } from '../parse/bytes.ts';
-import { VERSION } from '../version-text.ts';
 
 export const info: Verb = {
   declare(command) {

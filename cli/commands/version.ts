@@ -1,8 +1,8 @@
 import { Empty, LocalService } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
+import { VERSION } from '../../shared/version.ts';
 import type { Verb } from '../command.ts';
 import { Template } from '../output/template.ts';
-import { VERSION } from '../version-text.ts';
 
 export const version: Verb = {
   declare(command) {

@@ -1,4 +1,4 @@
-import { chmod, rename, rm, unlink } from 'node:fs/promises';
+import { chmod, chown, rename, rm, unlink } from 'node:fs/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { AnyMethod } from '../../proto/index.ts';
 import type { Clock } from '../clock.ts';
@@ -9,6 +9,12 @@ import type { Handlers, ServiceDefinition } from './rpc.ts';
 import { type Authorizer, RULES, type Rule } from './rules.ts';
 import { type AnyHandler, type GrpcHandler, implement, type Transport } from './server-calls.ts';
 import { deserializer, SERVER_OPTIONS, serializer } from './wire.ts';
+
+/** Who may open a local socket: by its mode and, where one is given, its group. */
+export interface SocketAccess {
+  readonly mode: number;
+  readonly gid?: number;
+}
 
 export interface RpcServerDeps {
   readonly clock: Clock;
@@ -70,7 +76,7 @@ export class RpcServer {
    * stale one; that no living daemon owns `path` is for the caller to know (the state directory's
    * lock). `path` must leave room for 4 more bytes.
    */
-  async listenUnix(path: string, mode = 0o600): Promise<void> {
+  async listenUnix(path: string, access: SocketAccess = { mode: 0o600 }): Promise<void> {
     if (Buffer.byteLength(path) > LIMITS.socketPathBytesMax) {
       throw new SwarmError(
         'STATE_DIR',
@@ -83,7 +89,8 @@ export class RpcServer {
     await rm(fresh, { force: true });
     try {
       await bind(listener.server, `unix:${fresh}`, ServerCredentials.createInsecure());
-      await chmod(fresh, mode);
+      if (access.gid !== undefined) await chown(fresh, -1, access.gid);
+      await chmod(fresh, access.mode);
       await rename(fresh, path);
     } catch (error) {
       listener.server.forceShutdown();

@@ -39,10 +39,21 @@ describe('the package', { skip }, () => {
     const said = await machine.must(`${installer()} '${tarball}' init ${flags}`);
     assert.match(said, /Installed .* in \/opt\/swarm/);
     assert.match(await machine.must('swarm info'), /manager/);
-    assert.match(
-      await machine.must('stat -c %a /run/swarm /run/swarm/swarm.sock'),
-      /^7[05]0\n6[06]0\n$/,
+    assert.equal(
+      await machine.must("stat -c '%a %G' /run/swarm /run/swarm/swarm.sock"),
+      '750 swarm\n660 swarm\n',
     );
+  });
+
+  test('whoever is in the group swarm administers the cluster, others are told how to', async () => {
+    const as = (group: string): string => `setpriv --reuid=65534 --regid=${group} --clear-groups`;
+    assert.match(
+      await machine.must(`${as('$(getent group swarm | cut -d: -f3)')} swarm node ls`),
+      /Leader/,
+    );
+    const other = await machine.sh(`${as('65534')} env HOME=/tmp swarm node ls`);
+    assert.equal(other.code, 6, other.stderr);
+    assert.match(other.stderr, /usermod -aG swarm/);
   });
 
   test('runs a service from what is in the tarball alone', async () => {
