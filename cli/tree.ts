@@ -170,6 +170,34 @@ export const TREE: { readonly [word: string]: Entry } = {
       },
     },
   },
+  network: {
+    summary: 'Networks of the cluster',
+    group: OBJECTS,
+    verbs: {
+      create: {
+        summary: 'Create a network',
+        load: async () => (await import('./commands/network/create.ts')).create,
+      },
+      ls: {
+        summary: 'List networks and how far they are used',
+        aliases: ['list'],
+        load: async () => (await import('./commands/network/ls.ts')).ls,
+      },
+      inspect: {
+        summary: 'Show everything about networks',
+        load: async () => (await import('./commands/network/inspect.ts')).inspect,
+      },
+      rm: {
+        summary: 'Remove networks',
+        aliases: ['remove'],
+        load: async () => (await import('./commands/network/rm.ts')).rm,
+      },
+      prune: {
+        summary: 'Remove networks that nobody uses',
+        load: async () => (await import('./commands/network/prune.ts')).prune,
+      },
+    },
+  },
   registry: {
     summary: 'Logins of image registries',
     group: OBJECTS,

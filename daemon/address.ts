@@ -69,6 +69,8 @@ export interface Addresses {
   readonly publish: string;
   /** True where the advertised one was found, not given. */
   readonly detected: boolean;
+  /** Where containers of other nodes reach those of this one; empty: the advertised host. */
+  readonly dataPath: string;
   readonly warnings: readonly string[];
 }
 
@@ -77,6 +79,7 @@ export function addressesOf(given: {
   readonly listenAddress: string;
   readonly advertiseAddress: string;
   readonly publishAddress: string;
+  readonly dataPathAddress?: string;
 }): Addresses {
   const listen = parseHostPort(given.listenAddress || '0.0.0.0');
   const fixed = given.advertiseAddress === '' && !isWildcard(listen.host) ? listen.host : '';

@@ -18,9 +18,9 @@ export async function makeCluster(request: InitRequest, steps: NodeSteps): Promi
   const raftId = newRaftId(random);
   const [clusterId, nodeId] = [ids.next(), ids.next()];
   await checkPortFree(addresses.listen);
-  const { availability, spec } = request;
+  const { availability, spec, network } = request;
   const { identity, rows } = await firstState(
-    { clusterId, nodeId, raftId, nodeName, address, availability, spec },
+    { clusterId, nodeId, raftId, nodeName, address, availability, spec, network },
     clock,
     random,
   );

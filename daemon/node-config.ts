@@ -19,6 +19,8 @@ export interface NodeConfig {
   readonly advertiseAddress: string;
   /** Address on which published ports and task ports answer. */
   readonly publishAddress: string;
+  /** Address for traffic between containers of different nodes; absent: the advertised one. */
+  readonly dataPathAddress?: string;
   readonly allowProcess: boolean;
   readonly managers: readonly string[];
   /** Nobody gave the advertised address: it is found anew when this machine does not have it any more. */
@@ -37,6 +39,7 @@ export function makeConfig(
     listenAddress: addresses.listen,
     advertiseAddress: addresses.advertise,
     publishAddress: addresses.publish,
+    ...(addresses.dataPath === '' ? {} : { dataPathAddress: addresses.dataPath }),
     allowProcess,
     managers,
     detectedAddress: addresses.detected,

@@ -4,6 +4,7 @@ import {
   ClusterSpec,
   Liveness,
   Member,
+  type NetworkDefaults,
   Node,
   NodeStatus,
   Role,
@@ -14,6 +15,7 @@ import type { Random } from '../shared/random.ts';
 import { newKey, publicKeyOf } from '../shared/tls/csr.ts';
 import { type Identity, makeIdentity } from '../shared/tls/identity.ts';
 import { issueFor, newClusterSecrets } from './ca/secrets.ts';
+import { acceptedDefaults } from './control/network-defaults.ts';
 import { FIRST_INDEX } from './raft/index.ts';
 import type { RowChange } from './replication.ts';
 import { CLUSTER_KEY, type Rows, SCHEMA, type TableName } from './store/schema.ts';
@@ -28,6 +30,8 @@ export interface NewCluster {
   readonly availability: Availability;
   /** Zero fields take the default. */
   readonly spec: ClusterSpec | null;
+  /** The same; it stays what it is for the life of the cluster. */
+  readonly network?: NetworkDefaults | null;
 }
 
 export interface FirstState {
@@ -35,7 +39,10 @@ export interface FirstState {
   readonly rows: readonly RowChange[];
 }
 
-/** The state of a cluster of one: its root, its settings and its first node. Nothing is written. */
+/**
+ * The state of a cluster of one: its root, its settings and its first node. Nothing is written.
+ * Throws INVALID_ARGUMENT for pools that cannot be.
+ */
 export async function firstState(
   cluster: NewCluster,
   clock: Clock,
@@ -43,6 +50,7 @@ export async function firstState(
 ): Promise<FirstState> {
   const wallMs = clock.wallMs();
   const spec = withDefaults(cluster.spec);
+  const network = acceptedDefaults(cluster.network ?? null);
   const { clusterId, nodeId } = cluster;
   const secrets = await newClusterSecrets(clusterId, wallMs, random);
   const keyPem = await newKey();
@@ -51,7 +59,10 @@ export async function firstState(
   const rootPem = Buffer.from(secrets.rootCertificate).toString('utf8');
   const { nodeName: name, availability } = cluster;
   const rows = [
-    row('cluster', Cluster.create({ id: CLUSTER_KEY, spec, clusterId, createdWallMs: wallMs })),
+    row(
+      'cluster',
+      Cluster.create({ id: CLUSTER_KEY, spec, clusterId, network, createdWallMs: wallMs }),
+    ),
     row('clusterSecrets', secrets),
     row('certificate', issued.row),
     row(

@@ -93,13 +93,14 @@ async function objects(context: Context, path: readonly string[]): Promise<reado
     ];
   if (noun === 'dev' && verb !== 'up' && verb !== 'down') return devNodes(context);
   if (verb === 'ls' || verb === 'create') return [];
-  if (noun !== 'service' && noun !== 'node' && noun !== 'task' && noun !== 'why') return [];
+  if (!['service', 'node', 'task', 'network', 'why'].includes(noun ?? '')) return [];
   const session = await context.connect();
   const lists = [];
   if (noun === 'service' || noun === 'why')
     lists.push(services(session, verb === 'scale' ? '=' : ''));
   if (noun === 'node' || noun === 'why') lists.push(nodes(session));
   if (noun === 'task' || noun === 'why') lists.push(tasks(session));
+  if (noun === 'network') lists.push(networks(session));
   return (await Promise.all(lists)).flat();
 }
 
@@ -114,6 +115,13 @@ async function services(session: Session, suffix: string): Promise<readonly Sugg
 async function nodes(session: Session): Promise<readonly Suggestion[]> {
   const answer = await session.read(ControlService.listNodes, ListRequest.create());
   return answer.nodes.map((view) => [view.node?.name ?? '', 'node']);
+}
+
+async function networks(session: Session): Promise<readonly Suggestion[]> {
+  const answer = await session.read(ControlService.listNetworks, ListRequest.create());
+  return answer.networks
+    .filter((view) => !view.predefined)
+    .map((view) => [view.network?.spec?.name ?? '', 'network']);
 }
 
 async function tasks(session: Session): Promise<readonly Suggestion[]> {

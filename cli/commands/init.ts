@@ -1,3 +1,4 @@
+import type { Command } from 'commander';
 import {
   type Availability,
   InitRequest,
@@ -5,20 +6,23 @@ import {
   LocalService,
 } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
+import { LIMITS } from '../../shared/limits.ts';
 import type { Verb } from '../command.ts';
 import type { Context } from '../context.ts';
 import { ensureDaemon } from '../local-daemon.ts';
 import { warn } from '../output/warning.ts';
+import { parseWhole } from '../parse/number.ts';
 import { parseWord } from '../parse/words.ts';
+import { collect } from '../spec/declare-options.ts';
 import type { Flags } from '../spec/flags.ts';
 import { declareRecover, recoverCluster } from './cluster/recover.ts';
 import { declareSettings, settingsOf } from './cluster/settings.ts';
 import { AVAILABILITIES } from './node/update.ts';
-import { declareAddresses, declarePlace } from './start-options.ts';
+import { declareAddresses, declareDataPath, declarePlace } from './start-options.ts';
 
 export const init: Verb = {
   declare(command) {
-    declareSettings(declareAddresses(declarePlace(command))).option(
+    declarePools(declareSettings(declareDataPath(declareAddresses(declarePlace(command))))).option(
       '--force-new-cluster',
       "Make a cluster of this manager's own state: the same as swarm cluster recover",
     );
@@ -63,7 +67,23 @@ function initRequest(flags: Flags): InitRequest {
     ),
     allowProcess: flags.is('allow-process'),
     nodeName: flags.text('name') ?? '',
+    dataPathAddress: flags.text('data-path-addr') ?? '',
+    network: {
+      addressPools: flags.list('default-addr-pool'),
+      subnetLength: flags.or('default-addr-pool-mask-length', 0, (f, t) =>
+        parseWhole(f, t, LIMITS.subnetLengthMin, LIMITS.subnetLengthMax),
+      ),
+      dataPort: flags.or('data-path-port', 0, (f, t) => parseWhole(f, t, 0, 65_535)),
+    },
   });
+}
+
+/** Where networks get their subnets; fixed for the life of the cluster. */
+function declarePools(command: Command): Command {
+  return command
+    .option('--default-addr-pool <CIDR>', 'Subnets are taken from it (default 10.0.0.0/8)', collect)
+    .option('--default-addr-pool-mask-length <N>', 'Length of these subnets (default 24)')
+    .option('--data-path-port <PORT>', 'UDP port of traffic between containers (default 4799)');
 }
 
 function welcome(answer: InitResponse): string {

@@ -8,14 +8,14 @@ import { invalid } from '../parse/invalid.ts';
 import { readToken } from '../parse/token.ts';
 import { parseWord } from '../parse/words.ts';
 import { AVAILABILITIES } from './node/update.ts';
-import { declareAddresses, declarePlace } from './start-options.ts';
+import { declareAddresses, declareDataPath, declarePlace } from './start-options.ts';
 
 export const join: Verb = {
   declare(command) {
     command
       .argument('<HOST:PORT...>', 'a manager of the cluster, or several')
       .option('--token <TOKEN>', 'Join token: its text, @FILE, or - for standard input');
-    declareAddresses(declarePlace(command));
+    declareDataPath(declareAddresses(declarePlace(command)));
   },
   async run(context, words, flags) {
     const given = flags.text('token');
@@ -36,6 +36,7 @@ export const join: Verb = {
         availability,
         allowProcess: flags.is('allow-process'),
         nodeName: flags.text('name') ?? '',
+        dataPathAddress: flags.text('data-path-addr') ?? '',
       });
       const answer = await daemon.session.write(LocalService.join, request);
       const role = answer.role === Role.MANAGER ? 'manager' : 'worker';

@@ -16,3 +16,11 @@ export function declareAddresses(command: Command): Command {
     .option('--availability <WORD>', 'active, pause or drain (default active)')
     .option('--name <NAME>', 'Name of the node (default: the host name)');
 }
+
+/** Where containers of different nodes meet; for `init` and `join`. */
+export function declareDataPath(command: Command): Command {
+  return command.option(
+    '--data-path-addr <HOST>',
+    'Address or interface for traffic between containers (default: the advertised address)',
+  );
+}

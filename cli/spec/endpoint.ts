@@ -5,13 +5,18 @@ import type { Flags } from './flags.ts';
 
 const MODES = { vip: EndpointMode.VIP, dnsrr: EndpointMode.DNSRR };
 
-/** `--publish` and `--endpoint-mode`. */
+const AFFINITIES = { none: 0, client: 1 };
+
+/** `--publish`, `--endpoint-mode` and `--affinity`. */
 export function changeEndpoint(current: EndpointSpec | null, flags: Flags): EndpointSpec | null {
-  if (!flags.changes('publish') && !flags.has('endpoint-mode')) return current;
+  if (!flags.changes('publish') && !flags.has('endpoint-mode', 'affinity')) return current;
   const base = current ?? EndpointSpec.create();
   return EndpointSpec.with(base, {
     mode: flags.or('endpoint-mode', base.mode, (f, t) => parseWord<EndpointMode>(f, t, MODES)),
     ports: changePorts(base.ports, flags),
+    clientAffinity:
+      flags.or('affinity', Number(base.clientAffinity), (f, t) => parseWord(f, t, AFFINITIES)) ===
+      1,
   });
 }
 

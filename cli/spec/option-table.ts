@@ -123,7 +123,18 @@ export const OPTION_GROUPS: readonly {
         rm: 'TARGET-PORT',
       },
       { name: 'endpoint-mode', value: 'MODE', text: 'vip or dnsrr (default vip)' },
-      { name: 'network', value: 'NETWORK', text: 'Network', repeat: true, rm: 'NETWORK' },
+      {
+        name: 'affinity',
+        value: 'WHAT',
+        text: 'client: one client, one task, while it lives (default none)',
+      },
+      {
+        name: 'network',
+        value: 'NETWORK',
+        text: 'Network: a name, or name=,alias=; or host, bridge, none',
+        repeat: true,
+        rm: 'NETWORK',
+      },
       { name: 'host', value: 'NAME:IP', text: 'Line for /etc/hosts', repeat: true, rm: 'NAME:IP' },
       { name: 'dns', value: 'IP', text: 'DNS server', repeat: true, rm: 'IP' },
       {

@@ -45,6 +45,7 @@ function pretty(view: ServiceView): string {
     ['Update', rolloutText(view)],
     ['Runs', whatRuns(spec?.task ?? null, true)],
     ['Ports', portsText(view)],
+    ['Networks', networksText(view)],
     ['Constraints', (spec?.task?.placement?.constraints ?? []).map(printable).join(', ')],
     [
       'Labels',
@@ -55,6 +56,17 @@ function pretty(view: ServiceView): string {
   ];
   const shown = lines.filter(([, value]) => value !== '');
   return `${shown.map(([name, value]) => `${`${name}:`.padEnd(14)}${value}`).join('\n')}\n`;
+}
+
+/** Each network with what other services on it call this one. */
+function networksText({ service, state }: ServiceView): string {
+  const networks = service?.spec?.task?.networks ?? [];
+  const addresses = (state?.virtualAddresses ?? []).map(({ address }) => address);
+  const names = networks.map(({ target, aliases }) =>
+    aliases.length === 0 ? target : `${target} (${aliases.join(', ')})`,
+  );
+  const virtual = addresses.length === 0 ? '' : `; virtual address ${addresses.join(', ')}`;
+  return names.length === 0 ? '' : `${printable(names.join(', '))}${virtual}`;
 }
 
 function rolloutText(view: ServiceView): string {
