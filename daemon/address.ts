@@ -95,6 +95,7 @@ export function addressesOf(given: {
     listen: formatHostPort(listen),
     advertise: formatHostPort(advertised),
     publish,
+    dataPath: given.dataPathAddress ? parseHostPort(given.dataPathAddress).host : '',
     detected: given.advertiseAddress === '' && fixed === '',
     warnings,
   };

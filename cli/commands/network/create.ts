@@ -7,10 +7,10 @@ import {
 } from '../../../proto/index.ts';
 import { SwarmError } from '../../../shared/errors.ts';
 import type { Verb } from '../../command.ts';
+import { warn } from '../../output/warning.ts';
 import { parseLabels } from '../../parse/key-value.ts';
 import { collect } from '../../spec/declare-options.ts';
 import type { Flags } from '../../spec/flags.ts';
-import { warn } from '../shared-options.ts';
 
 export const create: Verb = {
   declare(command) {

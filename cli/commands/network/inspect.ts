@@ -7,7 +7,8 @@ import {
 } from '../../../proto/index.ts';
 import type { Verb } from '../../command.ts';
 import { printable } from '../../output/printable.ts';
-import { declareInspect, printInspect, warn, warnStale } from '../shared-options.ts';
+import { warn } from '../../output/warning.ts';
+import { declareInspect, printInspect, warnStale } from '../shared-options.ts';
 import { addressesText, statusText } from './ls.ts';
 
 export const inspect: Verb = {
