@@ -222,10 +222,30 @@ export const TREE: { readonly [word: string]: Entry } = {
     group: INSIDE,
     load: async () => (await import('./commands/exec.ts')).exec,
   },
+  attach: {
+    summary: 'Join output and input of a running task',
+    group: INSIDE,
+    load: async () => (await import('./commands/attach.ts')).attach,
+  },
+  'port-forward': {
+    summary: 'Make ports of a task answer on this machine',
+    group: INSIDE,
+    load: async () => (await import('./commands/port-forward.ts')).portForward,
+  },
   logs: {
     summary: 'Show logs of a service or task',
     group: INSIDE,
     load: async () => (await import('./commands/service/logs.ts')).logs,
+  },
+  stats: {
+    summary: 'Show what tasks use, live',
+    group: INSIDE,
+    load: async () => (await import('./commands/stats.ts')).stats,
+  },
+  top: {
+    summary: 'Show nodes and the tasks that use most, live',
+    group: INSIDE,
+    load: async () => (await import('./commands/top.ts')).top,
   },
   why: {
     summary: 'Say why a service, task or node is as it is, and what to do',

@@ -78,6 +78,11 @@ async function valuesOf(context: Context, option: Option): Promise<readonly Sugg
     : [];
 }
 
+/** Words that are followed by a service or one of its tasks. */
+const INSIDE: ReadonlySet<string> = new Set(
+  'exec attach port-forward cp logs stats top'.split(' '),
+);
+
 async function objects(context: Context, path: readonly string[]): Promise<readonly Suggestion[]> {
   const [noun, verb] = path;
   if (noun === 'completion')
@@ -93,10 +98,12 @@ async function objects(context: Context, path: readonly string[]): Promise<reado
     ];
   if (noun === 'dev' && verb !== 'up' && verb !== 'down') return devNodes(context);
   if (verb === 'ls' || verb === 'create') return [];
-  if (!['service', 'node', 'task', 'network', 'why'].includes(noun ?? '')) return [];
+  const looking = INSIDE.has(noun ?? '');
+  const known = ['service', 'node', 'task', 'network', 'why'].includes(noun ?? '');
+  if (!known && !looking) return [];
   const session = await context.connect();
   const lists = [];
-  if (noun === 'service' || noun === 'why')
+  if (noun === 'service' || noun === 'why' || looking)
     lists.push(services(session, verb === 'scale' ? '=' : ''));
   if (noun === 'node' || noun === 'why') lists.push(nodes(session));
   if (noun === 'task' || noun === 'why') lists.push(tasks(session));

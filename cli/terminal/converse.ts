@@ -9,6 +9,8 @@ export interface Conversation {
   readonly input: boolean;
   /** Undefined: nothing detaches. */
   readonly detachKeys: readonly number[] | undefined;
+  /** Signals go to the task instead of ending this program. */
+  readonly passSignals?: boolean;
 }
 
 /**
@@ -26,6 +28,7 @@ export async function converse(io: Io, talk: TaskTalk, how: Conversation): Promi
       // It may have changed since the command was asked for.
       talk.send({ size: terminal.size() });
     }
+    if (how.passSignals === true) undo.push(terminal.onSignal((signal) => talk.send({ signal })));
     if (how.input) undo.push(passInput(talk, terminal.input, how.detachKeys));
     const { code } = await talk.ended;
     await Promise.all(outputs);

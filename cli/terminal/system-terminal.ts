@@ -2,6 +2,8 @@ import type { Readable, Writable } from 'node:stream';
 import { TerminalSize } from '../../proto/index.ts';
 import type { Terminal } from './terminal.ts';
 
+/** Signals that may be meant for a task. */
+const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
 /** Signals that end this program: the terminal is put right before. */
 const ENDS = ['SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
@@ -49,6 +51,13 @@ export class SystemTerminal implements Terminal {
       restore();
       process.off('exit', restore);
       for (const name of ENDS) process.off(name, ended);
+    };
+  }
+  onSignal(fn: (name: string) => void): () => void {
+    const came = (signal: NodeJS.Signals): void => fn(signal);
+    for (const name of PASSED_ON) process.on(name, came);
+    return () => {
+      for (const name of PASSED_ON) process.off(name, came);
     };
   }
   stopReading(): void {

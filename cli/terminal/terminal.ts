@@ -17,6 +17,8 @@ export interface Terminal {
    * undoes it; any other end of the program undoes it as well.
    */
   raw(): () => void;
+  /** Signals that end a program come here instead, by name. Returns what ends it. */
+  onSignal(fn: (name: string) => void): () => void;
   /** Nothing more is read: the program may end although somebody could still type. */
   stopReading(): void;
 }

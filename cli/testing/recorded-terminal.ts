@@ -34,6 +34,14 @@ export class RecordedTerminal implements Terminal {
       this.isRaw = false;
     };
   }
+  /** As a signal that somebody sends. */
+  signal: (name: string) => void = () => undefined;
+  onSignal(fn: (name: string) => void): () => void {
+    this.signal = fn;
+    return () => {
+      this.signal = () => undefined;
+    };
+  }
   stopReading(): void {
     this.input.destroy();
   }

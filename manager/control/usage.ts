@@ -179,7 +179,7 @@ class UsageWatch {
   #put(item: UsageItem): void {
     // Of one node only the newest look counts; who is slower misses the others.
     const nodeId = item.usage?.nodeId;
-    if (nodeId !== undefined) {
+    if (nodeId !== undefined && !this.#request.once) {
       this.#queue = this.#queue.filter((waiting) => waiting.usage?.nodeId !== nodeId);
     }
     this.#queue.push(item);

@@ -18,6 +18,9 @@ export interface UsageDeps {
   readonly usage: (tasks: readonly AssignedTask[]) => Promise<readonly TaskUsage[]>;
 }
 
+/** Rates are differences: once means two looks. */
+const LOOKS_OF_ONE = 2;
+
 /** Tells look by look what tasks and the machine use, until nobody listens. */
 export async function serveUsage(
   deps: UsageDeps,
@@ -26,12 +29,12 @@ export async function serveUsage(
 ): Promise<void> {
   const { io, clock, nodeId } = deps;
   const intervalMs = Math.max(request.intervalMs, LIMITS.usageIntervalMinMs);
-  while (!wire.signal.aborted) {
+  for (let looks = 1; !wire.signal.aborted; looks++) {
     const tasks = await deps.usage(deps.tasks().filter((task) => isWanted(task, request)));
     const atMicros = Math.round(clock.monotonicMs() * 1_000);
     const usage = NodeUsage.create({ nodeId, atMicros, ...machineUsage(io) });
     wire.send({ usage: NodeUsage.with(usage, { tasks }) });
-    if (request.once) return;
+    if (request.once && looks === LOOKS_OF_ONE) return;
     await wire.sent();
     await pause(clock, intervalMs, wire.signal);
   }
