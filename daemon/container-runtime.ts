@@ -12,6 +12,8 @@ export type ContainerRuntime = ContainerdRuntime;
 const DEFAULT_SOCKET = '/run/containerd/containerd.sock';
 /** As registries name them. */
 const ARCHITECTURES: { readonly [node: string]: string } = { x64: 'amd64', arm64: 'arm64' };
+/** Of this machine, as registries name it. */
+export const ARCHITECTURE = ARCHITECTURES[arch()] ?? arch();
 
 /**
  * The containerd of this machine, when this daemon is root and it answers. A node that once had one
@@ -28,8 +30,12 @@ export async function findContainerRuntime(
   if (kept === '' && io.stat(socketPath) === undefined) return undefined;
   // Loaded here: a node without containers does without it.
   const { ContainerdRuntime } = await import('../worker/runtime/containerd/containerd-runtime.ts');
-  const architecture = ARCHITECTURES[arch()] ?? arch();
-  const runtime = new ContainerdRuntime({ ...deps, architecture, socketPath, env: process.env });
+  const runtime = new ContainerdRuntime({
+    ...deps,
+    architecture: ARCHITECTURE,
+    socketPath,
+    env: process.env,
+  });
   try {
     if (kept === '') await runtime.answers();
     await runtime.open();

@@ -18,7 +18,7 @@ import { ProxyNetwork } from '../worker/network/proxy-network.ts';
 import { ProcessRuntime } from '../worker/runtime/process/process-runtime.ts';
 import type { Runtime } from '../worker/runtime/runtime.ts';
 import { SystemIo } from '../worker/runtime/system-io.ts';
-import { type ContainerRuntime, findContainerRuntime } from './container-runtime.ts';
+import { ARCHITECTURE, type ContainerRuntime, findContainerRuntime } from './container-runtime.ts';
 import type { DaemonDeps } from './deps.ts';
 import { describeNode } from './describe.ts';
 import { findInstallation } from './installation.ts';
@@ -175,7 +175,11 @@ function processRuntime(
     clock: deps.clock,
     random: deps.random,
     stateDir,
-    nodeId: live.current.subject.nodeId,
+    node: {
+      id: live.current.subject.nodeId,
+      hostname: config.nodeName,
+      architecture: ARCHITECTURE,
+    },
     publishHost: config.publishAddress,
     pathDirs,
     portsDirectory: portsDirectory(),

@@ -1,4 +1,5 @@
 import { SwarmError } from '../../shared/errors.ts';
+import { PLACEHOLDERS_TEXT, unknownPlaceholder } from '../../shared/placeholders.ts';
 
 /** The error of a spec: names the field, what is wrong and what is allowed. */
 export function invalid(field: string, wrong: string, allowed: string): SwarmError {
@@ -29,6 +30,12 @@ export function checkEnum(
 
 export function checkText(value: string, field: string): void {
   check(!value.includes('\0'), field, 'it holds a NUL byte', 'text without NUL bytes');
+}
+
+/** Placeholders that no node can fill are refused here, where somebody reads it. */
+export function checkPlaceholders(value: string, field: string): void {
+  const unknown = unknownPlaceholder(value);
+  check(unknown === undefined, field, `${unknown} is no placeholder`, PLACEHOLDERS_TEXT);
 }
 
 /** Keys and values of labels. */

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { ContainerSpec, Mount } from '../../proto/index.ts';
-import { check, checkText } from './field.ts';
+import { check, checkPlaceholders, checkText } from './field.ts';
 import { validateSurroundings, validateWords } from './validate-process.ts';
 
 // name[:tag][@digest] as registries define it: [host[:port]/]path, path in lower case.
@@ -31,6 +31,7 @@ export function validateContainer(spec: ContainerSpec): void {
     `"${spec.hostname}" is no host name`,
     'letters, digits, dots and dashes',
   );
+  checkPlaceholders(spec.hostname, 'hostname');
   check(
     spec.oomScoreAdj >= -1000 && spec.oomScoreAdj <= 1000,
     'oom_score_adj',
@@ -89,6 +90,8 @@ function validateMounts(mounts: readonly Mount[]): void {
     targets.add(mount.target);
     checkText(mount.target, 'mounts.target');
     checkText(mount.source, 'mounts.source');
+    checkPlaceholders(mount.target, 'mounts.target');
+    checkPlaceholders(mount.source, 'mounts.source');
     const absolute = mount.type !== 'bind' || mount.source.startsWith('/');
     check(
       absolute,

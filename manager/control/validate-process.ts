@@ -1,6 +1,6 @@
 import type { ProcessSpec, Ulimit } from '../../proto/index.ts';
 import { LIMITS } from '../../shared/limits.ts';
-import { check, checkLabels, checkText } from './field.ts';
+import { check, checkLabels, checkPlaceholders, checkText } from './field.ts';
 import { signalName } from './signals.ts';
 
 const USER = /^[^\s:\0]+(:[^\s:\0]+)?$/;
@@ -84,6 +84,7 @@ function validateEnv(env: readonly string[]): void {
       'names without spaces',
     );
     checkText(entry, `env.${entry.slice(0, at)}`);
+    checkPlaceholders(entry, 'env');
   }
   validateWords(env, 'env');
 }

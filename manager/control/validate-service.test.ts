@@ -189,6 +189,16 @@ const GOLDEN: readonly (readonly [string, string, string])[] = [
     ofTask({ networks: [{ target: 'back' }] }),
     "INVALID_SPEC networks: a command of the host (--process) has the host's own network and no other",
   ],
+  [
+    'placeholders',
+    ofTask({ process: { command: ['a'], env: ['A={{.Task.Slot}} {{.Service.Labels.x}}'] } }),
+    'ok',
+  ],
+  [
+    'what is no placeholder',
+    ofTask({ process: { command: ['a'], env: ['A={{.Task.Sloth}}'] } }),
+    'INVALID_SPEC env: {{.Task.Sloth}} is no placeholder',
+  ],
   ['an image', ofImage('nginx'), 'ok'],
   ['an image with all parts', ofImage(`ghcr.io:443/a/b_c:1.0@sha256:${'a'.repeat(64)}`), 'ok'],
   ['capitals', ofImage('Nginx'), 'INVALID_SPEC image: "Nginx" is no image reference'],

@@ -24,6 +24,7 @@ export function assignedTask(view: View, task: Task): AssignedTask | undefined {
     id: task.id,
     serviceId: task.serviceId,
     serviceName: service?.spec?.name ?? spec.name,
+    serviceLabels: spec.labels,
     slot: task.slot,
     revision: task.revision,
     desiredState: task.desiredState,

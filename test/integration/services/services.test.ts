@@ -9,6 +9,7 @@ import { isRunning } from '../../support/processes.ts';
 import { persons, Stage } from '../../support/stage.ts';
 import { until } from '../../support/swarm.ts';
 
+const PLACED = 'PLACED={{.Service.Name}}.{{.Task.Slot}} of team {{.Service.Labels.team}}';
 const SLEEP = ['--process', 'sleep', '1000'];
 
 for (const person of persons(ordinaryUser))
@@ -106,15 +107,15 @@ function services(person: Person): void {
   test('environment, file, working directory, user and labels are those of the task', async () => {
     const file = join(at.directory(), 'env');
     writeFileSync(file, '# not this\nA=file\nB=two words\n');
-    const env = ['--env-file', file, '-e', 'A=flag', '-e', 'FROM_CALLER'];
+    const env = ['--env-file', file, '-e', 'A=flag', '-e', 'FROM_CALLER', '-e', PLACED];
     const rest = ['-w', '/usr', '--label', 'team=x', '--container-label', 'part=y'];
-    const script = 'echo "A=$A B=$B C=$FROM_CALLER $PWD uid=$(id -u) $SWARM_TASK_SLOT"; sleep 1000';
+    const script = 'echo "A=$A B=$B C=$FROM_CALLER $PWD uid=$(id -u) $PLACED"; sleep 1000';
     const words = ['--name', 'around', ...person.user, ...env, ...rest];
     await at.must(['service', 'create', '-q', ...words, '--process', 'sh', '-c', script], {
       env: { FROM_CALLER: 'caller' },
     });
     const line = await at.untilLine('around', /^A=/);
-    assert.equal(line, `A=flag B=two words C=caller /usr uid=${person.uid} 1`);
+    assert.equal(line, `A=flag B=two words C=caller /usr uid=${person.uid} around.1 of team x`);
     const found = await at.must(['service', 'ls', '-q', '--filter', 'label=team=x']);
     assert.match(found, /^\w{12}\n$/);
     assert.equal(await at.must(['service', 'ls', '-q', '--filter', 'label=team=z']), '');

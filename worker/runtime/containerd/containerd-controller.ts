@@ -16,7 +16,15 @@ import type { ReadyImage } from '../../images/image-store.ts';
 import { SNAPSHOTTER } from '../../images/layer-store.ts';
 import { SnapshotRoot } from '../../mounts/snapshot-root.ts';
 import type { VolumeUse } from '../../mounts/volumes.ts';
-import { buildSpec, containerOf, hostnameOf, refuse, specJson, stopSignalOf } from '../oci/spec.ts';
+import {
+  askedMounts,
+  buildSpec,
+  containerOf,
+  hostnameOf,
+  refuse,
+  specJson,
+  stopSignalOf,
+} from '../oci/spec.ts';
 import { cancelledExit, exitOf, lostExit } from '../process/exit.ts';
 import {
   type AttachSession,
@@ -67,7 +75,7 @@ export class ContainerdController implements TaskController {
     if (before?.prepared && before.boot === boot) return;
     // After a restart of the machine its network and ports are gone, and others may have them.
     if (before && before.boot !== boot) await this.dismantle();
-    refuse(containerOf(this.#task));
+    refuse({ task: this.#task, node: this.#shared.node });
     try {
       await this.#shared.ready();
       await this.#make(await this.#image(signal));
@@ -300,7 +308,7 @@ export class ContainerdController implements TaskController {
     return this.#shared.containerd.call(SnapshotsService.mounts, request);
   }
   #volumes(image: ReadyImage): readonly VolumeUse[] {
-    const { mounts } = containerOf(this.#task);
+    const mounts = askedMounts({ task: this.#task, node: this.#shared.node });
     const named = mounts.filter(({ type }) => type === 'volume');
     const own = image.config.volumes.filter((target) => !mounts.some((m) => m.target === target));
     return [

@@ -1,4 +1,4 @@
-import type { AssignedTask, ContainerSpec, Ulimit } from '../../../proto/index.ts';
+import { type AssignedTask, type ContainerSpec, Mount, type Ulimit } from '../../../proto/index.ts';
 import type { ImageConfig } from '../../../shared/distribution/documents.ts';
 import {
   bindMount,
@@ -9,11 +9,11 @@ import {
 } from '../../mounts/container-mounts.ts';
 import { parseSignal } from '../process/exit.ts';
 import { RuntimeError } from '../runtime.ts';
+import { expandTemplate, type TemplateNode } from '../templates.ts';
 import { capabilitySet, unknownCapability } from './capabilities.ts';
 import { type ContainerUser, containerUser, type UserFiles } from './container-user.ts';
 import { type OciResources, ociResources } from './resources.ts';
 import { type SeccompProfile, seccompProfile } from './seccomp.ts';
-import { expandTemplate, type TemplateNode } from './templates.ts';
 
 /** Everything that the spec of a container is made from; nothing else goes in. */
 export interface SpecInput {
@@ -97,7 +97,7 @@ const OPEN_FILES = { soft: 1_024, hard: 524_288 };
 export function buildSpec(input: SpecInput): OciSpec {
   const { task, image, node } = input;
   const spec = containerOf(task);
-  refuse(spec);
+  refuse(input);
   const user = containerUser(spec.user || image.user, spec.groups, input.users);
   const capabilities = capabilitySet(spec.capabilityAdd, spec.capabilityDrop);
   const hostname = hostnameOf(input);
@@ -144,7 +144,9 @@ export function containerOf(task: AssignedTask): ContainerSpec {
 }
 
 /** Checks that need no image, so that nothing is pulled in vain. */
-export function refuse(spec: ContainerSpec): void {
+export function refuse(input: Pick<SpecInput, 'task' | 'node'>): void {
+  const spec = containerOf(input.task);
+  const mounts = askedMounts(input);
   const capability = unknownCapability([...spec.capabilityAdd, ...spec.capabilityDrop]);
   if (capability !== undefined) {
     throw new RuntimeError('INVALID_SPEC', `${capability} is no capability of Linux`);
@@ -156,8 +158,8 @@ export function refuse(spec: ContainerSpec): void {
       `the sysctl ${sysctl} belongs to the whole node, not to one container: leave it out`,
     );
   }
-  for (const { target } of spec.mounts) checkTarget(target);
-  userMounts(spec.mounts, () => '');
+  for (const { target } of mounts) checkTarget(target);
+  userMounts(mounts, () => '');
   rlimitsOf(spec.ulimits, 0);
   if (spec.stopSignal !== '' && parseSignal(spec.stopSignal) === undefined) {
     throw new RuntimeError('INVALID_SPEC', `${spec.stopSignal} is no signal: change --stop-signal`);
@@ -254,6 +256,16 @@ export function specJson(value: OciSpec | OciProcess): Uint8Array {
   return Buffer.from(text);
 }
 
+/** The mounts that the service asks for, with this task's values in their placeholders. */
+export function askedMounts({ task, node }: Pick<SpecInput, 'task' | 'node'>): readonly Mount[] {
+  return containerOf(task).mounts.map((mount) =>
+    Mount.with(mount, {
+      source: expandTemplate(mount.source, task, node),
+      target: expandTemplate(mount.target, task, node),
+    }),
+  );
+}
+
 function mountsOf(input: SpecInput, spec: ContainerSpec): readonly OciMount[] {
   const { files, image, initPath, cgroupNamespace, volumePath } = input;
   if (spec.init && initPath === undefined) {
@@ -262,7 +274,8 @@ function mountsOf(input: SpecInput, spec: ContainerSpec): readonly OciMount[] {
       'this node has no init for --init: install tini there, or leave it out',
     );
   }
-  const targets = new Set(spec.mounts.map(({ target }) => target.replace(/\/$/, '')));
+  const asked = askedMounts(input);
+  const targets = new Set(asked.map(({ target }) => target.replace(/\/$/, '')));
   const anonymous = image.volumes.filter((target) => !targets.has(target.replace(/\/$/, '')));
   for (const target of anonymous) checkTarget(target);
   return [
@@ -273,7 +286,7 @@ function mountsOf(input: SpecInput, spec: ContainerSpec): readonly OciMount[] {
     ...(spec.init && initPath !== undefined ? [bindMount(initPath, INIT_PATH, ['ro'])] : []),
     ...userMounts(
       [
-        ...spec.mounts,
+        ...asked,
         ...anonymous.map((target) => ({
           type: 'volume',
           source: '',

@@ -1,9 +1,10 @@
 import type { AssignedTask, PortBinding } from '../../../proto/index.ts';
+import { expandTemplate, type TemplateNode, taskName } from '../templates.ts';
 
 export const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export interface Surroundings {
-  readonly nodeId: string;
+  readonly node: TemplateNode;
   /** Go before the system's own in PATH. */
   readonly pathDirs: readonly string[];
   readonly home: string;
@@ -12,11 +13,6 @@ export interface Surroundings {
   readonly ports: readonly PortBinding[];
   /** Address that the task should listen on. */
   readonly host: string;
-}
-
-/** As Docker names a task: SERVICE.SLOT.ID, and SERVICE.NODE.ID where there is no slot. */
-export function taskName(task: AssignedTask, nodeId: string): string {
-  return `${task.serviceName}.${task.slot > 0 ? task.slot : nodeId}.${task.id}`;
 }
 
 /** Nothing of the daemon's own environment is in it. The spec's entries win. */
@@ -37,9 +33,10 @@ export function taskEnvironment(
   for (const port of around.ports) env[`PORT_${port.target}`] = String(port.port);
   for (const entry of task.spec?.process?.env ?? []) {
     const at = entry.indexOf('=');
-    if (at > 0) env[entry.slice(0, at)] = entry.slice(at + 1);
+    const value = expandTemplate(entry.slice(at + 1), task, around.node);
+    if (at > 0) env[entry.slice(0, at)] = value;
   }
-  return { ...env, ...identity(task, around.nodeId) };
+  return { ...env, ...identity(task, around.node.id) };
 }
 
 function identity(task: AssignedTask, nodeId: string): { readonly [key: string]: string } {

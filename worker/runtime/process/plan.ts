@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { AssignedTask, ProcessSpec, Ulimit } from '../../../proto/index.ts';
 import type { Io } from '../io.ts';
 import { RuntimeError } from '../runtime.ts';
+import type { TemplateNode } from '../templates.ts';
 import { checkWorkdir, findCommand } from './command.ts';
 import { taskEnvironment } from './environment.ts';
 import { parseSignal } from './exit.ts';
@@ -13,7 +14,7 @@ export interface PlanDeps {
   readonly io: Io;
   readonly self: Self;
   readonly tools: Tools;
-  readonly nodeId: string;
+  readonly node: TemplateNode;
   readonly pathDirs: readonly string[];
   readonly tmpdir: string;
   /** Each task without a workdir of its own gets a folder in here. */
@@ -47,7 +48,7 @@ export function planTask(deps: PlanDeps, task: AssignedTask, prepared: Prepared)
   const ownWorkdir = spec.workdir === '' && user.switchTo === undefined;
   const workdir = chooseWorkdir(deps, task.id, spec.workdir, ownWorkdir, user.home);
   const env = taskEnvironment(task, {
-    nodeId: deps.nodeId,
+    node: deps.node,
     pathDirs: deps.pathDirs,
     home: user.home,
     user: user.name,

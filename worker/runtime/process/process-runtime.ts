@@ -5,6 +5,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import type { Random } from '../../../shared/random.ts';
 import type { Io } from '../io.ts';
 import type { AdoptedTask, Runtime, RuntimeFeatures } from '../runtime.ts';
+import type { TemplateNode } from '../templates.ts';
 import { Cgroups, type LimitSupport } from './cgroups.ts';
 import { bootId } from './identity.ts';
 import { findPidNamespace, findTools } from './isolation.ts';
@@ -20,7 +21,7 @@ export interface ProcessRuntimeDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly stateDir: string;
-  readonly nodeId: string;
+  readonly node: TemplateNode;
   /** Address without a port, at which this node's task ports answer. */
   readonly publishHost: string;
   /** Go before the system's own directories in every task's PATH. */
@@ -102,7 +103,7 @@ export class ProcessRuntime implements Runtime {
         io,
         self: { uid, gid },
         tools,
-        nodeId: this.#deps.nodeId,
+        node: this.#deps.node,
         pathDirs: this.#deps.pathDirs,
         tmpdir: this.#deps.tmpdir,
         workDirectory: join(stateDir, 'work'),

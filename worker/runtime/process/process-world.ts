@@ -27,7 +27,7 @@ export class ProcessWorld implements RuntimeWorld {
       clock: this.#clock,
       random: new SystemRandom(),
       stateDir: this.stateDir,
-      nodeId: 'node1',
+      node: { id: 'node1', hostname: 'here', architecture: 'amd64' },
       publishHost: '127.0.0.1',
       pathDirs: [],
       portsDirectory: join(this.stateDir, 'ports'),
