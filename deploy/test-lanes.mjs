@@ -10,18 +10,27 @@ import { runFiles } from './test-run.mjs';
 const LANES = 2;
 const IN_LANE = join(dirname(fileURLToPath(import.meta.url)), 'test-lane.mjs');
 /** These install packages, and a namespace of its own has no way out. */
-const NEEDS_WAY_OUT = /[/\\]integration[/\\]clone[/\\]/;
+const NEED_WAY_OUT = /\/integration\/clone\//;
+/** These load the machine with requests until it is full. */
+const NEED_MACHINE = /\/integration\/(consensus|storage|services\/(zero-loss|foreign))/;
 
-/** As `runFiles`. Files that need the machine's own network run last, outside the lanes. */
+/** As `runFiles`. */
 export async function runInLanes(root, files, seen) {
-  const queue = canIsolate() ? files.filter((file) => !NEEDS_WAY_OUT.test(file)) : [];
-  const outside = files.filter((file) => !queue.includes(file));
-  const lane = async () => {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift())
-      await isolated(root, file, seen);
-  };
-  await Promise.all(Array.from({ length: LANES }, lane));
+  if (!canIsolate()) return runFiles(root, files, { concurrency: 1 }, seen);
+  const outside = files.filter((file) => NEED_WAY_OUT.test(file));
+  const single = files.filter((file) => NEED_MACHINE.test(file));
+  const shared = files.filter((file) => !outside.includes(file) && !single.includes(file));
+  await drain(shared, LANES, (file) => isolated(root, file, seen));
+  await drain(single, 1, (file) => isolated(root, file, seen));
   if (outside.length > 0) await runFiles(root, outside, { concurrency: 1 }, seen);
+}
+
+/** Gives the next of `queue` to whichever of `width` is free. */
+function drain(queue, width, work) {
+  const one = async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) await work(next);
+  };
+  return Promise.all(Array.from({ length: width }, one));
 }
 
 function canIsolate() {

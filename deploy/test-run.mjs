@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 import { run } from 'node:test';
 
 /** A file that takes longer hangs: it is ended and counts as failed. */
-const FILE_MS = 15 * 60_000;
+const FILE_MS = 8 * 60_000;
 
 /**
  * Calls `seen` with `{kind: 'passed' | 'failed' | 'skipped', text}` for each test; `text` is what a
