@@ -149,6 +149,7 @@ export class Manager {
       random,
       isLeader: () => driver.isLeader,
       leaderClient: () => this.#leader.get(),
+      leaderlessMs: () => driver.timing.electionTimeoutMs * LIMITS.writeWithoutLeaderElections,
       noLeader: () => this.#leader.noLeader(),
     };
     this.handlers = {

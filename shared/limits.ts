@@ -154,8 +154,8 @@ export const LIMITS = {
   // -- the user's API
   /** Without a leader for this long, reads are answered from local state, marked stale. */
   readWithoutLeaderMs: 2_000,
-  /** Without a leader for this long, a write is answered NO_QUORUM. */
-  writeWithoutLeaderMs: 8_000,
+  /** Without a leader for so many election timeouts, a write is answered NO_QUORUM. */
+  writeWithoutLeaderElections: 16,
   /** A watch is pushed at most this often. */
   watchSpacingMs: 50,
   /** Who waits for a service may ask its tasks to stay up for this long; more counts as this. */

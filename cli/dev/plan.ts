@@ -1,13 +1,15 @@
 import { join } from 'node:path';
 import { SwarmError } from '../../shared/errors.ts';
 import { DEFAULTS } from '../../shared/limits.ts';
-import { freePort } from '../free-port.ts';
+import { canListen, freePort } from '../free-port.ts';
 import type { Environment } from '../parse/env.ts';
 import { shortSocketPath } from '../socket-path.ts';
 import type { DevNode } from './marker.ts';
 
-/** Loopback addresses 127.0.77.1 to .254. */
+/** A cluster's loopback addresses are 127.0.N.1 to .254; another one on this machine has another N. */
 const NODES_MAX = 254;
+const NETWORK_FIRST = 77;
+const NETWORKS = 20;
 
 /** Nodes m1… and w1…, each on its own loopback address, none of them started. */
 export async function planDevNodes(
@@ -27,9 +29,10 @@ export async function planDevNodes(
     ...Array.from({ length: managers }, (_, i) => `m${i + 1}`),
     ...Array.from({ length: workers }, (_, i) => `w${i + 1}`),
   ];
+  const network = await freeNetwork(names.length);
   return Promise.all(
     names.map(async (name, i): Promise<DevNode> => {
-      const address = `127.0.77.${i + 1}`;
+      const address = addressOf(network, i);
       return {
         name,
         role: name.startsWith('m') ? 'manager' : 'worker',
@@ -42,4 +45,21 @@ export async function planDevNodes(
       };
     }),
   );
+}
+
+function addressOf(network: number, node: number): string {
+  return `127.0.${network}.${node + 1}`;
+}
+
+/**
+ * The first one of which no address is in use by another cluster. Where 2377 is taken on all of them
+ * (by a daemon that listens everywhere) it is the first, and its nodes have other ports.
+ */
+async function freeNetwork(nodes: number): Promise<number> {
+  for (let network = NETWORK_FIRST; network < NETWORK_FIRST + NETWORKS; network++) {
+    const addresses = Array.from({ length: nodes }, (_, i) => addressOf(network, i));
+    const free = await Promise.all(addresses.map((at) => canListen(at, DEFAULTS.controlPort)));
+    if (free.every((each) => each)) return network;
+  }
+  return NETWORK_FIRST;
 }

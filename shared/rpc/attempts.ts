@@ -11,6 +11,8 @@ export interface ForwardDeps {
   isLeader(): boolean;
   /** A client of the leader; undefined while none is known, and on the leader itself. */
   leaderClient(): Client | undefined;
+  /** How long a call waits while nobody leads: an election, and one that has to be repeated. */
+  leaderlessMs(): number;
   /** What to say when there is no leader: which managers are missing. */
   noLeader(): SwarmError;
   /** Methods that every manager tries itself first; the others go straight to the leader. */
@@ -125,7 +127,7 @@ export class Attempts {
     const { deps } = this.#target;
     const nowMs = deps.clock.monotonicMs();
     if (deps.isLeader() || deps.leaderClient() !== undefined) this.#leaderSeenMs = nowMs;
-    return nowMs - this.#leaderSeenMs >= LIMITS.writeWithoutLeaderMs;
+    return nowMs - this.#leaderSeenMs >= deps.leaderlessMs();
   }
 
   /** An earlier attempt may have been done: then no later one may say that nothing was. */

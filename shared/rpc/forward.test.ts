@@ -60,6 +60,7 @@ function setUp(patch: Partial<ForwardDeps> = {}) {
     random: new SeededRandom(1),
     isLeader: () => false,
     leaderClient: () => leader.client,
+    leaderlessMs: () => 8_000,
     noLeader: () => new SwarmError('NO_QUORUM', 'there is no leader'),
     ...patch,
   };
@@ -164,6 +165,9 @@ test('managers that are gone are not waited for until a long deadline', async ()
     code: 'NO_QUORUM',
   });
   assert.ok(clock.monotonicMs() < 10_000);
+  const slow = setUp({ leaderClient: () => undefined, leaderlessMs: () => 30_000 });
+  await assert.rejects(running(slow.clock, slow.handlers.removeService(Ref.create(), patient)));
+  assert.ok(slow.clock.monotonicMs() > 29_000, 'where elections take long, so does the wait');
 });
 
 test('what may have been done is never called undone by a later attempt', async () => {

@@ -214,6 +214,15 @@ describe('logs of a task', () => {
     assert.equal(left.length, LIMITS.endedLogsMax + 1);
     assert.ok(left.includes(ID));
   });
+  it('of tasks that nobody knows are deleted a few at a time', () => {
+    for (let i = 0; i < LIMITS.endedLogsMax + 50; i++) mkdirSync(join(stateDir, 'logs', `old${i}`));
+    const left = (): number => readdirSync(join(stateDir, 'logs')).length;
+    logs.collect(new Set([ID]));
+    assert.equal(left(), LIMITS.endedLogsMax + 1 + 30);
+    clock.advance(20);
+    clock.advance(20);
+    assert.equal(left(), LIMITS.endedLogsMax + 1);
+  });
   it('go with a task that is removed from history', () => {
     logs.remove(ID);
     assert.equal(existsSync(join(stateDir, 'logs', ID)), false);

@@ -14,6 +14,9 @@ import { TaskLog } from './task-log.ts';
 const POLL_MS = 500;
 /** Where somebody reads along, or more was written than one look takes. */
 const EAGER_MS = 100;
+/** Folders of old logs that are deleted in one go, and the pause between two of them. */
+const REMOVED_AT_ONCE = 20;
+const REMOVE_AGAIN_MS = 20;
 
 export interface TaskLogsDeps {
   readonly io: Io;
@@ -33,6 +36,7 @@ export class TaskLogs implements Component {
   readonly #directory: string;
   readonly #live = new Map<string, TaskLog>();
   #timer: Timer | undefined;
+  #collection: Timer | undefined;
   #eager = false;
   #stopped = false;
 
@@ -46,6 +50,7 @@ export class TaskLogs implements Component {
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+    this.#collection?.cancel();
   }
   /** Holds the task's output files `out` and `err`. */
   directory(taskId: string): string {
@@ -78,7 +83,10 @@ export class TaskLogs implements Component {
     this.#live.delete(taskId);
     this.#deps.io.removeTree(this.directory(taskId));
   }
-  /** Of logs that belong to no task in `known` only the newest are kept. */
+  /**
+   * Of logs that belong to no task in `known` only the newest are kept. A few are deleted at a time:
+   * thousands at once would keep a daemon that has just started from its tasks.
+   */
   collect(known: ReadonlySet<string>): void {
     const { io } = this.#deps;
     const ended = io
@@ -86,7 +94,13 @@ export class TaskLogs implements Component {
       .filter((id) => !known.has(id))
       .map((id) => ({ id, atMs: io.stat(this.directory(id))?.mtimeMs ?? 0 }))
       .sort((a, b) => b.atMs - a.atMs);
-    for (const { id } of ended.slice(LIMITS.endedLogsMax)) io.removeTree(this.directory(id));
+    this.#removeSome(ended.slice(LIMITS.endedLogsMax).map(({ id }) => id));
+  }
+  #removeSome(ids: readonly string[]): void {
+    for (const id of ids.slice(0, REMOVED_AT_ONCE)) this.#deps.io.removeTree(this.directory(id));
+    const left = ids.slice(REMOVED_AT_ONCE);
+    if (left.length === 0) return;
+    this.#collection = this.#deps.clock.setTimer(REMOVE_AGAIN_MS, () => this.#removeSome(left));
   }
   has(taskId: string): boolean {
     return this.#deps.io.stat(this.directory(taskId)) !== undefined;

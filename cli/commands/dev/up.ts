@@ -30,11 +30,12 @@ export const up: Verb = {
     await formCluster(context, nodes);
     await waitUntilReady(context, nodes);
     const via = flags.has('dir') ? `${dir}/m1` : 'm1';
+    const here = flags.has('dir') ? ` --dir ${dir}` : '';
     context.io.out(
       `A cluster of ${nodes.length} nodes runs in ${dir}.\n` +
         `  swarm --via ${via} node ls\n` +
-        `  swarm dev kill w1      (and start w1)\n` +
-        '  swarm dev down\n',
+        `  swarm dev kill w1${here}      (and start w1)\n` +
+        `  swarm dev down${here}\n`,
     );
   },
 };
