@@ -53,6 +53,14 @@ export class NetdProcess {
       if (output !== undefined) closeSync(output);
     }
   }
+  /** Any netd of this node, also one that another daemon has started. */
+  end(pid: number): void {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      this.#log.warn({ pid, error: messageOf(error) }, 'netd could not be ended');
+    }
+  }
   kill(): void {
     this.#child?.kill('SIGKILL');
   }

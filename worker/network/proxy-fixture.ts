@@ -14,6 +14,7 @@ import {
   TestClient,
   temporaryDirectory,
 } from './netd/fixture.ts';
+import type { PulseTimes } from './netd-pulse.ts';
 import { ProxyNetwork } from './proxy-network.ts';
 
 interface Applied {
@@ -27,6 +28,8 @@ export class Node {
   readonly pids: number[] = [];
   readonly events: { fields: Record<string, unknown>; message: string }[] = [];
   network!: ProxyNetwork;
+  /** Of this node's daemons: how soon they take a netd for hung. */
+  pulse: PulseTimes | undefined;
   #applied: Applied[] = [];
   #wake: () => void = () => undefined;
 
@@ -45,6 +48,7 @@ export class Node {
       clock: new SystemClock(),
       random: new SystemRandom(),
       log: this.#log(),
+      ...(this.pulse === undefined ? {} : { pulse: this.pulse }),
     });
     this.network.onApplied((index, failures) => {
       this.#applied.push({ index, failures });

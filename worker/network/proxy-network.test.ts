@@ -69,6 +69,29 @@ test('a killed netd is started again and its ports answer within a second', asyn
   assert.notEqual(await node.connected(), pid);
 });
 
+test('a netd that hangs is ended and started again, and its ports answer', async (t) => {
+  const node = await startNode(t);
+  await node.network.stop();
+  node.pulse = { everyMs: 50, answerMs: 200 };
+  await node.daemon();
+  const published = await freePort();
+  await node.publish(1, { published, backends: [await startBackend(t, 'a')] });
+  const pid = await node.connected();
+  node.forget();
+  process.kill(pid, 'SIGSTOP');
+  await gone(pid);
+  assert.equal(await answers(published), 'a\n');
+  const next = await node.connected();
+  assert.notEqual(next, pid);
+  // The next daemon finds one that hangs already.
+  await node.network.stop();
+  node.forget();
+  process.kill(next, 'SIGSTOP');
+  await node.daemon();
+  await gone(next);
+  assert.equal(await answers(published), 'a\n');
+});
+
 test('the ports answer while swarmd is away, and the next swarmd finds the same netd', async (t) => {
   const node = await startNode(t);
   const published = await freePort();

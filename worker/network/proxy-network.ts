@@ -18,6 +18,7 @@ import { NETD_PROTOCOL } from './netd/version.ts';
 import { publishesAnything } from './netd/wish.ts';
 import { NetdClient } from './netd-client.ts';
 import { type NetdCommand, NetdProcess } from './netd-process.ts';
+import { NetdPulse, netdAt, PULSE, type PulseTimes } from './netd-pulse.ts';
 import type { Network, NetworkRows, TaskPort } from './network.ts';
 
 export interface ProxyNetworkDeps {
@@ -34,6 +35,8 @@ export interface ProxyNetworkDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** When a netd counts as hung; default: after about 13 s. */
+  readonly pulse?: PulseTimes;
 }
 
 /** Between two tries to connect while a netd is starting. */
@@ -42,7 +45,6 @@ const RESTART_MIN_MS = 100;
 const RESTART_MAX_MS = 5_000;
 /** A netd that lived this long is restarted at once when it dies. */
 const STEADY_MS = 10_000;
-const HELLO_MS = 10_000;
 const COUNT_MS = 1_000;
 const END_MS = 5_000;
 
@@ -61,6 +63,7 @@ export class ProxyNetwork implements Network {
   readonly #taskPorts = new Map<string, readonly TaskPort[]>();
   #client: NetdClient | undefined;
   #connecting: Promise<void> | undefined;
+  readonly #pulse: NetdPulse;
   /** Rows went out and were not answered yet: the next ones wait, and only the latest. */
   #inFlight = false;
   #rowsWaiting = false;
@@ -76,6 +79,7 @@ export class ProxyNetwork implements Network {
     this.#command = { execPath: deps.netd.execPath, args: [...deps.netd.args, ...args] };
     this.#process = new NetdProcess(this.#command, join(deps.stateDir, 'netd.log'), deps.log);
     this.#backoff = new Backoff(deps.random, RESTART_MIN_MS, RESTART_MAX_MS);
+    this.#pulse = new NetdPulse(deps.clock, this.#times, () => this.#endHung());
   }
   /** Takes up a netd that runs, or starts one where it had ports to publish; never waits for it. */
   async start(): Promise<void> {
@@ -85,6 +89,7 @@ export class ProxyNetwork implements Network {
   }
   async stop(): Promise<void> {
     this.#running = false;
+    this.#pulse.stop();
     this.#client?.close();
     this.#client = undefined;
   }
@@ -198,21 +203,36 @@ export class ProxyNetwork implements Network {
     client.hello(
       NetdHello.create({ protocol, versionText, nodeId, publishAddress, execPath, execArgs }),
     );
-    const answer = client.closed ? undefined : await this.#within(HELLO_MS, answered);
+    const answer = client.closed
+      ? undefined
+      : await this.#within(2 * this.#times.answerMs, answered);
     if (answer === undefined || !this.#running) {
+      if (!client.closed && this.#running) this.#endHung();
       client.close();
       return false;
     }
     const { pid, handingOver } = answer;
     log.info({ pid, version: answer.versionText, handingOver }, 'connected to netd');
     this.#client = client;
+    this.#pulse.follow(client);
     this.#connectedAtMs = clock.monotonicMs();
     this.#inFlight = false;
     this.#sendRows();
     return true;
   }
+  get #times(): PulseTimes {
+    return this.#deps.pulse ?? PULSE;
+  }
+  /** It neither answers nor ends: its connections are lost with it, but new ones are served again. */
+  #endHung(): void {
+    const pid = netdAt(this.#socketPath);
+    this.#deps.log.error({ pid }, 'netd does not answer: it is ended and started again');
+    if (pid === undefined) this.#process.kill();
+    else this.#process.end(pid);
+  }
   #lost(): void {
     this.#client = undefined;
+    this.#pulse.stop();
     if (!this.#running) return;
     const nowMs = this.#deps.clock.monotonicMs();
     if (nowMs - this.#connectedAtMs >= STEADY_MS) {
