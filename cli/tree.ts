@@ -222,6 +222,11 @@ export const TREE: { readonly [word: string]: Entry } = {
     group: INSIDE,
     load: async () => (await import('./commands/exec.ts')).exec,
   },
+  cp: {
+    summary: 'Copy files into or out of a task',
+    group: INSIDE,
+    load: async () => (await import('./commands/cp.ts')).cp,
+  },
   attach: {
     summary: 'Join output and input of a running task',
     group: INSIDE,

@@ -21,7 +21,7 @@ import { SystemIo } from '../worker/runtime/system-io.ts';
 import { ARCHITECTURE, type ContainerRuntime, findContainerRuntime } from './container-runtime.ts';
 import type { DaemonDeps } from './deps.ts';
 import { describeNode } from './describe.ts';
-import { findInstallation } from './installation.ts';
+import { findInstallation, type Installation } from './installation.ts';
 import type { NodeConfig } from './node-config.ts';
 import type { NodePaths } from './paths.ts';
 
@@ -87,7 +87,7 @@ export class WorkerPart {
       onTaskPorts: (taskId, ports) => network.setTaskPorts(taskId, ports),
       inside: { execPath: process.execPath, args: [installation.insideScript] },
     });
-    const processes = processRuntime(options, deps, io, logs, installation.pathDirs);
+    const processes = processRuntime(options, deps, io, logs, installation);
     const agent = new Agent({
       nodeId,
       clusterId,
@@ -165,7 +165,7 @@ function processRuntime(
   deps: WorkerPartDeps,
   io: SystemIo,
   logs: TaskLogs,
-  pathDirs: readonly string[],
+  { pathDirs, insideScript }: Installation,
 ): Runtime[] {
   const uid = process.getuid?.() ?? 0;
   const { config, live, stateDir } = options;
@@ -187,6 +187,7 @@ function processRuntime(
     uid,
     gid: process.getgid?.() ?? 0,
     allowProcess: config.allowProcess,
+    inside: { execPath: process.execPath, args: [insideScript] },
     logDirectory: (taskId) => logs.directory(taskId),
   });
   return [runtime];

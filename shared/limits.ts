@@ -109,6 +109,10 @@ export const LIMITS = {
   usageIntervalMinMs: 500,
   /** A node that told nothing for this long after it was asked is named and left out. */
   usageSilentMs: 5_000,
+  /** Files of one copy into or out of a task. */
+  copyEntriesMax: 5_000_000,
+  /** A longer name in a copy is refused. */
+  copyNameBytesMax: 64 << 10,
   /** More streams to tasks of one node at once are refused. */
   taskStreamsMax: 500,
   /** More unread log records of one stream: its agent is told to wait. */

@@ -2,6 +2,7 @@ import { finished } from 'node:stream/promises';
 import {
   Channel,
   type ExecRequest,
+  type FilesRequest,
   Frame,
   type Init,
   type StreamEnded,
@@ -42,6 +43,7 @@ export async function serveTaskStream(
     if (request.exec !== null) await talk.exec(access, request.exec);
     else if (request.attach !== null) await talk.attach(access, request.attach.input);
     else if (request.dial !== null) await talk.dial(access, request.dial.port);
+    else if (request.files !== null) await talk.files(access, request.files);
     else throw new SwarmError('UNSUPPORTED', 'This node does not know what is asked for.');
   } catch (error) {
     talk.end(endOf(error));
@@ -160,6 +162,21 @@ class Talk {
       this.end(how === 'closed' ? {} : { error: how, errorCode: 'UNREACHABLE' });
     } finally {
       socket.destroy();
+    }
+  }
+
+  async files({ controller }: TaskAccess, request: FilesRequest): Promise<void> {
+    const session = await controller.files(request);
+    const { file = null, stdin, stdout, done } = session;
+    this.#frames.send(Frame.create({ started: { file, input: stdin !== undefined } }));
+    if (stdin !== undefined) this.#frames.reader(Channel.INPUT).pipe(stdin);
+    const pumps = new OutputPumps(this.#deps.clock);
+    if (stdout !== undefined) pumps.add(stdout, this.#frames.writer(Channel.OUTPUT));
+    try {
+      const whole = Promise.all([done, pumps.settled()]);
+      if ((await Promise.race([whole, this.#gone])) !== 'gone') this.end({});
+    } finally {
+      session.close();
     }
   }
 

@@ -1,11 +1,14 @@
 import { serveDials } from './dial.ts';
+import { serveFiles } from './files.ts';
 
 /**
- * Main of the helper that works inside a task where the daemon itself can't go: started by `nsenter`
- * in the task's network namespace, it makes connections there and hands them over to the daemon.
+ * Main of the helper that works inside a task where the daemon itself can't go, or should not: in its
+ * network namespace it makes connections and hands them over to the daemon, in its files it reads and
+ * writes archives, as the task's user.
  */
-const [work = ''] = process.argv.slice(2);
+const [work = '', order = ''] = process.argv.slice(2);
 if (work === 'dial') serveDials(process);
+else if (work === 'files') process.exitCode = await serveFiles(order);
 else {
   process.stderr.write('this program is started by swarmd alone\n');
   process.exitCode = 2;

@@ -3,6 +3,8 @@ import type { Readable, Writable } from 'node:stream';
 import type {
   AssignedTask,
   ExecRequest,
+  FileStatus,
+  FilesRequest,
   PortBinding,
   RegistryAuth,
   TaskState,
@@ -84,6 +86,8 @@ export interface TaskController {
   attach(): Promise<AttachSession>;
   /** A connection to a TCP port as the task itself would make it. Throws RuntimeError REFUSED. */
   dial(port: number): Promise<Socket>;
+  /** Looks at, reads or writes files of the running task; see FilesRequest. */
+  files(request: FilesRequest): Promise<FilesSession>;
 }
 
 /** A command that runs in a task. Who has it closes it. */
@@ -113,6 +117,19 @@ export interface AttachSession {
   resize(size: TerminalSize): void;
   /** Throws RuntimeError INVALID_SPEC for what is no signal. */
   signal(name: string): Promise<void>;
+  close(): void;
+}
+
+/** Files of a task on their way. Who has it closes it. */
+export interface FilesSession {
+  /** Undefined: there is nothing at that path. */
+  readonly file: FileStatus | undefined;
+  /** READ: the archive. */
+  readonly stdout: Readable | undefined;
+  /** WRITE: takes the archive. */
+  readonly stdin: Writable | undefined;
+  /** Rejects with RuntimeError IO where something could not be read or written. */
+  readonly done: Promise<void>;
   close(): void;
 }
 

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { whoRuns } from '../../support/people.ts';
@@ -137,6 +145,28 @@ describe('looking into processes', () => {
     const code = await new Promise((resolve) => attached.once('exit', resolve));
     assert.equal(code, 4);
     assert.match(text, /tick\ninterrupted\n$/);
+  });
+
+  test('files go into a task and come out again, and nothing goes elsewhere', async () => {
+    const [dir, other] = [at.directory(), at.directory()];
+    mkdirSync(join(dir, 'tree', 'deep'), { recursive: true });
+    writeFileSync(join(dir, 'tree', 'deep', 'file'), 'x'.repeat(1 << 20));
+    symlinkSync('/etc/passwd', join(dir, 'tree', 'out'));
+    chmodSync(other, 0o777);
+    const cp = (...words: string[]): Promise<Ran> => at.cluster.swarm('m2', ['cp', ...words]);
+    const into = await cp(join(dir, 'tree'), `web:${other}`);
+    assert.equal(into.code, 0, into.stderr);
+    const user = (await exec('m1', 'web', 'id', '-u')).stdout.trim();
+    const made = await exec('m1', 'web', 'stat', '-c', '%u %s', `${other}/tree/deep/file`);
+    assert.equal(made.stdout, `${user} ${1 << 20}\n`);
+    const back = await cp(`web:${other}/tree`, join(dir, 'copy'));
+    assert.equal(back.code, 0, back.stderr);
+    assert.match(back.stderr, /link copy\/out leads out of the copy, to \/etc\/passwd/);
+    assert.deepEqual(readdirSync(join(dir, 'copy')), ['deep']);
+    assert.equal(readFileSync(join(dir, 'copy', 'deep', 'file')).length, 1 << 20);
+    const absent = await cp('web:/no/such', dir);
+    assert.deepEqual([absent.code, absent.stderr.includes('There is no web:/no/such')], [3, true]);
+    await exec('m1', 'web', 'rm', '-r', `${other}/tree`);
   });
 
   test('stats and top show what runs where', async () => {

@@ -10,10 +10,11 @@ import {
   TasksService,
   type Timestamp,
 } from '../../../proto/containerd.ts';
-import type { AssignedTask, ExecRequest } from '../../../proto/index.ts';
+import type { AssignedTask, ExecRequest, FilesRequest } from '../../../proto/index.ts';
 import { delay } from '../../../shared/clock.ts';
 import type { ReadyImage } from '../../images/image-store.ts';
 import { SNAPSHOTTER } from '../../images/layer-store.ts';
+import { ACTIONS, openFiles } from '../../inside/files-session.ts';
 import { SnapshotRoot } from '../../mounts/snapshot-root.ts';
 import type { VolumeUse } from '../../mounts/volumes.ts';
 import {
@@ -30,6 +31,7 @@ import {
   type AttachSession,
   type ExecSession,
   type Exit,
+  type FilesSession,
   RuntimeError,
   type RuntimeStatus,
   type TaskController,
@@ -192,6 +194,16 @@ export class ContainerdController implements TaskController {
     const { dialers, network } = this.#shared;
     const hosts = ['127.0.0.1', network.containerAddress(this.#needRunning().index)];
     return dialers.connect(network.namespacePath(this.#id), hosts, port);
+  }
+  async files(request: FilesRequest): Promise<FilesSession> {
+    this.#needRunning();
+    const { io, inside } = this.#shared;
+    const pid = (await this.#process())?.pid ?? 0;
+    if (pid === 0) throw new RuntimeError('NOT_RUNNING', `task ${this.#id} does not run any more`);
+    const { path, followLink, keepOwner } = request;
+    const action = ACTIONS[request.action];
+    const root = `/proc/${pid}/root`;
+    return openFiles(io, inside, { action, root, path, followLink, keepOwner, user: null });
   }
   #needRunning(): ContainerRecord {
     const { records } = this.#shared;

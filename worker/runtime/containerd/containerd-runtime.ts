@@ -202,6 +202,7 @@ export class ContainerdRuntime implements Runtime {
       volumes: new Volumes(io, join(stateDir, 'volumes')),
       network: new LocalRouter({ io, short: shortId(nodeId) }),
       dialers: new Dialers({ clock, command: this.#deps.inside }),
+      inside: this.#deps.inside,
       ports: new Ports({
         io,
         clock,

@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { basename, join } from 'node:path';
 import { VersionService } from '../../../proto/containerd.ts';
 import { AssignedTask, type Init, TaskState } from '../../../proto/index.ts';
 import { SystemClock } from '../../../shared/clock.ts';
@@ -12,7 +11,7 @@ import {
   type ImageParts,
 } from '../../../shared/distribution/image-fixture.ts';
 import { SystemRandom } from '../../../shared/random.ts';
-import type { InsideCommand } from '../../inside/dialer.ts';
+import { insideCommand } from '../../inside/fixture.ts';
 import type { TaskPort } from '../../network/network.ts';
 import { CutIo } from '../cut-io.ts';
 import type { CommandKind, Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';
@@ -304,15 +303,6 @@ const TEXTS: { readonly [kind in TaskKind]: string } = {
   escaping:
     'setsid sleep 999 & trap "exit 143" TERM; echo READY; while :; do sleep 1234 & wait $!; done',
 };
-
-/** The helper, compiled or as it is written. */
-function insideCommand(): InsideCommand {
-  const here = fileURLToPath(import.meta.url);
-  const extension = here.slice(here.lastIndexOf('.'));
-  const script = join(dirname(here), '..', '..', 'inside', `main${extension}`);
-  const flags = extension === '.ts' ? ['--import', 'tsx'] : [];
-  return { execPath: process.execPath, args: [...flags, script] };
-}
 
 /** A daemon that is dead calls nothing more; each call that changes something is a step. */
 function cuttable(client: Containerd, io: CutIo): Containerd {

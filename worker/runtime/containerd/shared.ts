@@ -3,7 +3,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import type { Log } from '../../../shared/log.ts';
 import type { Random } from '../../../shared/random.ts';
 import type { ImageStore } from '../../images/image-store.ts';
-import type { Dialers } from '../../inside/dialer.ts';
+import type { Dialers, InsideCommand } from '../../inside/dialer.ts';
 import type { Volumes } from '../../mounts/volumes.ts';
 import type { LocalRouter } from '../../network/local-router.ts';
 import type { Io } from '../io.ts';
@@ -26,6 +26,8 @@ export interface ContainerdShared {
   readonly volumes: Volumes;
   readonly network: LocalRouter;
   readonly dialers: Dialers;
+  /** The helper that works in containers' files. */
+  readonly inside: InsideCommand;
   readonly ports: Ports;
   readonly cgroups: CgroupHost;
   readonly boot: string;

@@ -7,6 +7,7 @@ import {
   type AttachSession,
   type ExecSession,
   type Exit,
+  type FilesSession,
   type Runtime,
   RuntimeError,
   type RuntimeFeatures,
@@ -144,6 +145,12 @@ class FakeController implements TaskController {
   async dial(port: number): Promise<Socket> {
     this.#needRunning();
     return connectTo('127.0.0.1', port);
+  }
+  async files(): Promise<FilesSession> {
+    this.#needRunning();
+    const done = Promise.resolve();
+    const close = (): void => undefined;
+    return { file: undefined, stdout: undefined, stdin: undefined, done, close };
   }
   #needRunning(): void {
     if (this.#machine.isRunning(this.#task.id)) return;

@@ -2,12 +2,19 @@ import type { Socket } from 'node:net';
 import {
   AssignedTask,
   type ExecRequest,
+  type FilesRequest,
   ProcessSpec,
   Protocol,
   TaskSpec,
 } from '../../../proto/index.ts';
+import { ACTIONS, openFiles } from '../../inside/files-session.ts';
 import { connectTo } from '../connect-to.ts';
-import { type AttachSession, type ExecSession, RuntimeError } from '../runtime.ts';
+import {
+  type AttachSession,
+  type ExecSession,
+  type FilesSession,
+  RuntimeError,
+} from '../runtime.ts';
 import { parseSignal } from './exit.ts';
 import { isSame, type ProcessIdentity } from './identity.ts';
 import { type Plan, planTask } from './plan.ts';
@@ -121,6 +128,24 @@ export function attachToProcess({ shared, process }: RunningProcess): AttachSess
       if (isSame(shared.io, process)) shared.io.kill(process.pid, signal);
     },
   };
+}
+
+/** Files as the task's user has them; a path that begins nowhere begins in its working directory. */
+export function filesOfProcess(
+  running: RunningProcess,
+  request: FilesRequest,
+): Promise<FilesSession> {
+  const { io, plan: deps, inside } = running.shared;
+  const { plan } = planFor(running, { command: [deps.tools.shell], user: '', workdir: '' });
+  const { name, switchTo } = resolveUser(deps.io, running.task.spec!.process!.user, deps.self);
+  return openFiles(io, inside, {
+    action: ACTIONS[request.action],
+    root: '/',
+    path: request.path.startsWith('/') ? request.path : `${plan.workdir}/${request.path}`,
+    followLink: request.followLink,
+    keepOwner: request.keepOwner,
+    user: switchTo ? { ...switchTo, name: switchTo.named ? name : '' } : null,
+  });
 }
 
 /** A port of the spec is where the task was told to listen; any other is taken as it is. */

@@ -1,15 +1,17 @@
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import type { AssignedTask, ExecRequest } from '../../../proto/index.ts';
+import type { AssignedTask, ExecRequest, FilesRequest } from '../../../proto/index.ts';
 import { type Clock, delay } from '../../../shared/clock.ts';
 import { messageOf } from '../../../shared/errors.ts';
 import { LIMITS } from '../../../shared/limits.ts';
 import type { Random } from '../../../shared/random.ts';
+import type { InsideCommand } from '../../inside/dialer.ts';
 import type { Io } from '../io.ts';
 import {
   type AttachSession,
   type ExecSession,
   type Exit,
+  type FilesSession,
   RuntimeError,
   type RuntimeStatus,
   type TaskController,
@@ -17,7 +19,13 @@ import {
 import type { Cgroups } from './cgroups.ts';
 import { cancelledExit, exitOf, lostExit } from './exit.ts';
 import { isSame } from './identity.ts';
-import { attachToProcess, dialProcess, execInProcess, runningProcess } from './inside.ts';
+import {
+  attachToProcess,
+  dialProcess,
+  execInProcess,
+  filesOfProcess,
+  runningProcess,
+} from './inside.ts';
 import { type Plan, type PlanDeps, planTask } from './plan.ts';
 import type { Ports } from './ports.ts';
 import type { UsageRoot } from './process-usage.ts';
@@ -47,6 +55,8 @@ export interface ProcessShared {
   readonly cgroups: Cgroups;
   readonly sweeper: Sweeper;
   readonly plan: PlanDeps;
+  /** The helper that works in a task's files. */
+  readonly inside: InsideCommand;
   readonly script: string;
   /** Command that makes the supervisor process 1 of a pid namespace; undefined: it can't be here. */
   readonly pidNamespace: readonly string[] | undefined;
@@ -194,6 +204,9 @@ export class ProcessController implements TaskController {
   }
   async dial(port: number): Promise<Socket> {
     return dialProcess(this.#running(), port);
+  }
+  async files(request: FilesRequest): Promise<FilesSession> {
+    return filesOfProcess(this.#running(), request);
   }
   #running() {
     return runningProcess(this.#shared, this.#task, this.#base);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { AssignedTask, type TaskUsage } from '../../../proto/index.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import type { Random } from '../../../shared/random.ts';
+import type { InsideCommand } from '../../inside/dialer.ts';
 import type { Io } from '../io.ts';
 import type { AdoptedTask, Runtime, RuntimeFeatures } from '../runtime.ts';
 import type { TemplateNode } from '../templates.ts';
@@ -39,6 +40,8 @@ export interface ProcessRuntimeDeps {
   /** `never`: as on a machine whose kernel refuses it. */
   readonly pidNamespaces?: 'try' | 'never';
   readonly bindProbe?: BindProbe;
+  /** The helper that works in a task's files. */
+  readonly inside: InsideCommand;
 }
 
 /** Commands of the host, each under a supervisor that outlives this daemon. */
@@ -89,6 +92,7 @@ export class ProcessRuntime implements Runtime {
       io,
       clock,
       random: this.#deps.random.stream('exec'),
+      inside: this.#deps.inside,
       place: createHash('sha256').update(stateDir).digest('hex').slice(0, 12),
       boot,
       run: this.#run,

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { AssignedTask, type Init, TaskState } from '../../../proto/index.ts';
 import { SystemClock } from '../../../shared/clock.ts';
 import { SystemRandom } from '../../../shared/random.ts';
+import { insideCommand } from '../../inside/fixture.ts';
 import { CutIo } from '../cut-io.ts';
 import type { CommandKind, Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';
 import { SystemIo } from '../system-io.ts';
@@ -35,6 +36,7 @@ export class ProcessWorld implements RuntimeWorld {
       uid: this.uid,
       gid: process.getgid?.() ?? -1,
       allowProcess: true,
+      inside: insideCommand(),
       logDirectory: (taskId) => join(this.stateDir, 'logs', taskId),
       ...this.#patch,
     };
