@@ -198,6 +198,30 @@ export const TREE: { readonly [word: string]: Entry } = {
       },
     },
   },
+  image: {
+    summary: 'Images that the managers keep',
+    group: OBJECTS,
+    verbs: {
+      ls: {
+        summary: 'List images',
+        aliases: ['list'],
+        load: async () => (await import('./commands/image/ls.ts')).ls,
+      },
+      load: {
+        summary: 'Load images from a file or directory',
+        load: async () => (await import('./commands/image/load.ts')).load,
+      },
+      rm: {
+        summary: 'Remove images',
+        aliases: ['remove'],
+        load: async () => (await import('./commands/image/rm.ts')).rm,
+      },
+      prune: {
+        summary: 'Remove images that no service uses',
+        load: async () => (await import('./commands/image/prune.ts')).prune,
+      },
+    },
+  },
   registry: {
     summary: 'Logins of image registries',
     group: OBJECTS,

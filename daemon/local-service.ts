@@ -25,6 +25,8 @@ export function localService(node: NodeDaemon): Handlers<typeof LocalService> {
       setImmediate(() => void node.endProcess(request));
       return Empty.create();
     },
+    missingBlobs: (request) => node.missingBlobs(request),
+    uploadBlobs: (uploads) => node.uploadBlobs(uploads),
     tasks: async () => LocalTasksResponse.create({ tasks: node.localTasks() }),
     taskLogs: (request, context) => taskLogs(node, request, context),
     backup: (_request, context) => node.backup(context),

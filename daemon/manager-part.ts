@@ -1,8 +1,15 @@
 import { openLevel, systemDisk } from '../manager/database/index.ts';
+import { BlobStore } from '../manager/images/blob-store.ts';
 import { registryLookup } from '../manager/images/registry-lookup.ts';
 import { Manager } from '../manager/manager.ts';
 import { createJoiningMember, tcpProbe, wipeMember } from '../manager/raft/index.ts';
-import { CaService, ControlService, DispatcherService, RaftService } from '../proto/index.ts';
+import {
+  CaService,
+  ControlService,
+  DispatcherService,
+  ImagesService,
+  RaftService,
+} from '../proto/index.ts';
 import { Backoff } from '../shared/backoff.ts';
 import { type Clock, delay } from '../shared/clock.ts';
 import { Registry } from '../shared/distribution/registry.ts';
@@ -16,10 +23,12 @@ import { RpcServer } from '../shared/rpc/server.ts';
 import type { LiveIdentity } from '../shared/tls/live-identity.ts';
 import { SystemIo } from '../worker/runtime/system-io.ts';
 import { parseHostPort } from './address.ts';
+import type { NodePaths } from './paths.ts';
 import { checkPortFree } from './port-check.ts';
 
 export interface ManagerPartOptions {
   readonly raftDir: string;
+  readonly imagesDir: string;
   readonly listenAddress: string;
   readonly advertiseAddress: string;
 }
@@ -80,6 +89,7 @@ export class ManagerPart {
       server.addService(CaService, handlers.ca);
       server.addService(DispatcherService, handlers.dispatcher);
       server.addService(ControlService, handlers.control);
+      server.addService(ImagesService, handlers.images);
       await opened.start(() => deps.loaded(opened));
       await systemDisk.remove(asideOf(options.raftDir));
       void announceAddress(opened, options, deps, stop);
@@ -100,9 +110,10 @@ export class ManagerPart {
   }
 
   /** Deletes the state: this node is no manager any more. */
-  static async wipe(raftDir: string): Promise<void> {
-    await systemDisk.remove(asideOf(raftDir));
-    await wipeMember(raftDir, systemDisk);
+  static async wipe({ raft, images }: Pick<NodePaths, 'raft' | 'images'>): Promise<void> {
+    await systemDisk.remove(asideOf(raft));
+    await wipeMember(raft, systemDisk);
+    await systemDisk.remove(images);
   }
 }
 
@@ -199,6 +210,7 @@ function open(options: ManagerPartOptions, deps: ManagerPartDeps): Promise<Manag
       ids,
       log,
       probe: tcpProbe(clock, PROBE_MS),
+      blobs: new BlobStore(options.imagesDir),
       registries: registryLookup(
         new Registry({ clock, files: new SystemIo(clock), env: process.env }),
         clock,

@@ -203,7 +203,12 @@ export class Membership {
   async #startManagerNow(): Promise<void> {
     const { listenAddress, advertiseAddress } = this.#config;
     const manager = await ManagerPart.start(
-      { raftDir: this.#options.paths.raft, listenAddress, advertiseAddress },
+      {
+        raftDir: this.#options.paths.raft,
+        imagesDir: this.#options.paths.images,
+        listenAddress,
+        advertiseAddress,
+      },
       {
         ...this.#deps,
         live: this.live,
@@ -275,7 +280,7 @@ export class Membership {
     this.#manager = undefined;
     this.#signer = undefined;
     await manager?.stop({ handOver });
-    await ManagerPart.wipe(this.#options.paths.raft);
+    await ManagerPart.wipe(this.#options.paths);
     this.#deps.log.info({}, 'this node is no manager any more');
   }
 

@@ -1,9 +1,12 @@
 import { rmSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { receiveBlobs } from '../manager/images/blob-upload.ts';
 import type { Manager } from '../manager/manager.ts';
 import {
   type BackupChunk,
+  BlobsUploaded,
+  type BlobUpload,
   ControlService,
   type InfoResponse,
   type InitRequest,
@@ -15,6 +18,8 @@ import {
   type LocalTask,
   type LogRecord,
   type LogsRequest,
+  type MissingBlobsRequest,
+  MissingBlobsResponse,
   type ReaddressRequest,
   type ReaddressResponse,
   type RecoverRequest,
@@ -156,6 +161,17 @@ export class NodeDaemon {
   }
   readdress(request: ReaddressRequest): Promise<ReaddressResponse> {
     return this.#exclusive(() => readdressNode(request, this.#steps()));
+  }
+  async missingBlobs(request: MissingBlobsRequest): Promise<MissingBlobsResponse> {
+    const { blobs } = await this.#runningManager();
+    const missing = await blobs.missing(request.blobs, this.#deps.clock.wallMs());
+    const digests = missing.map(({ digest }) => digest);
+    return MissingBlobsResponse.create({ digests, nodeId: this.info().nodeId ?? '' });
+  }
+  async uploadBlobs(uploads: AsyncIterable<BlobUpload>): Promise<BlobsUploaded> {
+    const { blobs } = await this.#runningManager();
+    await receiveBlobs(blobs, uploads);
+    return BlobsUploaded.create({ nodeId: this.info().nodeId ?? '' });
   }
   localTasks(): readonly LocalTask[] {
     return this.#membership?.worker.localTasks() ?? [];
@@ -336,7 +352,7 @@ export class NodeDaemon {
       'managers.json',
     ])
       rmSync(`${stateDir}/${name}`, { recursive: true, force: true });
-    await ManagerPart.wipe(this.#paths.raft);
+    await ManagerPart.wipe(this.#paths);
   }
 
   /** What the operator's side of consensus does with this node (recovery.ts). */

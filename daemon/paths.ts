@@ -6,6 +6,8 @@ export interface NodePaths {
   /** The key of a join that has not been answered yet: the same node goes on after a kill. */
   readonly joinKey: string;
   readonly raft: string;
+  /** Parts of images that a manager keeps. */
+  readonly images: string;
   readonly netdSocket: string;
 }
 
@@ -14,6 +16,7 @@ export function nodePaths(stateDir: string): NodePaths {
     identity: join(stateDir, 'identity.pem'),
     joinKey: join(stateDir, 'join.key'),
     raft: join(stateDir, 'raft'),
+    images: join(stateDir, 'images'),
     netdSocket: join(stateDir, 'netd.sock'),
   };
 }

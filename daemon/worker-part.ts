@@ -79,8 +79,13 @@ export class WorkerPart {
       log,
     });
     const around = { io, clock, random, log, stateDir, nodeId, nodeName: config.nodeName };
+    let managers = (): readonly string[] => config.managers;
     const containers = await findContainerRuntime({
       ...around,
+      managers: {
+        managers: () => managers(),
+        dial: (address) => dial(address, { tls: live, ownConnection: true }),
+      },
       publishHost: config.publishAddress,
       portsDirectory: portsDirectory(),
       logDirectory: (taskId) => logs.directory(taskId),
@@ -108,6 +113,7 @@ export class WorkerPart {
       onCertificateNews: (news) => deps.onCertificateNews(news),
       onRemoved: (reason) => deps.onRemoved(reason),
     });
+    managers = () => agent.managers;
     return new WorkerPart({ agent, logs, network, containers });
   }
 

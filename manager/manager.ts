@@ -4,6 +4,7 @@ import {
   type DispatcherService,
   Empty,
   Freshness,
+  type ImagesService,
   type JoinRaftRequest,
   type RaftService,
   type RaftStatus,
@@ -24,6 +25,10 @@ import { Ca, setCertificateRole } from './ca/ca.ts';
 import { LOCAL_METHODS, makeControl } from './control/control.ts';
 import { openLevel, systemDisk } from './database/index.ts';
 import { Dispatcher } from './dispatcher/dispatcher.ts';
+import { BlobCopies } from './images/blob-copies.ts';
+import type { BlobStore } from './images/blob-store.ts';
+import { ImageKeeper } from './images/image-keeper.ts';
+import { imagesService } from './images/images-service.ts';
 import type { RegistryLookup } from './images/registry-lookup.ts';
 import { LeaderClient } from './leader-client.ts';
 import { explain } from './loop/explain.ts';
@@ -52,6 +57,8 @@ export interface ManagerDeps {
   readonly log: Log;
   readonly probe: Probe;
   readonly registries: RegistryLookup;
+  /** Parts of images on this manager's disk. */
+  readonly blobs: BlobStore;
   /** A connection of its own with each call. */
   dialOwn(address: string): Client;
   /** A shared connection. */
@@ -66,6 +73,7 @@ export interface ManagerHandlers {
   readonly ca: Handlers<typeof CaService>;
   readonly dispatcher: Handlers<typeof DispatcherService>;
   readonly raft: Handlers<typeof RaftService>;
+  readonly images: Handlers<typeof ImagesService>;
 }
 
 /**
@@ -77,10 +85,13 @@ export class Manager {
   readonly authorizer: Authorizer;
   readonly ca: Ca;
   readonly store: ReplicatedStore;
+  /** Parts of images on this manager's disk. */
+  readonly blobs: BlobStore;
   readonly #deps: ManagerDeps;
   readonly #raft: OpenedRaft;
   readonly #leader: LeaderClient;
   readonly #roles: Roles;
+  readonly #images: ImageKeeper;
 
   /** Opens and checks the state; rejects with DAMAGED when it must not be used again. */
   static async open(options: ManagerOptions, deps: ManagerDeps): Promise<Manager> {
@@ -128,6 +139,16 @@ export class Manager {
       probe: deps.probe,
       setCertificateRole: (nodeId, role) => setCertificateRole(store, nodeId, role),
     });
+    const { blobs } = deps;
+    this.blobs = blobs;
+    const copies = new BlobCopies({
+      store,
+      blobs,
+      clock,
+      selfNodeId: driver.identity.nodeId,
+      dial: (address) => deps.dialOwn(address),
+    });
+    this.#images = new ImageKeeper({ store, blobs, copies, clock, random, log });
     const control = makeControl({
       store,
       clock,
@@ -142,6 +163,7 @@ export class Manager {
         rootDigest: () => parseToken(this.ca.token(Role.WORKER)).rootDigest,
       },
       registries: deps.registries,
+      disks: { blobs, copies, dial: (address) => deps.dialOwn(address) },
       selfNodeId: driver.identity.nodeId,
     });
     const forward = {
@@ -160,6 +182,7 @@ export class Manager {
       }),
       dispatcher: dispatcher.handlers,
       raft: raftHandlers(driver, (request, context) => this.#roles.join(request, context)),
+      images: imagesService({ blobs, copies, clock }),
     };
     driver.onLeadership(store);
     driver.onLeadership({
@@ -181,6 +204,7 @@ export class Manager {
 
   async stop(options: { readonly handOver?: boolean } = {}): Promise<void> {
     this.#leader.close();
+    this.#images.stop();
     await this.#raft.close(options);
   }
 

@@ -151,6 +151,14 @@ export const LIMITS = {
   registryRedirectsMax: 5,
   registryRetriesMax: 4,
   archiveEntriesMax: 100_000,
+  /** Blobs that one manager gives to others at once; more are answered OVERLOADED. */
+  blobStreamsMax: 16,
+  /** Parts of one image that managers keep. */
+  imagePartsMax: 2_000,
+  /** A copy of blobs that does not go on for this long has failed. */
+  blobSilentMs: 30_000,
+  /** What no image needs any more, and nobody asked for, is deleted from a manager's disk after this. */
+  blobGraceMs: 10 * 60_000,
   /** Containers of one node that have an address at once. */
   containerAddressesMax: 60_000,
   passwdBytesMax: 1 << 20,

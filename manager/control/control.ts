@@ -4,6 +4,7 @@ import { ClusterSettings, JoinTokens } from './cluster.ts';
 import type { ControlDeps } from './deps.ts';
 import { Events } from './events.ts';
 import { FreshReads } from './freshness.ts';
+import { Images } from './images.ts';
 import { Logs } from './logs.ts';
 import { Networks } from './networks.ts';
 import { Nodes } from './nodes.ts';
@@ -33,6 +34,7 @@ export const LOCAL_METHODS: ReadonlySet<string> = new Set([
   'why',
   'events',
   'listRegistries',
+  'listImages',
 ]);
 
 /**
@@ -54,6 +56,7 @@ export function makeControl(deps: ControlDeps): Handlers<typeof ControlService> 
   const watch = new Watch(deps, reads);
   const why = new Why(deps, reads);
   const registries = new Registries(deps, reads);
+  const images = new Images(deps, reads);
   return {
     createService: (request, context) => services.create(request, context),
     updateService: (request, context) => services.update(request, context),
@@ -84,6 +87,10 @@ export function makeControl(deps: ControlDeps): Handlers<typeof ControlService> 
     loginRegistry: (request, context) => registries.login(request, context),
     logoutRegistry: (request, context) => registries.logout(request, context),
     listRegistries: (request, context) => registries.list(request, context),
+    addImage: (request, context) => images.add(request, context),
+    listImages: (request, context) => images.list(request, context),
+    removeImage: (request, context) => images.remove(request, context),
+    pruneImages: (request, context) => images.prune(request, context),
     taskStream: (stream) => streams.open(stream),
     usage: (request, context) => usage.stream(request, context),
   };

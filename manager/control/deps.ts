@@ -15,6 +15,7 @@ import type { Log } from '../../shared/log.ts';
 import type { Consistency, Duplex } from '../../shared/rpc/rpc.ts';
 import type { RegistryLookup } from '../images/registry-lookup.ts';
 import type { Store, UpdateOptions, View } from '../store/view.ts';
+import type { ImageDisks } from './image-copies.ts';
 
 /**
  * The user's API: what it needs from the rest of a manager, and nothing else. It knows no gRPC, so
@@ -28,6 +29,7 @@ export interface ControlDeps {
   readonly explain: Explain;
   readonly tokens: Tokens;
   readonly registries: RegistryLookup;
+  readonly disks: ImageDisks;
   readonly clock: Clock;
   readonly log: Log;
   readonly selfNodeId: string;

@@ -31,6 +31,8 @@ import { silentLog } from '../../shared/log.ts';
 import { SeededRandom } from '../../shared/random.ts';
 import { memoryDuplex } from '../../shared/rpc/memory-duplex.ts';
 import type { CallContext, Duplex } from '../../shared/rpc/rpc.ts';
+import { BlobCopies } from '../images/blob-copies.ts';
+import { BlobStore } from '../images/blob-store.ts';
 import { LocalStore } from '../store/local-store.ts';
 import { CLUSTER_KEY } from '../store/schema.ts';
 import { makeControl } from './control.ts';
@@ -69,7 +71,14 @@ export class Fixture {
   /** Full name of an image -> what its registry says; of others it gives `A_DIGEST`. */
   readonly registry = new Map<string, string | ImageError>();
   readonly lookups: { reference: ImageReference; auth: RegistryAuth | undefined }[] = [];
-  readonly control = makeControl(this.deps());
+  /** Nothing is made there before a test writes a blob. */
+  readonly blobs: BlobStore;
+  readonly control: ReturnType<typeof makeControl>;
+
+  constructor(directory = '/nonexistent/swarm-images') {
+    this.blobs = new BlobStore(directory);
+    this.control = makeControl(this.deps());
+  }
 
   deps(): ControlDeps {
     return {
@@ -121,6 +130,17 @@ export class Fixture {
           if (password !== 'right')
             throw new ImageError('IMAGE_AUTH', 'it does not take this login');
         },
+      },
+      disks: {
+        blobs: this.blobs,
+        copies: new BlobCopies({
+          store: this.store,
+          blobs: this.blobs,
+          clock: this.clock,
+          selfNodeId: 'n1',
+          dial: noDial,
+        }),
+        dial: noDial,
       },
       clock: this.clock,
       log: silentLog,
@@ -209,6 +229,10 @@ export class Fixture {
     const view = await this.control.createService(request, context());
     return view.service!.id;
   }
+}
+
+function noDial(address: string): never {
+  throw new SwarmError('UNREACHABLE', `nobody is at ${address}`);
 }
 
 export function context(patch: Partial<CallContext> = {}): CallContext {

@@ -7,5 +7,6 @@ export type { Disk } from './disk.ts';
 export { systemDisk } from './disk.ts';
 export type { Engine, EngineOp, EngineSnapshot, KeyRange, OpenEngine } from './engine.ts';
 export { openLevel } from './engine.ts';
+export { requiredBytes } from './free-space.ts';
 export type { DataKeys } from './seal.ts';
 export { Sealer } from './seal.ts';

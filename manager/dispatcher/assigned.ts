@@ -5,7 +5,7 @@ import {
   type Task,
   TaskState,
 } from '../../proto/index.ts';
-import { loginFor } from '../images/logins.ts';
+import { loginFor, referenceOf } from '../images/logins.ts';
 import { revisionKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
 
@@ -46,7 +46,30 @@ function imageParts(
   image: string,
 ): Pick<Init<AssignedTask>, 'registryAuth' | 'imageOnManagers' | 'keptImages'> {
   if (image === '' || task.desiredState > TaskState.RUNNING) return {};
-  return { registryAuth: loginFor(view, task.serviceId, image) };
+  const digest = referenceOf(image)?.digest ?? '';
+  return {
+    registryAuth: loginFor(view, task.serviceId, image),
+    imageOnManagers: digest !== '' && view.table('imageBlob').has(digest),
+    keptImages: keptImages(view, task.serviceId),
+  };
+}
+
+/** Digests that the service runs or may go back to: its node does not collect them. */
+function keptImages(view: View, serviceId: string): string[] {
+  const state = view.table('serviceState').get(serviceId);
+  const newest = view.table('service').get(serviceId)?.revision ?? 0;
+  const numbers = new Set([
+    newest,
+    newest - 1,
+    state?.runningRevision ?? 0,
+    state?.stableRevision ?? 0,
+    state?.rollout?.fromRevision ?? 0,
+  ]);
+  const digests = [...numbers].map((revision) => {
+    const row = view.table('serviceRevision').get(revisionKey(serviceId, revision));
+    return referenceOf(row?.spec?.task?.container?.image ?? '')?.digest ?? '';
+  });
+  return [...new Set(digests)].filter((digest) => digest !== '').sort();
 }
 
 /** The revision's own ports; where it left the published number open, the allocated one. */

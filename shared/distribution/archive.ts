@@ -18,6 +18,8 @@ export interface ArchivedImage {
 /** A saved image: `docker save` of any age, or an OCI layout, as a tar file or as a directory. */
 export interface Archive extends ImageSource {
   readonly images: readonly ArchivedImage[];
+  /** Archives of one platform may keep the index of all: not every part it names is there. */
+  has(digest: string): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -100,6 +102,9 @@ class LayoutArchive implements Archive {
     if (!(await this.#files.has(path))) throw broken(`layer ${descriptor.digest} is missing in it`);
     return { offset, bytes: this.#files.stream(path, offset) };
   }
+  async has(digest: string): Promise<boolean> {
+    return this.#files.has(`blobs/${digest.replace(':', '/')}`);
+  }
   close(): Promise<void> {
     return this.#files.close();
   }
@@ -136,16 +141,23 @@ async function openDockerArchive(path: string, files: Files): Promise<Archive> {
   return {
     from: path,
     images,
+    has: async (digest) => documents.has(digest) || places.has(digest),
     async document({ digest }) {
       const bytes = documents.get(digest);
       if (bytes === undefined) throw broken(`${digest} is missing in it`);
       return bytes;
     },
     async blob({ digest }, offset) {
+      const made = documents.get(digest);
+      if (made !== undefined) return { offset, bytes: oneOf(made.subarray(offset)) };
       return { offset, bytes: files.stream(places.get(digest) ?? digest, offset) };
     },
     close: () => files.close(),
   };
+}
+
+async function* oneOf(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield bytes;
 }
 
 /** A layer in an archive is plain most of the time; what it is, its first bytes say. */

@@ -48,6 +48,14 @@ export function isIndex(mediaType: string): boolean {
   return mediaType === MEDIA.ociIndex || mediaType === MEDIA.dockerIndex;
 }
 
+/** Layouts and registries do not always say what a document is; the document does. */
+export function mediaTypeOf(descriptor: Descriptor, bytes: Uint8Array): string {
+  if (descriptor.mediaType !== '') return descriptor.mediaType;
+  const text = Buffer.from(bytes).toString('utf8');
+  const named = /"mediaType"\s*:\s*"([^"]+)"/.exec(text)?.[1];
+  return named ?? (text.includes('"manifests"') ? MEDIA.ociIndex : MEDIA.ociManifest);
+}
+
 export function isDigest(text: string): boolean {
   return /^sha256:[0-9a-f]{64}$/.test(text);
 }

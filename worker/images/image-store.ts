@@ -8,7 +8,7 @@ import {
   type ImageConfig,
   isIndex,
   type Manifest,
-  MEDIA,
+  mediaTypeOf,
   parseConfig,
   parseIndex,
   parseManifest,
@@ -35,6 +35,8 @@ import { type FetchContext, LayerStore, SNAPSHOTTER } from './layer-store.ts';
 export interface ImageStoreDeps {
   readonly containerd: Containerd;
   readonly registry: Registry;
+  /** Images that the managers keep. */
+  readonly managers: ImageSource;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -59,6 +61,8 @@ export interface ImageWish {
   readonly auth: RegistryAuth | undefined;
   /** There is a login, but it is not here: only a manager has it. */
   readonly awaitsAuth: boolean;
+  /** The managers keep it: they are asked before its registry. */
+  readonly onManagers: boolean;
   readonly onProgress: OnProgress;
   readonly signal: AbortSignal;
 }
@@ -157,15 +161,9 @@ export class ImageStore {
     }
     return ready;
   }
-  async #pull(
-    reference: ImageReference,
-    { auth, awaitsAuth, onProgress, signal }: ImageWish,
-  ): Promise<ReadyImage> {
+  async #pull(reference: ImageReference, wish: ImageWish): Promise<ReadyImage> {
+    const { auth, signal } = wish;
     const name = imageName(reference);
-    if (awaitsAuth) {
-      const text = `the login for ${reference.host} has not come from a manager yet`;
-      throw new ImageError('IMAGE_AUTH', text, true);
-    }
     // Credentials may differ: who has none does not profit from another's right to pull.
     const key = JSON.stringify([name, auth?.username, auth?.password]);
     const running = this.#pulls.get(key);
@@ -174,17 +172,46 @@ export class ImageStore {
       signal.throwIfAborted();
       if (ready) return ready;
     }
-    const pull = this.#withLease(async (lease) => {
-      const source = this.#deps.registry.image(reference, auth);
-      const root = await source.resolve(signal);
+    const pull = wish.onManagers
+      ? this.#fromManagers(reference, wish)
+      : this.#fromRegistry(reference, wish);
+    this.#pulls.set(key, pull);
+    return pull.finally(() => {
+      if (this.#pulls.get(key) === pull) this.#pulls.delete(key);
+    });
+  }
+  /** Where the managers have it no more its registry is asked. */
+  async #fromManagers(reference: ImageReference, wish: ImageWish): Promise<ReadyImage> {
+    const root = { mediaType: '', digest: reference.digest, size: 0 };
+    try {
+      return await this.#take(reference, this.#deps.managers, root, wish);
+    } catch (error) {
+      if (!(error instanceof ImageError) || error.code !== 'IMAGE_NOT_FOUND') throw error;
+      return this.#fromRegistry(reference, wish).catch((second) => {
+        throw WRONG.has((second as ImageError).code) ? second : error;
+      });
+    }
+  }
+  async #fromRegistry(reference: ImageReference, wish: ImageWish): Promise<ReadyImage> {
+    if (wish.awaitsAuth) {
+      const text = `the login for ${reference.host} has not come from a manager yet`;
+      throw new ImageError('IMAGE_AUTH', text, true);
+    }
+    const source = this.#deps.registry.image(reference, wish.auth);
+    return this.#take(reference, source, await source.resolve(wish.signal), wish);
+  }
+  #take(
+    reference: ImageReference,
+    source: ImageSource,
+    root: Descriptor,
+    { onProgress, signal }: ImageWish,
+  ): Promise<ReadyImage> {
+    const name = imageName(reference);
+    return this.#withLease(async (lease) => {
       const image = await this.#fetch(root, { source, lease, signal, onProgress });
       await this.#name(name, image.target, {});
       await this.#name(imageName(withDigest(reference, root.digest)), image.target, {});
       return { ...image.ready, name };
-    });
-    this.#pulls.set(key, pull);
-    return pull.finally(() => {
-      if (this.#pulls.get(key) === pull) this.#pulls.delete(key);
     });
   }
   async #fetch(
@@ -334,14 +361,6 @@ async function checked(
     'IMAGE_INVALID',
     `${source.from} gave other bytes for ${descriptor.digest} than its digest says`,
   );
-}
-
-/** Layouts and registries do not always say what a document is; the document does. */
-function mediaTypeOf(descriptor: Descriptor, bytes: Uint8Array): string {
-  if (descriptor.mediaType !== '') return descriptor.mediaType;
-  const text = Buffer.from(bytes).toString('utf8');
-  const named = /"mediaType"\s*:\s*"([^"]+)"/.exec(text)?.[1];
-  return named ?? (text.includes('"manifests"') ? MEDIA.ociIndex : MEDIA.ociManifest);
 }
 
 function manifestLabels(manifest: Manifest): { readonly [key: string]: string } {

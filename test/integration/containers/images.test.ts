@@ -84,7 +84,12 @@ describe('an image of a registry', { skip: missing || false }, () => {
   });
 
   function pull(name = `${host}/app:1`) {
-    const wish = { auth: undefined, awaitsAuth: false, onProgress: () => undefined };
+    const wish = {
+      auth: undefined,
+      awaitsAuth: false,
+      onManagers: false,
+      onProgress: () => undefined,
+    };
     return images.ensure({ image: name, ...wish, signal: never });
   }
 

@@ -264,7 +264,8 @@ export class ContainerdController implements TaskController {
       log.debug({ task: this.#id, image, ...progress }, 'image');
     const auth = this.#secrets?.registryAuth();
     const awaitsAuth = auth === undefined && this.#task.registryAuth !== null;
-    return images.ensure({ image, auth, awaitsAuth, onProgress, signal });
+    const onManagers = this.#task.imageOnManagers;
+    return images.ensure({ image, auth, awaitsAuth, onManagers, onProgress, signal });
   }
   async #make(image: ReadyImage): Promise<void> {
     const { records, ports, addresses, boot, publishHost, network, containerd } = this.#shared;

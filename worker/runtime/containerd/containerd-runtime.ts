@@ -15,6 +15,7 @@ import type { Log } from '../../../shared/log.ts';
 import type { Random } from '../../../shared/random.ts';
 import { ImageStore } from '../../images/image-store.ts';
 import { SNAPSHOTTER } from '../../images/layer-store.ts';
+import { ManagerSource, type ManagerSourceDeps } from '../../images/manager-source.ts';
 import { Dialers, type InsideCommand } from '../../inside/dialer.ts';
 import { Volumes } from '../../mounts/volumes.ts';
 import { LocalRouter } from '../../network/local-router.ts';
@@ -58,6 +59,8 @@ export interface ContainerdRuntimeDeps {
   /** Called with all task ports of a task, and with none when it has ended. */
   readonly onTaskPorts: (taskId: string, ports: readonly TaskPort[]) => void;
   readonly bindProbe?: BindProbe;
+  /** Where images come from that the managers keep. */
+  readonly managers: Pick<ManagerSourceDeps, 'managers' | 'dial'>;
   /** The daemon's: proxies and directories for registries. */
   readonly env: { readonly [name: string]: string | undefined };
   /** The helper that works inside containers. */
@@ -197,7 +200,15 @@ export class ContainerdRuntime implements Runtime {
       random,
       log,
       containerd,
-      images: new ImageStore({ containerd, registry, clock, random, log, architecture }),
+      images: new ImageStore({
+        containerd,
+        registry,
+        managers: new ManagerSource({ clock, random, ...this.#deps.managers }),
+        clock,
+        random,
+        log,
+        architecture,
+      }),
       records: new Records(io, directory),
       volumes: new Volumes(io, join(stateDir, 'volumes')),
       network: new LocalRouter({ io, short: shortId(nodeId) }),

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -144,6 +145,7 @@ export class ContainerdWorld implements RuntimeWorld {
       nodeId: this.nodeId,
       nodeName: 'node1',
       env: {},
+      managers: { managers: () => [], dial: () => assert.fail('nobody is dialled') },
       architecture: process.arch === 'x64' ? 'amd64' : process.arch,
       containerd: cuttable(client, io),
       socketPath: this.engine.socket,
