@@ -124,10 +124,15 @@ export class RaftDriver implements Proposer {
       this.#writer.stagePeers(this.directory.records());
     });
     this.#source = new SnapshotSource(db);
-    this.#ticker = new Ticker(deps.clock, this.#timing, {
-      tick: () => this.#tick(),
-      paused: (lateMs) => this.#paused(lateMs),
-    });
+    this.#ticker = new Ticker(
+      deps.clock,
+      deps.random.stream(`ticks ${opened.identity.raftId}`),
+      this.#timing,
+      {
+        tick: () => this.#tick(),
+        paused: (lateMs) => this.#paused(lateMs),
+      },
+    );
     const { identity, directory } = this;
     const { log, dial } = deps;
     this.transport = new Transport(

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, test } from 'node:test';
 import { ManualClock } from '../../shared/clock.ts';
+import { SeededRandom } from '../../shared/random.ts';
 import { Ticker } from './ticker.ts';
 import { ELECTION_TICKS, timing } from './timing.ts';
 
 const TIMING = timing(400);
 const { tickMs } = TIMING;
+const random = new SeededRandom(3);
 
 describe('ticks', () => {
   let clock: ManualClock;
@@ -18,7 +20,7 @@ describe('ticks', () => {
       tick: () => void ticks++,
       paused: () => undefined,
     };
-    ticker = new Ticker(clock, TIMING, owner);
+    ticker = new Ticker(clock, random, TIMING, owner);
     ticker.start();
   });
 
@@ -40,10 +42,29 @@ describe('ticks', () => {
     ticker.heardLeader();
     clock.advance(ELECTION_TICKS * tickMs - 1);
     assert.equal(ticks, 0);
-    clock.advance(1);
+    clock.advance(tickMs);
     assert.equal(ticks, ELECTION_TICKS);
     clock.advance(tickMs);
     assert.equal(ticks, ELECTION_TICKS + 1);
+  });
+
+  test('of members that heard the same are not at the same moment', () => {
+    const firsts = [1, 2, 3, 4].map((seed) => {
+      const own = new ManualClock();
+      let firstMs = 0;
+      const tick = (): void => {
+        firstMs ||= own.monotonicMs();
+      };
+      const member = new Ticker(own, new SeededRandom(seed), TIMING, {
+        tick,
+        paused: () => undefined,
+      });
+      member.start();
+      member.heardLeader();
+      for (let ms = 0; ms < 8 * tickMs; ms++) own.advance(1);
+      return firstMs;
+    });
+    assert.equal(new Set(firsts).size, 4);
   });
 
   test('begin anew when who leads has changed', () => {
@@ -64,10 +85,10 @@ describe('ticks', () => {
       },
       paused: () => undefined,
     };
-    const own = new Ticker(clock, TIMING, owner);
+    const own = new Ticker(clock, random, TIMING, owner);
     own.start();
     own.heardLeader();
-    clock.advance(ELECTION_TICKS * tickMs);
-    assert.equal(seen, 1);
+    clock.advance((ELECTION_TICKS + 1) * tickMs);
+    assert.ok(seen >= 1 && seen < ELECTION_TICKS);
   });
 });

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../../shared/clock.ts';
+import type { Random } from '../../shared/random.ts';
 import { ELECTION_TICKS, type Timing } from './timing.ts';
 
 export interface TickerOwner {
@@ -12,10 +13,12 @@ export interface TickerOwner {
  * Ticks of raft time. A late tick counts once, however late: a burst would start elections that
  * nobody needs. Waking an idle process up is what costs it most, so a member that hears its leader
  * sleeps for an election timeout from there, as nothing can be due before, and then counts the ticks
- * that it slept through.
+ * that it slept through. All members hear the same heartbeats: a part of a tick by chance keeps those
+ * that drew the same number of ticks from standing together.
  */
 export class Ticker {
   readonly #clock: Clock;
+  readonly #random: Random;
   readonly #owner: TickerOwner;
   #timing: Timing;
   #timer: Timer | undefined;
@@ -25,8 +28,9 @@ export class Ticker {
   /** When the leader was heard last; before `#armedMs`: not since. */
   #heardMs = -1;
 
-  constructor(clock: Clock, timing: Timing, owner: TickerOwner) {
+  constructor(clock: Clock, random: Random, timing: Timing, owner: TickerOwner) {
     this.#clock = clock;
+    this.#random = random;
     this.#timing = timing;
     this.#owner = owner;
   }
@@ -57,13 +61,17 @@ export class Ticker {
     this.#timer = this.#clock.setTimer(waitMs, () => this.#due(dueMs));
   }
 
+  #phaseMs(): number {
+    return this.#random.below(Math.ceil(this.#timing.tickMs));
+  }
+
   #due(dueMs: number): void {
     const { tickMs, pauseMs } = this.#timing;
     const nowMs = this.#clock.monotonicMs();
     const ticks = this.#ticks;
     const silentUntilMs = this.#heardMs + ELECTION_TICKS * tickMs;
     const isHeard = this.#heardMs >= this.#armedMs && silentUntilMs > nowMs;
-    if (isHeard) this.#arm(ELECTION_TICKS, silentUntilMs - nowMs);
+    if (isHeard) this.#arm(ELECTION_TICKS, silentUntilMs + this.#phaseMs() - nowMs);
     else this.#arm(1, tickMs);
     if (nowMs - dueMs > pauseMs) this.#owner.paused(nowMs - dueMs);
     if (isHeard) return;

@@ -2,8 +2,7 @@ import { DEFAULTS } from '../../shared/limits.ts';
 
 /**
  * An election timeout is this many ticks (randomly up to twice as many), a heartbeat one. Every tick
- * wakes an idle process up, which costs it more than the work: hence no finer ones. Members that draw
- * the same number do not stand together all the same, for their ticks are out of phase.
+ * wakes an idle process up, which costs it more than the work: hence no finer ones (ADR 10).
  */
 export const ELECTION_TICKS = 4;
 export const HEARTBEAT_TICKS = 1;
