@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { DATABASE_FILES, type DbOp } from './database.ts';
 import { systemDisk } from './disk.ts';
-import { openLevel } from './engine.ts';
 import { requiredBytes } from './free-space.ts';
+import { openLevel } from './level/open-level.ts';
 import { TestDirectory } from './test-directory.ts';
 
 const key = (text: string): Uint8Array => Buffer.from(text);

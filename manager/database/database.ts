@@ -8,7 +8,7 @@ import { readDataKeys } from './data-key.ts';
 import type { Disk } from './disk.ts';
 import type { Engine, EngineSnapshot, KeyRange, OpenEngine } from './engine.ts';
 import { FreeSpaceGuard } from './free-space.ts';
-import { OpenMarker, refuseDroppedBytes, refuseHiddenRecords } from './open-check.ts';
+import { OpenMarker, refuseDroppedBytes } from './open-check.ts';
 import { type Examination, examineInChild } from './open-probe.ts';
 import { type Allocate, Sealer } from './seal.ts';
 import { WriteLatency } from './write-latency.ts';
@@ -101,7 +101,6 @@ export class Database {
     const path = join(directory, DATABASE_FILES.database);
     const keys = await readDataKeys(join(directory, DATABASE_FILES.dataKey), deps.disk);
     await refuseDroppedBytes(path, deps.disk);
-    await refuseHiddenRecords(path, deps.disk);
     const marker = new OpenMarker(join(directory, DATABASE_FILES.marker), deps.disk);
     const unfinished = await marker.raise();
     if (unfinished > 0) await examineAfterCrash(path, deps, unfinished);

@@ -5,8 +5,15 @@ export type { DatabaseDeps, DbOp, DbRow, DbSnapshot } from './database.ts';
 export { DATABASE_FILES, Database } from './database.ts';
 export type { Disk } from './disk.ts';
 export { systemDisk } from './disk.ts';
-export type { Engine, EngineOp, EngineSnapshot, KeyRange, OpenEngine } from './engine.ts';
-export { openLevel } from './engine.ts';
+export type {
+  Engine,
+  EngineIterator,
+  EngineOp,
+  EngineSnapshot,
+  KeyRange,
+  OpenEngine,
+} from './engine.ts';
 export { requiredBytes } from './free-space.ts';
+export { openLevel } from './level/open-level.ts';
 export type { DataKeys } from './seal.ts';
 export { Sealer } from './seal.ts';

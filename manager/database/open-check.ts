@@ -1,7 +1,6 @@
 import { join } from 'node:path';
-import { SwarmError } from '../../shared/errors.ts';
+import { messageOf, SwarmError } from '../../shared/errors.ts';
 import type { Disk } from './disk.ts';
-import { hidesRecords } from './wal-check.ts';
 
 /**
  * LevelDB opens a damaged log without an error: what it cannot read it skips, and says so only in
@@ -20,16 +19,6 @@ export async function refuseDroppedBytes(databaseDirectory: string, disk: Disk):
   }
 }
 
-/** Rejects with DAMAGED when one of LevelDB's logs ends as no crash can have left it. */
-export async function refuseHiddenRecords(databaseDirectory: string, disk: Disk): Promise<void> {
-  for (const name of await disk.list(databaseDirectory)) {
-    if (!/^\d+\.log$|^MANIFEST-/.test(name)) continue;
-    const bytes = await disk.readFile(join(databaseDirectory, name));
-    if (bytes === undefined || !hidesRecords(Buffer.from(bytes))) continue;
-    throw new SwarmError('DAMAGED', `the state database lost data: ${name} hides written records`);
-  }
-}
-
 /**
  * Stands from before LevelDB is opened until all checks have passed. LevelDB keeps only one older
  * text log: whoever finds the marker must not trust a database because its newest log is clean.
@@ -42,11 +31,15 @@ export class OpenMarker {
     this.#path = path;
     this.#disk = disk;
   }
-  /** How many openings in a row were begun before and did not pass. */
+  /** How many openings in a row were begun before and did not pass. Rejects with STATE_DIR. */
   async raise(): Promise<number> {
     const found = await this.#disk.readFile(this.#path);
     const before = found === undefined ? 0 : found[0]! || 1;
-    await this.#disk.overwrite(this.#path, Uint8Array.of(Math.min(255, before + 1)));
+    const count = Uint8Array.of(Math.min(255, before + 1));
+    await this.#disk.overwrite(this.#path, count).catch((cause: unknown) => {
+      const text = `the state directory cannot be written: ${messageOf(cause)}`;
+      throw new SwarmError('STATE_DIR', text, { cause });
+    });
     return before;
   }
   async clear(): Promise<void> {

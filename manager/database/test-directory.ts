@@ -8,7 +8,7 @@ import { SeededRandom } from '../../shared/random.ts';
 import { createDataKeys } from './data-key.ts';
 import { DATABASE_FILES, Database, type DatabaseDeps } from './database.ts';
 import { systemDisk } from './disk.ts';
-import { openLevel } from './engine.ts';
+import { openLevel } from './level/open-level.ts';
 
 /** For tests: a temporary folder with a data key, and what opening a database in it needs. */
 export class TestDirectory {
