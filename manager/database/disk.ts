@@ -16,6 +16,8 @@ export interface Disk {
   /** A file or a whole tree; absent is fine. */
   remove(path: string): Promise<void>;
   exists(path: string): Promise<boolean>;
+  /** Names in a directory; none when it is absent. */
+  list(path: string): Promise<readonly string[]>;
   space(path: string): Promise<{ readonly freeBytes: number; readonly totalBytes: number }>;
 }
 
@@ -57,6 +59,7 @@ export const systemDisk: Disk = {
       () => false,
     );
   },
+  list: (path) => fs.readdir(path).catch(() => []),
   async space(path) {
     const stats = await fs.statfs(path);
     return { freeBytes: stats.bavail * stats.bsize, totalBytes: stats.blocks * stats.bsize };

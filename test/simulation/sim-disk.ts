@@ -90,6 +90,10 @@ export class SimDisk {
       rename: async (from, to) => this.#rename(from, to),
       remove: async (path) => this.remove(path),
       exists: async (path) => exists(path),
+      list: async (path) =>
+        [...this.#files.keys()]
+          .filter((name) => name.startsWith(`${path}/`))
+          .map((name) => name.slice(path.length + 1)),
       space: async () => ({ freeBytes: this.mood.isFull ? 1 << 20 : 1 << 36, totalBytes: 1 << 37 }),
     };
   }
