@@ -277,7 +277,7 @@ export const TREE: { readonly [word: string]: Entry } = {
     load: async () => (await import('./commands/top.ts')).top,
   },
   why: {
-    summary: 'Say why a service, task or node is as it is, and what to do',
+    summary: 'Say why a service, task, node or network is as it is, and what to do',
     group: EXPLAIN,
     load: async () => (await import('./commands/why.ts')).why,
   },

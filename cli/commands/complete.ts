@@ -107,7 +107,7 @@ async function objects(context: Context, path: readonly string[]): Promise<reado
     lists.push(services(session, verb === 'scale' ? '=' : ''));
   if (noun === 'node' || noun === 'why') lists.push(nodes(session));
   if (noun === 'task' || noun === 'why') lists.push(tasks(session));
-  if (noun === 'network') lists.push(networks(session));
+  if (noun === 'network' || noun === 'why') lists.push(networks(session));
   return (await Promise.all(lists)).flat();
 }
 

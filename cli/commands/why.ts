@@ -13,13 +13,13 @@ import { parseWord } from '../parse/words.ts';
 import { selfRef } from './node/self.ts';
 import { warnStale } from './shared-options.ts';
 
-const KINDS = { service: 'service', task: 'task', node: 'node' };
+const KINDS = { service: 'service', task: 'task', node: 'node', network: 'network' };
 
 export const why: Verb = {
   declare(command) {
     command
-      .argument('<SERVICE|TASK|NODE>')
-      .option('--kind <KIND>', 'service, task or node, where a name has several')
+      .argument('<SERVICE|TASK|NODE|NETWORK>')
+      .option('--kind <KIND>', 'service, task, node or network, where a name has several')
       .option('--format <FORMAT>', 'json or a template such as {{.Summary}}');
   },
   async run(context, words, flags) {

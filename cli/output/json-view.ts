@@ -58,6 +58,10 @@ export function capitalKey(key: string): string {
     http: 'HTTP',
     oom: 'OOM',
     os: 'OS',
+    cidr: 'CIDR',
+    ipv6: 'IPv6',
+    mtu: 'MTU',
+    vni: 'VNI',
   };
   if (Object.hasOwn(fixed, key)) return fixed[key]!;
   return (key.charAt(0).toUpperCase() + key.slice(1)).replace(/Id(?=$|[A-Z])/, 'ID');

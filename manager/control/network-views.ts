@@ -58,7 +58,8 @@ function keptAddresses(view: View, networkId: string): number {
   return kept;
 }
 
-function networkWarnings(view: View, network: Network): string[] {
+/** What keeps tasks off it, or away from each other. */
+export function networkWarnings(view: View, network: Network): string[] {
   const nodes = knownNodes(view).map(({ status }) => status);
   if (nodes.length === 0) return [];
   return [...missingNodes(network, nodes), ...overlappingRoutes(view, network)];

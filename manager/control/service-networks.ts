@@ -102,9 +102,9 @@ export function withNetworks(view: View, spec: ServiceSpec): ServiceSpec {
 function networkTarget(view: View, ref: string): string {
   if (ref === 'host') refuseHostNetwork(view);
   if (NODE_LOCAL.has(ref)) return ref;
+  check(ref !== INGRESS, 'networks', 'ingress carries published ports only', 'other networks');
   const network = resolveNetwork(view, ref);
   const name = networkName(network);
-  check(name !== INGRESS, 'networks', 'ingress carries published ports only', 'other networks');
   if (network.removing)
     throw new SwarmError('PRECONDITION', `the network ${name} is being removed`, {
       advice: 'Wait until it is gone, then make it anew.',

@@ -11,14 +11,15 @@ import type { CallContext } from '../../shared/rpc/rpc.ts';
 import type { View } from '../store/view.ts';
 import type { ControlDeps } from './deps.ts';
 import type { FreshReads } from './freshness.ts';
-import { resolveNode, resolveService, resolveTask, taskName } from './resolve.ts';
-import { serviceName } from './specs.ts';
+import { resolveNetwork, resolveNode, resolveService, resolveTask, taskName } from './resolve.ts';
+import { networkName, serviceName } from './specs.ts';
 import { serviceView } from './views.ts';
+import { whyNetwork } from './why/network.ts';
 import { whyNode } from './why/node.ts';
 import { type Around, whyService } from './why/service.ts';
 import { whyTask } from './why/task.ts';
 
-const KINDS = ['service', 'task', 'node'] as const;
+const KINDS = ['service', 'task', 'node', 'network'] as const;
 type Kind = (typeof KINDS)[number];
 
 interface Answer {
@@ -53,7 +54,7 @@ export class Why {
     return this.#guess(around, ref, freshness);
   }
 
-  /** A service before a task before a node; an ambiguous name stops the search. */
+  /** A service before a task before a node before a network; an ambiguous name stops the search. */
   #guess(around: Around, ref: string, freshness: Freshness): WhyResponse {
     for (const kind of KINDS) {
       try {
@@ -62,7 +63,7 @@ export class Why {
         if (!SwarmError.is(error) || error.code !== 'NOT_FOUND') throw error;
       }
     }
-    throw new SwarmError('NOT_FOUND', `no service, task or node "${ref.slice(0, 100)}"`, {
+    throw new SwarmError('NOT_FOUND', `no service, task, node or network "${ref.slice(0, 100)}"`, {
       advice: 'List what is there: swarm service ls, swarm node ls.',
       command: 'swarm service ls',
     });
@@ -84,6 +85,11 @@ export class Why {
       const task = resolveTask(view, ref);
       const name = taskName(view, task);
       return { id: task.id, name, reasons: whyTask(around, task), state: '' };
+    }
+    if (kind === 'network') {
+      const network = resolveNetwork(view, ref);
+      const name = networkName(network);
+      return { id: network.id, name, reasons: whyNetwork(view, network), state: '' };
     }
     const node = resolveNode(view, ref, this.#deps.selfNodeId);
     return { id: node.id, name: node.name, reasons: whyNode(view, node, around.nowMs), state: '' };

@@ -25,8 +25,11 @@ export const inspect: Verb = {
       const request = GetNetworkRequest.create({ ref, verbose: flags.is('verbose') });
       const answer = await session.read(ControlService.getNetwork, request);
       warnStale(context, answer.freshness);
-      if (flags.is('pretty')) context.io.out(pretty(answer));
-      else objects.push(flat(answer, flags.is('verbose')));
+      if (!flags.is('pretty')) {
+        objects.push(flat(answer, flags.is('verbose')));
+        continue;
+      }
+      context.io.out(pretty(answer));
       warn(context, answer.network?.warnings ?? []);
     }
     if (!flags.is('pretty')) printInspect(context, objects, flags);
