@@ -211,6 +211,10 @@ export const TREE: { readonly [word: string]: Entry } = {
         summary: 'Load images from a file or directory',
         load: async () => (await import('./commands/image/load.ts')).load,
       },
+      push: {
+        summary: "Copy images of this machine's Docker or containerd to the managers",
+        load: async () => (await import('./commands/image/push.ts')).push,
+      },
       rm: {
         summary: 'Remove images',
         aliases: ['remove'],

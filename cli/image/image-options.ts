@@ -2,7 +2,10 @@ import type { CreateServiceRequest, Init } from '../../proto/index.ts';
 import type { Context } from '../context.ts';
 import type { Flags } from '../spec/flags.ts';
 
-export type ImageOptions = Pick<Init<CreateServiceRequest>, 'noResolveImage' | 'registryAuth'>;
+export type ImageOptions = Pick<
+  Init<CreateServiceRequest>,
+  'noResolveImage' | 'registryAuth' | 'refuseUnknownImage'
+>;
 
 /** What `--no-resolve-image` and `--with-registry-auth` say about the image of a service. */
 export async function imageOptions(

@@ -43,14 +43,16 @@ export function changeContainer(
   });
 }
 
-type Command = Partial<Pick<ContainerSpec, 'image' | 'imageAsked' | 'command' | 'args'>>;
+type Command = Partial<
+  Pick<ContainerSpec, 'image' | 'imageAsked' | 'imageLocal' | 'command' | 'args'>
+>;
 
 function command(base: ContainerSpec, flags: Flags): Command {
   const image = flags.text('image');
   const entrypoint = flags.text('entrypoint');
   const args = flags.text('args');
   return {
-    ...(image === undefined ? {} : { image, imageAsked: '' }),
+    ...(image === undefined ? {} : { image, imageAsked: '', imageLocal: false }),
     command: entrypoint === undefined ? base.command : splitShellWords('--entrypoint', entrypoint),
     args: args === undefined ? base.args : splitShellWords('--args', args),
   };

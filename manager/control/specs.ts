@@ -42,7 +42,10 @@ function workOf(spec: ServiceSpec): string {
 
 /** Image or command line, for people. */
 export function describeTask(task: TaskSpec | null | undefined): string {
-  if (task?.container) return task.container.imageAsked || task.container.image;
+  if (task?.container) {
+    const { image, imageAsked, imageLocal } = task.container;
+    return `${imageAsked || image}${imageLocal ? ' (local)' : ''}`;
+  }
   return (task?.process?.command ?? []).map(shellWord).join(' ');
 }
 

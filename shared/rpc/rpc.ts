@@ -80,6 +80,8 @@ export interface CallOptions {
   readonly consistency?: Consistency;
   readonly signal?: AbortSignal;
   readonly forwarded?: boolean;
+  /** More metadata, for servers that are not of this project. */
+  readonly headers?: { readonly [name: string]: string };
 }
 
 /** A connection to one address (or to a local socket). Errors are always SwarmError. */

@@ -57,6 +57,8 @@ export function errorOf(status: StatusLike, failure: CallFailure): SwarmError {
       return reset(failure, details);
     case Code.DEADLINE_EXCEEDED:
       return deadline(failure, details);
+    case Code.NOT_FOUND:
+      return new SwarmError('NOT_FOUND', `${failure.address}: ${details}.`);
     case Code.UNIMPLEMENTED:
       return new SwarmError('UNSUPPORTED', `${failure.address} does not know this call.`);
     case Code.RESOURCE_EXHAUSTED:

@@ -36,6 +36,7 @@ export function metadataOf(options: CallOptions): Metadata {
   }
   if (options.consistency !== undefined) metadata.set(CONSISTENCY_KEY, options.consistency);
   if (options.forwarded === true) metadata.set(FORWARDED_KEY, '1');
+  for (const [name, value] of Object.entries(options.headers ?? {})) metadata.set(name, value);
   return metadata;
 }
 

@@ -4,6 +4,7 @@ import { messageOf, SwarmError } from '../../../shared/errors.ts';
 import type { Verb } from '../../command.ts';
 import type { Context } from '../../context.ts';
 import { imageOptions } from '../../image/image-options.ts';
+import { withLocalImage } from '../../image/with-local-image.ts';
 import { mergeEnv, parseEnvFile } from '../../parse/env.ts';
 import { declareServiceOptions } from '../../spec/declare-options.ts';
 import type { Flags } from '../../spec/flags.ts';
@@ -33,9 +34,11 @@ export const create: Verb = {
     const session = await context.connect();
     const image = spec.task?.container?.image ?? '';
     const options = await imageOptions(context, flags, image);
-    const view = await session.write(
-      ControlService.createService,
-      CreateServiceRequest.create({ spec, ...options }),
+    const view = await withLocalImage(context, session, image, (refuseUnknownImage) =>
+      session.write(
+        ControlService.createService,
+        CreateServiceRequest.create({ spec, ...options, refuseUnknownImage }),
+      ),
     );
     const service = view.service!;
     context.io.out(`${service.id}\n`);

@@ -1,4 +1,5 @@
 import {
+  type ContainerSpec,
   type PortConfig,
   Protocol,
   PublishMode,
@@ -12,8 +13,14 @@ import { truncate } from '../../output/table.ts';
 export function whatRuns(task: TaskSpec | null, whole: boolean): string {
   const text = task?.process
     ? task.process.command.map(quoted).join(' ')
-    : (task?.container?.imageAsked || task?.container?.image || '').replace(/@sha256:.*$/, '');
+    : imageText(task?.container ?? null);
   return whole ? printable(text) : truncate(printable(text), 40);
+}
+
+function imageText(container: ContainerSpec | null): string {
+  if (container === null) return '';
+  const asked = container.imageAsked || container.image.replace(/@sha256:.*$/, '');
+  return container.imageLocal ? `${asked} (local)` : asked;
 }
 
 /** A word as a shell would need it. */

@@ -8,6 +8,7 @@ import {
 import { SwarmError } from '../../../shared/errors.ts';
 import type { Verb } from '../../command.ts';
 import { type ImageOptions, imageOptions } from '../../image/image-options.ts';
+import { withLocalImage } from '../../image/with-local-image.ts';
 import type { Session } from '../../session.ts';
 import { declareServiceOptions } from '../../spec/declare-options.ts';
 import { changeSpec } from '../../spec/service.ts';
@@ -27,11 +28,17 @@ export const update: Verb = {
     if (flags.is('rollback')) return rollBack(context, words[0]!, 0, flags);
     const wait = waiter(context, flags);
     const session = await context.connect();
-    const view = await updateService(
-      session,
-      words[0]!,
-      (spec) => changeSpec(spec, flags, context.io.env),
-      (spec) => imageOptions(context, flags, spec.task?.container?.image ?? ''),
+    const image = flags.text('image') ?? '';
+    const view = await withLocalImage(context, session, image, (refuseUnknownImage) =>
+      updateService(
+        session,
+        words[0]!,
+        (spec) => changeSpec(spec, flags, context.io.env),
+        async (spec) => {
+          const text = spec.task?.container?.image ?? '';
+          return { ...(await imageOptions(context, flags, text)), refuseUnknownImage };
+        },
+      ),
     );
     const service = view.service!;
     context.io.out(`${service.spec?.name}\n`);
