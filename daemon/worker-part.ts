@@ -15,6 +15,9 @@ import { VERSION } from '../shared/version.ts';
 import { Agent } from '../worker/agent/agent.ts';
 import { TaskLogs } from '../worker/logs/task-logs.ts';
 import { ProxyNetwork } from '../worker/network/proxy-network.ts';
+import { SystemNetcmd } from '../worker/network/router/netcmd.ts';
+import { Router } from '../worker/network/router/router.ts';
+import { watchKernel } from '../worker/network/router/watch.ts';
 import { ProcessRuntime } from '../worker/runtime/process/process-runtime.ts';
 import type { Runtime } from '../worker/runtime/runtime.ts';
 import { SystemIo } from '../worker/runtime/system-io.ts';
@@ -43,6 +46,7 @@ export class WorkerPart {
   readonly #agent: Agent;
   readonly #logs: TaskLogs;
   readonly #network: ProxyNetwork;
+  readonly #router: Router;
   readonly #containers: ContainerRuntime | undefined;
   #forget = false;
 
@@ -50,11 +54,13 @@ export class WorkerPart {
     readonly agent: Agent;
     readonly logs: TaskLogs;
     readonly network: ProxyNetwork;
+    readonly router: Router;
     readonly containers: ContainerRuntime | undefined;
   }) {
     this.#agent = parts.agent;
     this.#logs = parts.logs;
     this.#network = parts.network;
+    this.#router = parts.router;
     this.#containers = parts.containers;
   }
 
@@ -80,12 +86,19 @@ export class WorkerPart {
     });
     const around = { io, clock, random, log, stateDir, nodeId, nodeName: config.nodeName };
     let managers = (): readonly string[] => config.managers;
+    const router = new Router({
+      ...around,
+      short: nodeId.slice(0, 8),
+      netcmd: new SystemNetcmd(io),
+      watch: (names, onChange) => watchKernel(clock, names, onChange),
+    });
     const containers = await findContainerRuntime({
       ...around,
       managers: {
         managers: () => managers(),
         dial: (address) => dial(address, { tls: live, ownConnection: true }),
       },
+      network: router,
       publishHost: config.publishAddress,
       portsDirectory: portsDirectory(),
       logDirectory: (taskId) => logs.directory(taskId),
@@ -114,7 +127,7 @@ export class WorkerPart {
       onRemoved: (reason) => deps.onRemoved(reason),
     });
     managers = () => agent.managers;
-    return new WorkerPart({ agent, logs, network, containers });
+    return new WorkerPart({ agent, logs, network, router, containers });
   }
 
   async start(): Promise<void> {
@@ -128,6 +141,7 @@ export class WorkerPart {
       this.#agent.sayGoodbye(goodbye);
     await this.#agent.stop();
     if (this.#forget) await this.#containers?.destroy();
+    await this.#router.close();
     await this.#network.stop();
     this.#logs.stop();
   }

@@ -82,6 +82,8 @@ export interface RunRequest {
   readonly timeoutMs: number;
   /** Output beyond this many bytes is cut off. */
   readonly outputBytesMax: number;
+  /** What it reads; default: nothing. */
+  readonly input?: string;
 }
 
 /** `code` is -1 when it could not be started or ran out of time; `output` then says so. */

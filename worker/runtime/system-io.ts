@@ -169,7 +169,7 @@ function runToEnd(request: RunRequest, clock: Clock): Promise<RunResult> {
         ...(request.env === undefined ? {} : { env: { ...request.env } }),
         ...(request.cwd === undefined ? {} : { cwd: request.cwd }),
         detached: true,
-        stdio: ['ignore', 'pipe', 'pipe'],
+        stdio: [request.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
       });
     } catch (error) {
       resolve({ code: -1, output: String(error), timedOut: false });
@@ -193,6 +193,9 @@ function runToEnd(request: RunRequest, clock: Clock): Promise<RunResult> {
     child.stdout?.on('data', take);
     child.stderr?.on('data', take);
     child.once('error', (error) => finish(-1, error.message));
+    // A program that ends without reading everything says why by its exit code.
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end(request.input);
     const done = (code: number | null): void =>
       finish(code ?? -1, Buffer.concat(chunks).toString('utf8'));
     child.once('close', done);

@@ -17,6 +17,7 @@ import { SNAPSHOTTER } from '../../images/layer-store.ts';
 import { ACTIONS, openFiles } from '../../inside/files-session.ts';
 import { SnapshotRoot } from '../../mounts/snapshot-root.ts';
 import type { VolumeUse } from '../../mounts/volumes.ts';
+import type { LocalEndpoint } from '../../network/container-network.ts';
 import {
   askedMounts,
   buildSpec,
@@ -44,7 +45,7 @@ import { execInContainer } from './container-exec.ts';
 import { asRuntimeError } from './errors.ts';
 import { execToEnd } from './exec.ts';
 import { makeFifos } from './fifo.ts';
-import { type ContainerRecord, publishedPorts } from './records.ts';
+import { type ContainerRecord, endpointOf, publishedPorts } from './records.ts';
 import type { ContainerdShared } from './shared.ts';
 import { signalNumber } from './signals.ts';
 import { wantedPorts } from './wanted-ports.ts';
@@ -192,7 +193,10 @@ export class ContainerdController implements TaskController {
   }
   async dial(port: number): Promise<Socket> {
     const { dialers, network } = this.#shared;
-    const hosts = ['127.0.0.1', network.containerAddress(this.#needRunning().index)];
+    const hosts = [
+      '127.0.0.1',
+      network.containerAddress(endpointOf(this.#id, this.#needRunning())),
+    ];
     return dialers.connect(network.namespacePath(this.#id), hosts, port);
   }
   async files(request: FilesRequest): Promise<FilesSession> {
@@ -247,8 +251,8 @@ export class ContainerdController implements TaskController {
     await unless(containerd.call(ContainersService.delete, { id }), 'NOT_FOUND');
     const snapshot = { snapshotter: SNAPSHOTTER, key: id };
     await unless(containerd.call(SnapshotsService.remove, snapshot), 'NOT_FOUND');
+    await network.detach(id);
     if (record) {
-      await network.detach({ taskId: id, index: record.index, ports: record.ports });
       ports.release(id, record.ports);
       this.#shared.addresses.delete(record.index);
     }
@@ -281,6 +285,15 @@ export class ContainerdController implements TaskController {
       index,
       ports: reserved.ports,
       published: this.#task.ports.map(({ target }) => target),
+      // Not spread: rows of a wire format keep their values elsewhere.
+      attachments: this.#task.attachments.map(({ networkId, address, address6, aliases }) => ({
+        networkId,
+        address,
+        address6,
+        aliases,
+      })),
+      names: (this.#task.spec?.networks.length ?? 0) > 0,
+      dns: containerOf(this.#task).dns,
       image: image.digest,
       chainId: image.chainId,
       stopSignal: stopSignalOf(this.#task, image.config),
@@ -289,8 +302,9 @@ export class ContainerdController implements TaskController {
     records.write(id, record);
     const rootfs = await this.#snapshot(image.chainId);
     for (const use of this.#volumes(image)) await this.#shared.volumes.ensure(id, use, rootfs);
-    const spec = this.#spec(image, rootfs, index);
-    await network.attach({ taskId: id, index, ports: record.ports });
+    const endpoint = endpointOf(id, record);
+    const spec = this.#spec(image, rootfs, endpoint);
+    await network.attach(endpoint);
     // One that was made by a daemon which ended half-way may be of another spec.
     if (known) await unless(containerd.call(ContainersService.delete, { id }), 'NOT_FOUND');
     await containerd.call(ContainersService.create, {
@@ -329,14 +343,15 @@ export class ContainerdController implements TaskController {
       ...own.map((target) => ({ name: '', target })),
     ];
   }
-  #spec(image: ReadyImage, rootfs: readonly MountPoint[], index: number): Uint8Array {
+  #spec(image: ReadyImage, rootfs: readonly MountPoint[], endpoint: LocalEndpoint): Uint8Array {
     const { io, node, network, cgroups, records, initPath, apparmorProfile } = this.#shared;
     const id = this.#id;
     const root = new SnapshotRoot(rootfs);
     const hostname = hostnameOf({ task: this.#task, node });
-    const address = network.containerAddress(index);
+    const address = network.containerAddress(endpoint);
     const container = containerOf(this.#task);
-    const files = writeBoundFiles(io, records.files(id), container, { hostname, address });
+    const place = { hostname, address, names: endpoint.names };
+    const files = writeBoundFiles(io, records.files(id), container, place);
     const spec = buildSpec({
       task: this.#task,
       image: image.config,

@@ -18,7 +18,7 @@ import { SNAPSHOTTER } from '../../images/layer-store.ts';
 import { ManagerSource, type ManagerSourceDeps } from '../../images/manager-source.ts';
 import { Dialers, type InsideCommand } from '../../inside/dialer.ts';
 import { Volumes } from '../../mounts/volumes.ts';
-import { LocalRouter } from '../../network/local-router.ts';
+import type { ContainerNetwork } from '../../network/container-network.ts';
 import type { TaskPort } from '../../network/network.ts';
 import type { Io } from '../io.ts';
 import { bootId } from '../process/identity.ts';
@@ -34,7 +34,7 @@ import { CgroupHost } from './cgroup-host.ts';
 import { type Containerd, ContainerdError, connectContainerd, unless } from './client.ts';
 import { endForgottenExecs } from './container-exec.ts';
 import { ContainerdController } from './containerd-controller.ts';
-import { publishedPorts, Records } from './records.ts';
+import { endpointOf, publishedPorts, Records } from './records.ts';
 import type { ContainerdShared } from './shared.ts';
 
 export interface ContainerdRuntimeDeps {
@@ -50,6 +50,8 @@ export interface ContainerdRuntimeDeps {
   /** Default: the socket of `socketPath`. */
   readonly containerd?: Containerd;
   readonly socketPath: string;
+  /** Opened here; whoever made it closes it. */
+  readonly network: ContainerNetwork;
   /** Address without a port, at which this node's task ports answer. */
   readonly publishHost: string;
   /** Shared by all daemons of this user on the machine, e.g. /tmp/swarm-ports-UID. */
@@ -211,7 +213,7 @@ export class ContainerdRuntime implements Runtime {
       }),
       records: new Records(io, directory),
       volumes: new Volumes(io, join(stateDir, 'volumes')),
-      network: new LocalRouter({ io, short: shortId(nodeId) }),
+      network: this.#deps.network,
       dialers: new Dialers({ clock, command: this.#deps.inside }),
       inside: this.#deps.inside,
       ports: new Ports({
@@ -274,11 +276,13 @@ export class ContainerdRuntime implements Runtime {
   }
   async #openNetwork(): Promise<void> {
     const { network, records } = this.#shared;
-    await network.open();
-    for (const id of records.ids()) {
+    const running = records.ids().flatMap((id) => {
       const record = records.read(id);
-      if (record?.prepared && !records.exit(id)) this.#publish(id, publishedPorts(record));
-    }
+      return record?.prepared && !records.exit(id) ? [{ id, record }] : [];
+    });
+    for (const { id, record } of running) network.adopt(endpointOf(id, record));
+    await network.open();
+    for (const { id, record } of running) this.#publish(id, publishedPorts(record));
   }
   /** Containers without a record are what a lost state directory, or a kill at the last step, left. */
   async #collect(): Promise<void> {

@@ -11,9 +11,13 @@ import {
   dockerArchive,
   type ImageParts,
 } from '../../../shared/distribution/image-fixture.ts';
+import type { Log } from '../../../shared/log.ts';
 import { SystemRandom } from '../../../shared/random.ts';
 import { insideCommand } from '../../inside/fixture.ts';
+import type { ContainerNetwork } from '../../network/container-network.ts';
 import type { TaskPort } from '../../network/network.ts';
+import { SystemNetcmd } from '../../network/router/netcmd.ts';
+import { Router } from '../../network/router/router.ts';
 import { CutIo } from '../cut-io.ts';
 import type { CommandKind, Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';
 import { SystemIo } from '../system-io.ts';
@@ -98,12 +102,25 @@ export class ContainerdWorld implements RuntimeWorld {
   readonly taskPorts = new Map<string, readonly TaskPort[]>();
   readonly #clock = new SystemClock();
   readonly #random = new SystemRandom();
+  /** One for all lives: it is a part of its own, and repairs itself. */
+  readonly #router: Router;
   #tasks = 0;
 
   constructor(engine: PrivateContainerd) {
     this.engine = engine;
     const letters = Buffer.from(this.#random.bytes(4)).toString('hex');
     this.nodeId = `${letters}restofthenodesid`;
+    const io = new SystemIo(this.#clock);
+    this.#router = new Router({
+      io,
+      netcmd: new SystemNetcmd(io),
+      clock: this.#clock,
+      random: this.#random,
+      log: silent,
+      nodeId: this.nodeId,
+      short: this.nodeId.slice(0, 8),
+      watch: () => ({ close() {} }),
+    });
   }
   /** The image that tasks without another one are made from. */
   async load(): Promise<void> {
@@ -133,14 +150,14 @@ export class ContainerdWorld implements RuntimeWorld {
     return life;
   }
   runtime(io: CutIo = new CutIo(new SystemIo(this.#clock), Number.POSITIVE_INFINITY)) {
-    const log = { debug() {}, info() {}, warn() {}, error() {}, child: () => log };
     const namespace = `swarm-${this.nodeId.slice(0, 8)}`;
     const client = connectContainerd(this.engine.socket, namespace);
     return new ContainerdRuntime({
       io,
       clock: this.#clock,
       random: this.#random,
-      log,
+      log: silent,
+      network: cuttableNetwork(this.#router, io),
       stateDir: this.stateDir,
       nodeId: this.nodeId,
       nodeName: 'node1',
@@ -305,6 +322,33 @@ const TEXTS: { readonly [kind in TaskKind]: string } = {
   escaping:
     'setsid sleep 999 & trap "exit 143" TERM; echo READY; while :; do sleep 1234 & wait $!; done',
 };
+
+const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
+
+/** The same for what builds networks. */
+function cuttableNetwork(router: Router, io: CutIo): ContainerNetwork {
+  return {
+    open: () => router.open(),
+    get address() {
+      return router.address;
+    },
+    namespacePath: (taskId) => router.namespacePath(taskId),
+    containerAddress: (endpoint) => router.containerAddress(endpoint),
+    async attach(endpoint) {
+      io.step('attach');
+      await router.attach(endpoint);
+      io.check();
+    },
+    adopt: (endpoint) => router.adopt(endpoint),
+    async detach(taskId) {
+      io.step('detach');
+      await router.detach(taskId);
+      io.check();
+    },
+    attached: () => router.attached(),
+    destroy: () => router.destroy(),
+  };
+}
 
 /** A daemon that is dead calls nothing more; each call that changes something is a step. */
 function cuttable(client: Containerd, io: CutIo): Containerd {

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { PortBinding } from '../../../proto/index.ts';
+import type { Attachment, LocalEndpoint } from '../../network/container-network.ts';
 import type { Io } from '../io.ts';
 import type { Exit } from '../runtime.ts';
 import { fsyncDirectoryOf } from '../system-io.ts';
@@ -14,10 +15,20 @@ export interface ContainerRecord {
   readonly ports: readonly PortBinding[];
   /** Ports in the container that others may reach; the rest is for this node's own probes. */
   readonly published: readonly number[];
+  /** Its addresses on networks; none: it has only one that the node itself sees. */
+  readonly attachments?: readonly Attachment[];
+  readonly names?: boolean;
+  readonly dns?: readonly string[];
   readonly image: string;
   readonly chainId: string;
   readonly stopSignal: string;
   readonly terminal: boolean;
+}
+
+/** Where the container is in the network of its node. */
+export function endpointOf(taskId: string, record: ContainerRecord): LocalEndpoint {
+  const { index, ports, attachments = [], names = false, dns = [] } = record;
+  return { taskId, index, ports, attachments, names, dns };
 }
 
 /** The task ports that lead into the container from outside. */

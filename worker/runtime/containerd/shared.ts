@@ -5,7 +5,7 @@ import type { Random } from '../../../shared/random.ts';
 import type { ImageStore } from '../../images/image-store.ts';
 import type { Dialers, InsideCommand } from '../../inside/dialer.ts';
 import type { Volumes } from '../../mounts/volumes.ts';
-import type { LocalRouter } from '../../network/local-router.ts';
+import type { ContainerNetwork } from '../../network/container-network.ts';
 import type { Io } from '../io.ts';
 import type { Ports } from '../process/ports.ts';
 import type { Exit } from '../runtime.ts';
@@ -24,7 +24,7 @@ export interface ContainerdShared {
   readonly images: ImageStore;
   readonly records: Records;
   readonly volumes: Volumes;
-  readonly network: LocalRouter;
+  readonly network: ContainerNetwork;
   readonly dialers: Dialers;
   /** The helper that works in containers' files. */
   readonly inside: InsideCommand;

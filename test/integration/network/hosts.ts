@@ -1,0 +1,138 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { type Ran, ROOT, run } from '../../support/swarm.ts';
+
+/** Machines made of network namespaces: hosts on a bridge, each with an address and a way out. */
+export class Hosts {
+  readonly names: readonly string[];
+  readonly #lan: string;
+  readonly #peers: Peer[] = [];
+
+  private constructor(lan: string, names: readonly string[]) {
+    this.#lan = lan;
+    this.names = names;
+  }
+  static async make(count: number): Promise<Hosts> {
+    const letters = randomBytes(3).toString('hex');
+    const hosts = new Hosts(
+      `sh-${letters}-lan`,
+      Array.from({ length: count }, (_, at) => `sh-${letters}-${at + 1}`),
+    );
+    await hosts.#build();
+    return hosts;
+  }
+  /** The nth host's address, from 1; the bridge itself, where clients are, is 254. */
+  address(host: number): string {
+    return `192.168.99.${10 + host}`;
+  }
+  address6(host: number): string {
+    return `fd99::${10 + host}`;
+  }
+  name(host: number): string {
+    return this.names[host - 1]!;
+  }
+  get outside(): string {
+    return this.#lan;
+  }
+  /** A line of shell in a host's network. */
+  sh(namespace: string, line: string): Promise<Ran> {
+    return run('nsenter', [`--net=/run/netns/${namespace}`, 'sh', '-c', line]);
+  }
+  async must(namespace: string, line: string): Promise<string> {
+    const ran = await this.sh(namespace, line);
+    if (ran.code !== 0) throw new Error(`${line}: exit ${ran.code}\n${ran.stdout}${ran.stderr}`);
+    return ran.stdout;
+  }
+  async peer(namespace: string, name: string): Promise<Peer> {
+    const peer = await Peer.start(namespace, name);
+    this.#peers.push(peer);
+    return peer;
+  }
+  async end(): Promise<void> {
+    for (const peer of this.#peers) peer.end();
+    for (const name of [...this.names, this.#lan])
+      await run('sh', ['-c', `[ ! -e /run/netns/${name} ] || ip netns del ${name}`]);
+  }
+  async #build(): Promise<void> {
+    await mustIp(`netns add ${this.#lan}`);
+    const lan = `-n ${this.#lan}`;
+    await mustIp(`${lan} link set lo up`);
+    await mustIp(`${lan} link add br0 type bridge`);
+    await mustIp(`${lan} addr add 192.168.99.254/24 dev br0`);
+    await mustIp(`${lan} addr add fd99::254/64 dev br0 nodad`);
+    await mustIp(`${lan} link set br0 up`);
+    for (const [at, name] of this.names.entries()) {
+      await mustIp(`netns add ${name}`);
+      await mustIp(`${lan} link add h${at} type veth peer name eth0 netns ${name}`);
+      await mustIp(`${lan} link set h${at} master br0 up`);
+      for (const line of [
+        'link set lo up',
+        `addr add ${this.address(at + 1)}/24 dev eth0`,
+        `addr add ${this.address6(at + 1)}/64 dev eth0 nodad`,
+        'link set eth0 up',
+        'route add default via 192.168.99.254',
+        '-6 route add default via fd99::254',
+      ])
+        await mustIp(
+          line.startsWith('-6') ? `-6 -n ${name} ${line.slice(3)}` : `-n ${name} ${line}`,
+        );
+    }
+  }
+}
+
+async function mustIp(line: string): Promise<void> {
+  const ran = await run('ip', line.split(' '));
+  if (ran.code !== 0) throw new Error(`ip ${line}: ${ran.stderr}`);
+}
+
+/** A program in one network namespace that serves and asks. */
+export class Peer {
+  readonly #child: ChildProcess;
+  readonly #waiting = new Map<number, (line: { answer?: unknown; error?: string }) => void>();
+  #calls = 0;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+  }
+  static start(namespace: string, name: string): Promise<Peer> {
+    const script = join(ROOT, 'dist', 'test', 'integration', 'network', 'peer-main.js');
+    const child = spawn(
+      'nsenter',
+      [`--net=/run/netns/${namespace}`, process.execPath, script, name],
+      { stdio: ['pipe', 'pipe', 'inherit'] },
+    );
+    const peer = new Peer(child);
+    return new Promise((resolve, reject) => {
+      child.once('exit', (code) => reject(new Error(`a peer ended with ${code}`)));
+      createInterface({ input: child.stdout! }).on('line', (line) => {
+        const answer = JSON.parse(line) as { id: number; answer?: unknown; error?: string };
+        if (answer.id === 0) resolve(peer);
+        peer.#waiting.get(answer.id)?.(answer);
+        peer.#waiting.delete(answer.id);
+      });
+    });
+  }
+  call<T = string>(call: string, ...args: readonly unknown[]): Promise<T> {
+    const id = ++this.#calls;
+    this.#child.stdin!.write(`${JSON.stringify({ id, call, args })}\n`);
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, ({ answer, error }) => {
+        if (error === undefined) resolve(answer as T);
+        else reject(new Error(error));
+      });
+    });
+  }
+  /** So often, and who answered with which client address, without doubles. */
+  async times(count: number, call: string, ...args: readonly unknown[]): Promise<string[]> {
+    const answers = await Promise.all(
+      Array.from({ length: count }, () => this.call<string | string[]>(call, ...args)),
+    );
+    return [...new Set(answers.flat())].sort();
+  }
+  end(): void {
+    this.#child.removeAllListeners('exit');
+    this.#child.kill('SIGKILL');
+  }
+}

@@ -1,0 +1,106 @@
+import { NetworkPeer } from '../../../proto/index.ts';
+import { SystemClock } from '../../../shared/clock.ts';
+import { SystemRandom } from '../../../shared/random.ts';
+import type { LocalEndpoint } from '../../../worker/network/container-network.ts';
+import { SystemNetcmd } from '../../../worker/network/router/netcmd.ts';
+import { Router } from '../../../worker/network/router/router.ts';
+import { INGRESS } from '../../../worker/network/router/rows-fixture.ts';
+import type { OverlayRows } from '../../../worker/network/router/surroundings.ts';
+import { SystemIo } from '../../../worker/runtime/system-io.ts';
+import type { Hosts, Peer } from './hosts.ts';
+
+export const DATA_PORT = 4_799;
+
+/** A router on each host, driven by rows as managers send them, and containers that are namespaces. */
+export class Routers {
+  readonly hosts: Hosts;
+  readonly routers: readonly Router[];
+  readonly #short: readonly string[];
+  #containers = 0;
+  rows: OverlayRows = { peers: [], networks: [], networkServices: [], services: [] };
+
+  constructor(hosts: Hosts) {
+    this.hosts = hosts;
+    this.#short = hosts.names.map((name) => name.replaceAll('-', '').slice(1));
+    this.routers = hosts.names.map((_, at) => this.router(at + 1));
+    this.rows = {
+      ...this.rows,
+      peers: hosts.names.map((_, at) =>
+        NetworkPeer.create({
+          nodeId: this.nodeId(at + 1),
+          index: at + 1,
+          dataAddress: hosts.address(at + 1),
+          dataPort: DATA_PORT,
+          addresses: [hosts.address(at + 1), hosts.address6(at + 1)],
+        }),
+      ),
+      networks: [INGRESS],
+    };
+  }
+  /** What a daemon that starts has. */
+  router(host: number): Router {
+    const clock = new SystemClock();
+    const io = new SystemIo(clock);
+    const log = { debug() {}, info() {}, warn() {}, error() {}, child: () => log };
+    return new Router({
+      io,
+      netcmd: new SystemNetcmd(io, this.hosts.name(host)),
+      clock,
+      random: new SystemRandom(),
+      log,
+      nodeId: this.nodeId(host),
+      short: this.#short[host - 1]!,
+      watch: () => ({ close() {} }),
+    });
+  }
+  nodeId(host: number): string {
+    return `${this.#short[host - 1]}restofthenodesid`;
+  }
+  /** Network namespace of a host's router. */
+  inside(host: number): string {
+    return `swr-${this.#short[host - 1]}`;
+  }
+  async open(): Promise<void> {
+    for (const router of this.routers) await router.open();
+    await this.apply({});
+  }
+  /** Gives rows to every node; each must come to what they say. */
+  async apply(rows: Partial<OverlayRows>): Promise<void> {
+    this.rows = { ...this.rows, ...rows };
+    await Promise.all(this.routers.map((router) => this.give(router)));
+  }
+  async give(router: Router): Promise<void> {
+    router.setOverlay({ ...this.rows, publishing: { address: '', refused: new Set() } });
+    const problem = await router.settle();
+    if (problem !== '') throw new Error(problem);
+  }
+  /** Attaches a namespace and starts a peer in it. */
+  async container(
+    host: number,
+    name: string,
+    init: Partial<LocalEndpoint>,
+  ): Promise<{
+    readonly peer: Peer;
+    readonly namespace: string;
+    readonly endpoint: LocalEndpoint;
+  }> {
+    const index = ++this.#containers;
+    const endpoint = {
+      taskId: name,
+      index,
+      ports: [],
+      attachments: [],
+      names: true,
+      dns: [],
+      ...init,
+    };
+    await this.routers[host - 1]!.attach(endpoint);
+    const namespace = `swt-${this.#short[host - 1]}-${name}`;
+    const peer = await this.hosts.peer(namespace, name);
+    return { peer, namespace, endpoint };
+  }
+  async end(): Promise<void> {
+    for (const router of this.routers) await router.destroy();
+    await this.hosts.end();
+  }
+}

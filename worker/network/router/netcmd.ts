@@ -1,0 +1,58 @@
+import type { Io } from '../../runtime/io.ts';
+
+/** A network namespace: the host's own, one by its name, or that of a path. */
+export type Place = { readonly in: 'host' } | { readonly in: 'namespace'; readonly name: string };
+
+/** One program that is run to its end, with what it reads. */
+export interface Command {
+  readonly place: Place;
+  readonly program: 'ip' | 'bridge' | 'nft' | 'sh' | 'conntrack';
+  readonly args: readonly string[];
+  readonly input: string;
+}
+
+export interface Outcome {
+  readonly code: number;
+  readonly output: string;
+}
+
+/** Runs the programs that build networks; nothing else of the worker starts them. */
+export interface Netcmd {
+  /** Never throws. */
+  run(command: Command): Promise<Outcome>;
+}
+
+const RUN_MS = 30_000;
+/** What is listed of a table with a hundred thousand elements. */
+const OUTPUT_BYTES_MAX = 64 << 20;
+/** A daemon that was not started by a login shell may not have all of these. */
+const PATH = `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin`;
+
+/** The programs of this machine. `host`: a namespace that stands for the host's own, in tests. */
+export class SystemNetcmd implements Netcmd {
+  readonly #io: Io;
+  readonly #host: string | undefined;
+
+  constructor(io: Io, host?: string) {
+    this.#io = io;
+    this.#host = host;
+  }
+  async run({ place, program, args, input }: Command): Promise<Outcome> {
+    const name = place.in === 'host' ? this.#host : place.name;
+    const inside = name === undefined ? [] : [`--net=/run/netns/${name}`, program];
+    const { code, output } = await this.#io.run({
+      command: inside.length > 0 ? 'nsenter' : program,
+      args: [...inside, ...args],
+      env: { PATH, LC_ALL: 'C' },
+      timeoutMs: RUN_MS,
+      outputBytesMax: OUTPUT_BYTES_MAX,
+      input,
+    });
+    return { code, output };
+  }
+}
+
+export const HOST: Place = { in: 'host' };
+export function namespace(name: string): Place {
+  return { in: 'namespace', name };
+}

@@ -1,0 +1,83 @@
+import type { Family } from './items.ts';
+import {
+  GATEWAY,
+  INGRESS_DEVICE,
+  INGRESS_DOOR,
+  INGRESS_DOOR6,
+  INGRESS_MARK,
+  INSIDE,
+  ROUTER_TABLE,
+  SELF6,
+} from './names.ts';
+
+/**
+ * The router's table without the elements of its sets: the same on every node. What a packet meets, in
+ * this order: its mark, its backend (virtual address, published port, task port), its route, then
+ * whether it may pass.
+ */
+export function routerTableText(family: Family): string {
+  const six = family === 6;
+  const ip = six ? 'ip6' : 'ip';
+  const address = six ? 'ipv6_addr' : 'ipv4_addr';
+  const wire = 'meta l4proto . th dport';
+  const refuse = six ? 'icmpv6 type admin-prohibited' : 'icmp type admin-prohibited';
+  return `table ${ip} ${ROUTER_TABLE} {
+  map sw_vips { type ${address} : verdict; }
+  map sw_backs { type ${address} . mark : ${address}; }
+  map sw_ports { type inet_proto . inet_service : verdict; }
+  map sw_pbacks { type inet_proto . inet_service . mark : ${address} . inet_service; }
+  map sw_doors { type ${address} . inet_proto . inet_service : verdict; }
+  map sw_dbacks { type ${address} . inet_proto . inet_service . mark : ${address} . inet_service; }
+  map sw_tasks { type inet_proto . inet_service : ${address} . inet_service; }
+  map sw_nodes { type ether_addr : mark; }
+  set sw_hosts { type ${address}; }
+  set sw_open { type ${address} . inet_proto . inet_service; }
+  set sw_addr { type ifname . ${address}; }
+  set sw_self { type ${address} . ${address}; }
+  set sw_same { typeof meta iifgroup . meta oifgroup; }
+  set sw_inner { typeof meta iifgroup; }
+
+  chain sw_mark {
+    type filter hook prerouting priority -150;
+    iifname "${INGRESS_DEVICE}" ct state new ct mark set ether saddr map @sw_nodes
+    ct direction reply ct mark != 0 meta mark set ct mark
+  }
+  chain sw_choose {
+    type nat hook prerouting priority -100;
+    ${ip} daddr vmap @sw_vips
+    ${ip} daddr . ${wire} vmap @sw_doors
+    iifname "${INSIDE}" ${ip} daddr ${six ? INGRESS_DOOR6 : INGRESS_DOOR} ${wire} vmap @sw_ports
+    iifname "swe*" ${ip} daddr @sw_hosts ${wire} vmap @sw_ports
+    iifname "${INSIDE}" dnat ${ip} to ${wire} map @sw_tasks
+  }
+  chain sw_way {
+    type filter hook prerouting priority -90;
+    ct direction original meta mark set 0
+    iifname "${INSIDE}" ct direction original ct status dnat meta mark set ${INGRESS_MARK}
+    iifname "swe*" ct direction original ct status dnat ct original ${ip} daddr @sw_hosts meta mark set ${INGRESS_MARK}
+  }
+  chain sw_leave {
+    type nat hook postrouting priority 100;
+    ct status dnat ${ip} saddr . ${ip} daddr @sw_self snat to ${six ? SELF6 : GATEWAY}
+    oifname "${INSIDE}" masquerade
+  }
+  chain sw_pass {
+    type filter hook forward priority 0; policy drop;
+    ct state established,related accept
+    iifname "swe*" iifname . ${ip} saddr != @sw_addr drop
+    iifname "${INSIDE}" ct status dnat accept
+    iifname "${INGRESS_DEVICE}" ${ip} daddr . ${wire} @sw_open accept
+    iifname "swe*" ct status dnat ct original ${ip} daddr @sw_hosts accept
+    meta iifgroup . meta oifgroup @sw_same accept
+    iifname "swe*" oifname "${INSIDE}" meta iifgroup != @sw_inner accept
+    iifname "swe*" reject with ${refuse}
+  }
+  chain sw_input {
+    type filter hook input priority 0; policy drop;
+    ct state established,related accept
+    iifname "lo" accept
+    meta l4proto ${six ? 'ipv6-icmp' : 'icmp'} accept
+    iifname "swe*" meta l4proto { tcp, udp } th dport 53 accept
+  }
+}`;
+}

@@ -1,0 +1,245 @@
+import { Backoff } from '../../../shared/backoff.ts';
+import type { Clock, Timer } from '../../../shared/clock.ts';
+import { messageOf } from '../../../shared/errors.ts';
+import type { Log } from '../../../shared/log.ts';
+import type { Random } from '../../../shared/random.ts';
+import type { Io } from '../../runtime/io.ts';
+import { RuntimeError } from '../../runtime/runtime.ts';
+import type { ContainerNetwork, LocalEndpoint } from '../container-network.ts';
+import { destroyScript } from './host-script.ts';
+import { Kernel } from './kernel.ts';
+import { type NodeNames, nodeNames, taskNamespace } from './names.ts';
+import { HOST, type Netcmd } from './netcmd.ts';
+import { type Plan, type PlanInput, Planner } from './plan.ts';
+import { localAddress } from './plan-endpoints.ts';
+
+export interface RouterDeps {
+  readonly io: Io;
+  readonly netcmd: Netcmd;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly nodeId: string;
+  /** First 8 characters of the node id: whatever is made here is named after it. */
+  readonly short: string;
+  /** Tells when somebody changed the host's network or the router; ends with `close`. */
+  readonly watch: (names: NodeNames, onChange: () => void) => { close(): void };
+}
+
+/** What is looked at although nobody said that it changed. */
+const LOOK_MS = 30_000;
+const RETRY_MIN_MS = 100;
+const RETRY_MAX_MS = 10_000;
+/** What came of our own doing is not taken for somebody else's. */
+const OWN_NOISE_MS = 100;
+
+/**
+ * The router of a node: the network namespace that all traffic of its containers passes. What is wanted
+ * comes in as rows; every pass makes the kernel like that, from what the last pass left or, at the
+ * start, every half a minute and whenever somebody else changed something, from what is there.
+ */
+export class Router implements ContainerNetwork {
+  readonly names: NodeNames;
+  readonly #deps: RouterDeps;
+  readonly #planner = new Planner();
+  readonly #kernel: Kernel;
+  readonly #backoff: Backoff;
+  readonly #endpoints = new Map<string, LocalEndpoint>();
+  #overlay: PlanInput['overlay'];
+  #plan: Plan | undefined;
+  #failedLinks: ReadonlyMap<string, string> = new Map();
+  /** What the last pass could not do; empty: everything is as it should be. */
+  #problem = '';
+  #repaired = 0;
+  #state: 'closed' | 'open' = 'closed';
+  #opening: Promise<void> | undefined;
+  #look = true;
+  #wanted = false;
+  #running: Promise<void> | undefined;
+  #quietAtMs = 0;
+  #timer: Timer | undefined;
+  #watcher: { close(): void } | undefined;
+
+  constructor(deps: RouterDeps) {
+    this.#deps = deps;
+    this.names = nodeNames(deps.short);
+    this.#kernel = new Kernel({ netcmd: deps.netcmd, names: this.names });
+    this.#backoff = new Backoff(deps.random, RETRY_MIN_MS, RETRY_MAX_MS);
+  }
+  /** Builds the router, or takes up the one that is there. Throws RuntimeError UNSUPPORTED. */
+  open(): Promise<void> {
+    this.#opening ??= this.#open().catch((error) => {
+      this.#opening = undefined;
+      throw error;
+    });
+    return this.#opening;
+  }
+  /** Leaves everything as it is. */
+  async close(): Promise<void> {
+    await this.#opening?.catch(() => undefined);
+    this.#opening = undefined;
+    this.#state = 'closed';
+    this.#timer?.cancel();
+    this.#watcher?.close();
+    await this.#running;
+  }
+  /** Takes everything of this node's away. */
+  async destroy(): Promise<void> {
+    await this.close();
+    this.#endpoints.clear();
+    for (const taskId of this.attached()) await this.#removeNamespace(taskId);
+    const keep = await this.#kernel.othersForward().catch(() => true);
+    const input = destroyScript(this.names, keep);
+    await this.#deps.netcmd.run({ place: HOST, program: 'sh', args: ['-s'], input });
+    this.#kernel.forget();
+  }
+
+  /** What the node carries beyond its own containers; undefined: nothing. */
+  setOverlay(overlay: PlanInput['overlay']): void {
+    this.#overlay = overlay;
+  }
+  /** Makes it so. Resolves when a pass that knew all of this has ended, with what it could not do. */
+  async settle(): Promise<string> {
+    if (this.#state === 'closed') return 'the network of containers is not open';
+    await this.#pass(false);
+    return this.#problem;
+  }
+  /** As somebody else's change would: everything is looked at again. */
+  async repair(): Promise<string> {
+    await this.#pass(true);
+    return this.#problem;
+  }
+  get problem(): string {
+    return this.#problem;
+  }
+  /** How many things the last look found that were not as they had been left. */
+  get repaired(): number {
+    return this.#repaired;
+  }
+  /** What should be in the kernel, as of the last pass. */
+  get plan(): Plan | undefined {
+    return this.#plan;
+  }
+  get kernel(): Kernel {
+    return this.#kernel;
+  }
+
+  get address(): string {
+    return this.#kernel.uplink?.router ?? '';
+  }
+  namespacePath(taskId: string): string {
+    return `/run/netns/${taskNamespace(this.#deps.short, taskId)}`;
+  }
+  containerAddress(endpoint: Pick<LocalEndpoint, 'index' | 'attachments'>): string {
+    return endpoint.attachments[0]?.address || localAddress(endpoint.index);
+  }
+  async attach(endpoint: LocalEndpoint): Promise<void> {
+    this.#endpoints.set(endpoint.taskId, endpoint);
+    const problem = await this.settle();
+    const failed = this.#failureOf(endpoint) ?? problem;
+    if (failed === '') return;
+    this.#endpoints.delete(endpoint.taskId);
+    throw new RuntimeError('IO', `can't attach the container to its networks: ${failed}`, true);
+  }
+  adopt(endpoint: LocalEndpoint): void {
+    this.#endpoints.set(endpoint.taskId, endpoint);
+    if (this.#state === 'open') void this.#pass(false);
+  }
+  async detach(taskId: string): Promise<void> {
+    if (this.#endpoints.delete(taskId) && this.#state === 'open') await this.settle();
+    await this.#removeNamespace(taskId);
+  }
+  attached(): readonly string[] {
+    const prefix = taskNamespace(this.#deps.short, '');
+    return this.#deps.io
+      .list('/run/netns')
+      .filter((name) => name.startsWith(prefix))
+      .map((name) => name.slice(prefix.length));
+  }
+
+  async #open(): Promise<void> {
+    this.#state = 'open';
+    await this.#pass(true);
+    if (this.#kernel.uplink === undefined) {
+      this.#state = 'closed';
+      this.#timer?.cancel();
+      const why = `can't build the network of containers: ${this.#problem}`;
+      throw new RuntimeError('UNSUPPORTED', why);
+    }
+    this.#watcher = this.#deps.watch(this.names, () => this.#disturbed());
+  }
+  #failureOf({ index, taskId, attachments }: LocalEndpoint): string | undefined {
+    const planned = this.#plan?.parts.get(`endpoint ${taskId}`) ?? [];
+    const devices = planned.flatMap(({ link }) => link ?? []);
+    if (devices.length < Math.max(1, attachments.length))
+      return `endpoint ${index} is on a network that this node has not heard of yet`;
+    return devices
+      .map((device) => this.#failedLinks.get(device))
+      .find((each) => each !== undefined);
+  }
+  async #removeNamespace(taskId: string): Promise<void> {
+    const name = taskNamespace(this.#deps.short, taskId);
+    const input = `[ ! -e /run/netns/${name} ] || ip netns del ${name}\n`;
+    const { code, output } = await this.#deps.netcmd.run({
+      place: HOST,
+      program: 'sh',
+      args: ['-s'],
+      input,
+    });
+    if (code !== 0) throw new RuntimeError('IO', `can't remove ${name}: ${output.trim()}`, true);
+  }
+
+  /** Passes run one after the other; calls that come while one runs share the next. */
+  #pass(look: boolean): Promise<void> {
+    this.#look ||= look;
+    this.#wanted = true;
+    const before = this.#running ?? Promise.resolve();
+    const next = before.then(() => (this.#wanted ? this.#work() : undefined));
+    const running = next.finally(() => {
+      if (this.#running === running) this.#running = undefined;
+    });
+    this.#running = running;
+    return running;
+  }
+  async #work(): Promise<void> {
+    const { clock, log, nodeId, short } = this.#deps;
+    const look = this.#look;
+    this.#wanted = false;
+    this.#look = false;
+    const before = this.#problem;
+    try {
+      const plan = this.#planner.plan({
+        nodeId,
+        short,
+        names: this.names,
+        endpoints: [...this.#endpoints.values()],
+        overlay: this.#overlay,
+      });
+      this.#plan = plan;
+      const done = await this.#kernel.bring(plan, look);
+      this.#failedLinks = done.failedLinks;
+      this.#problem = done.problem;
+      if (look) this.#repaired = done.repaired;
+      if (look && done.repaired > 0)
+        log.info({ repaired: done.repaired }, 'the network differed from what it should be');
+    } catch (error) {
+      this.#problem = messageOf(error);
+    }
+    if (this.#problem !== '' && this.#problem !== before)
+      log.warn({ problem: this.#problem }, 'the network is not as it should be');
+    this.#quietAtMs = clock.monotonicMs() + OWN_NOISE_MS;
+    this.#arm();
+  }
+  #arm(): void {
+    this.#timer?.cancel();
+    if (this.#state === 'closed') return;
+    if (this.#problem === '') this.#backoff.reset();
+    const afterMs = this.#problem === '' ? LOOK_MS : this.#backoff.nextDelayMs();
+    this.#timer = this.#deps.clock.setTimer(afterMs, () => void this.#pass(true));
+  }
+  #disturbed(): void {
+    if (this.#state === 'closed' || this.#running !== undefined) return;
+    if (this.#deps.clock.monotonicMs() < this.#quietAtMs) return;
+    void this.#pass(true);
+  }
+}

@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Clock, Timer } from '../../../shared/clock.ts';
+import type { NodeNames } from './names.ts';
+
+/** Events that come together are one. */
+const GATHER_MS = 50;
+/** Between the end of a program that tells of changes and the next one. */
+const AGAIN_MS = 5_000;
+
+/**
+ * Tells when the host's tables or links, or anything in the router, changed. The programs that do so
+ * end with this daemon, also when it is killed.
+ */
+export function watchKernel(
+  clock: Clock,
+  names: NodeNames,
+  onChange: () => void,
+): { close(): void } {
+  const inRouter = ['nsenter', `--net=/run/netns/${names.router}`];
+  const told = new Gathered(clock, onChange);
+  const programs = [
+    ['nft', 'monitor', 'ruleset'],
+    ['ip', 'monitor', 'link'],
+    [...inRouter, 'nft', 'monitor', 'ruleset'],
+    [...inRouter, 'ip', 'monitor', 'link', 'address', 'route', 'rule', 'nexthop'],
+  ].map((words) => new Program(clock, words, () => told.event()));
+  return {
+    close() {
+      told.close();
+      for (const program of programs) program.close();
+    },
+  };
+}
+
+class Gathered {
+  readonly #clock: Clock;
+  readonly #fn: () => void;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock, fn: () => void) {
+    this.#clock = clock;
+    this.#fn = fn;
+  }
+  event(): void {
+    this.#timer ??= this.#clock.setTimer(GATHER_MS, () => {
+      this.#timer = undefined;
+      this.#fn();
+    });
+  }
+  close(): void {
+    this.#timer?.cancel();
+  }
+}
+
+/** One program that runs as long as it is wanted. */
+class Program {
+  readonly #clock: Clock;
+  readonly #words: readonly string[];
+  readonly #onOutput: () => void;
+  #child: ChildProcess | undefined;
+  #again: Timer | undefined;
+  #closed = false;
+
+  constructor(clock: Clock, words: readonly string[], onOutput: () => void) {
+    this.#clock = clock;
+    this.#words = words;
+    this.#onOutput = onOutput;
+    this.#start();
+  }
+  close(): void {
+    this.#closed = true;
+    this.#again?.cancel();
+    this.#child?.kill('SIGKILL');
+  }
+  #start(): void {
+    const path = `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin`;
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...this.#words], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      env: { PATH: path, LC_ALL: 'C' },
+    });
+    this.#child = child;
+    child.stdout.on('data', () => this.#onOutput());
+    let ended = false;
+    const end = (): void => {
+      if (ended || this.#closed) return;
+      ended = true;
+      // Whatever happened meanwhile was not told.
+      this.#onOutput();
+      this.#again = this.#clock.setTimer(AGAIN_MS, () => this.#start());
+    };
+    child.once('error', end);
+    child.once('exit', end);
+    // What is only watched keeps no daemon alive.
+    child.unref();
+  }
+}
