@@ -23,12 +23,31 @@ const ENTRIES = {
 /** What must never be bundled: it finds its binary beside its own files. */
 const NATIVE = ['classic-level'];
 
-// Packages written for CommonJS call require(); and an old Node.js gets a sentence, not a stack.
+/**
+ * An old Node.js, or another system, gets a sentence and not a stack. It is put into each program as
+ * text: nothing of its own may be loaded before.
+ */
+function refuseElsewhere() {
+  const stop = (text) => {
+    process.stderr.write(`Error: ${text}\n`);
+    process.exit(2);
+  };
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 19))
+    stop(`swarm needs Node.js 20.19 or newer, this is ${process.versions.node}.`);
+  if (process.platform === 'linux') return;
+  const advice =
+    process.platform === 'win32'
+      ? 'In Windows, WSL2 has one: wsl --install'
+      : 'A Linux machine or virtual machine runs it.';
+  stop(`swarm runs on Linux; this is ${process.platform}.\n${advice}`);
+}
+
+// Packages written for CommonJS call require().
 const BANNER =
   "import{createRequire as __createRequire}from'node:module';" +
   'const require=__createRequire(import.meta.url);' +
-  "if(Number(process.versions.node.split('.')[0])<20){process.stderr.write('Error: swarm needs " +
-  "Node.js 20.19 or newer, this is '+process.versions.node+'.\\n');process.exit(2);}";
+  `(${String(refuseElsewhere)})();`;
 
 async function main() {
   const entries = Object.fromEntries(

@@ -7,7 +7,7 @@ import { type LooseNode, LooseNodes, makeDir } from '../../support/loose-nodes.t
 import { ordinaryUser, type Person, whoRuns } from '../../support/people.ts';
 import { isRunning } from '../../support/processes.ts';
 import { findSecrets } from '../../support/secrets.ts';
-import { type Ran, ROOT, run, until } from '../../support/swarm.ts';
+import { type Ran, ROOT, type RunOptions, run, until } from '../../support/swarm.ts';
 
 for (const person of whoRuns().uid === 0 ? [whoRuns(), ordinaryUser()] : [whoRuns()])
   describe(`clusters are made, joined and left by ${person.name}`, () => joining(person));
@@ -30,9 +30,10 @@ function joining(person: Person): void {
     code: number,
     says: RegExp,
     input?: string,
+    env: RunOptions['env'] = {},
   ): Promise<Ran> {
     const before = existsSync(node.stateDir);
-    const ran = await nodes.swarm(node, args, input === undefined ? {} : { input });
+    const ran = await nodes.swarm(node, args, input === undefined ? { env } : { env, input });
     printed.push(ran.stdout, ran.stderr);
     assert.equal(ran.code, code, ran.stderr);
     assert.match(ran.stderr, says);
@@ -89,6 +90,14 @@ function joining(person: Person): void {
     assert.notEqual(rotated.trim(), token);
     await refused(b, joinFlags(b, '-', a.address), 6, /was rotated\.\n/, token);
     tokens.push(rotated.trim());
+  });
+
+  test('a clock that is off is refused with how far, and what to do', async () => {
+    const token = await nodes.token(a, 'worker');
+    const later = 'const now=Date.now;Date.now=()=>now()+3600000';
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(later)}` };
+    const says = /36\d\d s ahead of the cluster's\.\n.*timedatectl/;
+    await refused(b, joinFlags(b, '-', a.address), 4, says, token, env);
   });
 
   test('a manager that does not answer is named', async () => {
