@@ -124,7 +124,16 @@ function deadline(failure: CallFailure, details: string): SwarmError {
   }
   return new SwarmError('UNREACHABLE', `${failure.address} could not be reached in time.`, {
     details: { reason: 'timeout', address: failure.address },
+    ...hangs(failure),
   });
+}
+
+/** Of a daemon of this machine there is no port or firewall to check. */
+function hangs({ address }: CallFailure): { readonly advice?: string } {
+  if (!address.startsWith('/')) return {};
+  return {
+    advice: 'Its daemon hangs, or the machine is overloaded: look at its log, then ask again.',
+  };
 }
 
 interface Unreachable {

@@ -6,17 +6,24 @@ import { after, before, describe, test } from 'node:test';
 import { type Api, identities } from '../../support/api.ts';
 import { Load } from '../../support/load.ts';
 import { type LooseNode, LooseNodes } from '../../support/loose-nodes.ts';
-import { whoRuns } from '../../support/people.ts';
+import { ordinaryUser, type Person, whoRuns } from '../../support/people.ts';
+import { persons } from '../../support/stage.ts';
 import { get, until } from '../../support/swarm.ts';
 
 const PORT = 21_160;
 /** The shortest that a cluster accepts, so that ten fit; longer ones on demand. */
 const LIFE_S = Number(process.env.SWARM_TEST_LIFE_S ?? 10);
-const LIVES = 10;
 
-describe(`certificates that live ${LIFE_S} seconds`, () => {
-  const nodes = new LooseNodes(whoRuns());
-  const { user } = whoRuns();
+for (const person of persons(ordinaryUser)) {
+  // Ten lives are for who runs the tests; somebody else's daemons renew in the same way.
+  const lives = person.uid === whoRuns().uid ? 10 : 2;
+  describe(`certificates of ${person.name} that live ${LIFE_S} seconds`, () =>
+    certificates(person, lives));
+}
+
+function certificates(person: Person, lives: number): void {
+  const nodes = new LooseNodes(person);
+  const { user } = person;
   const all: LooseNode[] = [];
   let api: Api;
   before(async () => {
@@ -30,7 +37,10 @@ describe(`certificates that live ${LIFE_S} seconds`, () => {
     const words = ['service', 'create', '-q', '--name', 'web', '--replicas', '4', ...user];
     await nodes.must(a!, [...words, '-p', `${PORT}:80`, '--process', 'hello']);
   });
-  after(() => nodes.down());
+  after(async () => {
+    await nodes.down();
+    person.remove();
+  });
 
   test('are renewed, life after life, under load and writes, and nobody notices', async () => {
     const tasks = identities(await api.running('web'));
@@ -41,8 +51,8 @@ describe(`certificates that live ${LIFE_S} seconds`, () => {
       25,
     );
     let writes = 0;
-    const untilMs = performance.now() + LIVES * LIFE_S * 1_000;
-    while (seen.some((serials) => serials.size <= LIVES)) {
+    const untilMs = performance.now() + (lives + 1) * LIFE_S * 1_000;
+    while (seen.some((serials) => serials.size <= lives)) {
       assert.ok(performance.now() < untilMs, 'the certificates are renewed');
       await api.label('web', { [`w${writes % 50}`]: `${writes}` });
       writes++;
@@ -56,7 +66,7 @@ describe(`certificates that live ${LIFE_S} seconds`, () => {
     }
     const { lost, answered } = await load.stop();
     assert.deepEqual(lost.slice(0, 5), []);
-    assert.ok(answered > 1000);
+    assert.ok(answered > 100 * lives);
     assert.ok(all.every((node, i) => serial(node) !== first[i]));
     assert.deepEqual(identities(await api.running('web')), tasks);
   });
@@ -73,7 +83,7 @@ describe(`certificates that live ${LIFE_S} seconds`, () => {
       },
       2 * LIFE_S * 1_000,
     );
-    const allow = whoRuns().uid === 0 ? ['--allow-process'] : [];
+    const allow = person.uid === 0 ? ['--allow-process'] : [];
     for (const node of all)
       await nodes.must(node, ['start', '--state-dir', node.stateDir, ...allow]);
     await until('every node to be ready', async () =>
@@ -85,7 +95,7 @@ describe(`certificates that live ${LIFE_S} seconds`, () => {
     );
     assert.deepEqual(identities(await api.running('web')), tasks);
   });
-});
+}
 
 function certificate(node: LooseNode): X509Certificate {
   const pem = readFileSync(join(node.stateDir, 'identity.pem'), 'utf8');

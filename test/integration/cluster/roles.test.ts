@@ -3,8 +3,9 @@ import { after, before, describe, test } from 'node:test';
 import { Liveness } from '../../../proto/index.ts';
 import { Api } from '../../support/api.ts';
 import { DevCluster } from '../../support/dev-cluster.ts';
-import { whoRuns } from '../../support/people.ts';
+import { ordinaryUser, type Person } from '../../support/people.ts';
 import { isRunning } from '../../support/processes.ts';
+import { persons } from '../../support/stage.ts';
 import { until } from '../../support/swarm.ts';
 
 interface NodeRow {
@@ -15,8 +16,10 @@ interface NodeRow {
   readonly Role: string;
 }
 
-describe('nodes change their roles', () => {
-  const person = whoRuns();
+for (const person of persons(ordinaryUser))
+  describe(`nodes of ${person.name} change their roles`, () => roles(person));
+
+function roles(person: Person): void {
   let cluster: DevCluster;
   const apis: Api[] = [];
   const api = async (via: string): Promise<Api> => {
@@ -39,11 +42,12 @@ describe('nodes change their roles', () => {
     });
 
   before(async () => {
-    cluster = await DevCluster.up(1, 3);
+    cluster = await DevCluster.up(1, 3, person.options, person.tempDir);
   });
   after(async () => {
     for (const open of apis) open.close();
     await cluster?.down();
+    person.remove();
   });
 
   test('three commands make a cluster of one manager highly available, nothing restarted', async () => {
@@ -166,4 +170,4 @@ describe('nodes change their roles', () => {
     const ready = (await w1.nodes()).filter((v) => v.status?.liveness === Liveness.READY);
     assert.equal(ready.length, 4);
   });
-});
+}
