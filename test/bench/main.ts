@@ -1,4 +1,5 @@
 import { converge } from './converge.ts';
+import { endpoints } from './endpoints.ts';
 import { failover } from './failover.ts';
 import { footprint } from './footprint.ts';
 import { raft } from './raft.ts';
@@ -7,6 +8,7 @@ import { machineLoad } from './report.ts';
 /** `npm run bench -- NAME`: prints `name value unit` lines. Never an assertion on time. */
 const BENCHES: { readonly [name: string]: (args: readonly string[]) => Promise<void> } = {
   converge,
+  endpoints,
   failover,
   footprint,
   raft,
