@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type CreateNetworkRequest,
+  Empty,
+  GetNetworkResponse,
+  type Init,
+  ListNetworksResponse,
+  NetworkView,
+  PruneNetworksResponse,
+} from '../../../proto/index.ts';
+import { SwarmError } from '../../../shared/errors.ts';
+import { runCli } from '../../testing/run-cli.ts';
+
+const front: Init<NetworkView> = {
+  network: {
+    id: 'a1b2c3d4e5f6g7h8i9j0k1l2m',
+    spec: { name: 'front', driver: 'overlay', encrypted: true },
+  },
+  state: {
+    index: 2,
+    vni: 1_048_578,
+    mtu: 1_370,
+    subnets: ['10.0.1.0/24', '10.0.2.0/24', '10.0.3.0/24'].map((cidr) => ({
+      cidr,
+      gateway: cidr.replace('0/24', '1'),
+    })),
+  },
+  services: 1,
+  tasks: 2,
+  addressesUsed: 3,
+  addresses: 759,
+};
+const host: Init<NetworkView> = {
+  network: { id: 'host', spec: { name: 'host', driver: 'host' } },
+  predefined: true,
+};
+
+test('network ls shows subnets, use and what a network waits for', async () => {
+  const waiting: Init<NetworkView> = {
+    network: { id: 'z', spec: { name: 'more', driver: 'overlay' } },
+    state: { problem: 'network-problem|no subnet is free' },
+  };
+  const { out } = await runCli(['network', 'ls'], {
+    ListNetworks: () => ListNetworksResponse.create({ networks: [front, host, waiting] }),
+  });
+  assert.equal(
+    out,
+    'NETWORK ID     NAME    DRIVER    SCOPE   SUBNETS                              ADDRESSES   SERVICES   STATUS\n' +
+      'a1b2c3d4e5f6   front   overlay   swarm   10.0.1.0/24 10.0.2.0/24 and 1 more   3/759       1          ready\n' +
+      'host           host    host      local\n' +
+      'z              more    overlay   swarm                                        0/0         0          no subnet is free\n',
+  );
+});
+
+test('network create sends what the flags say, gateways and ranges with their subnets', async () => {
+  const argv = ['network', 'create', '--subnet', '10.1.0.0/16', '--subnet', '10.2.0.0/16'];
+  const more = ['--gateway', '10.1.0.9', '-o', 'encrypted', '-o', 'mtu=1400', '--ipv6', 'front'];
+  const { out, err, client } = await runCli([...argv, ...more], {
+    CreateNetwork: () => NetworkView.create({ ...front, warnings: ['no node can'] }),
+  });
+  assert.equal(out, 'a1b2c3d4e5f6g7h8i9j0k1l2m\n');
+  assert.equal(err, 'WARNING: no node can\n');
+  const { spec } = client.requestsOf('CreateNetwork')[0] as CreateNetworkRequest;
+  assert.deepEqual(
+    spec!.subnets.map(({ cidr, gateway }) => [cidr, gateway]),
+    [
+      ['10.1.0.0/16', '10.1.0.9'],
+      ['10.2.0.0/16', ''],
+    ],
+  );
+  assert.deepEqual(spec!.options, { encrypted: '', mtu: '1400' });
+  assert.equal(spec!.ipv6, true);
+  const alone = await runCli(['network', 'create', '--gateway', '10.1.0.1', 'front']);
+  assert.match(alone.err, /--gateway has no --subnet/);
+  assert.equal(alone.code, 2);
+});
+
+test('network inspect --verbose names services, virtual addresses and endpoints', async () => {
+  const { out } = await runCli(['network', 'inspect', '--pretty', '--verbose', 'front'], {
+    GetNetwork: () =>
+      GetNetworkResponse.create({
+        network: front,
+        services: [
+          {
+            serviceName: 'web',
+            address: '10.0.1.2',
+            endpoints: [
+              { taskId: 't1', slot: 1, address: '10.0.1.3', ready: true },
+              { taskId: 't2', slot: 2, address: '10.0.1.4', draining: true },
+            ],
+          },
+        ],
+      }),
+  });
+  assert.match(out, /Addresses: +3\/759\nMTU: +1370\nVXLAN id: +1048578\nOptions: +encrypted/);
+  assert.match(out, /web: 10.0.1.2\n {2}web.1 t1 10.0.1.3 ready\n {2}web.2 t2 10.0.1.4 draining/);
+});
+
+test('network rm goes on after an error; -f takes one that is not there for removed', async () => {
+  const answers = {
+    RemoveNetwork: ({ ref }: { ref: string }) => {
+      if (ref === 'gone') throw new SwarmError('NOT_FOUND', 'no network "gone"');
+      return Empty.create();
+    },
+  };
+  const plain = await runCli(['network', 'rm', 'gone', 'front'], answers);
+  assert.deepEqual([plain.code, plain.out], [3, 'front\n']);
+  const forced = await runCli(['network', 'rm', '-f', 'gone'], answers);
+  assert.deepEqual([forced.code, forced.out], [0, 'gone\n']);
+});
+
+test('network prune names what it removed', async () => {
+  const { out, client } = await runCli(['network', 'prune', '-f', '--filter', 'until=1h'], {
+    PruneNetworks: () => PruneNetworksResponse.create({ names: ['back', 'front'] }),
+  });
+  assert.equal(out, 'Removed networks:\nback\nfront\n');
+  const [request] = client.requestsOf('PruneNetworks') as { filters: { value: string }[] }[];
+  assert.match(request!.filters[0]!.value, /^-?\d+$/);
+});
