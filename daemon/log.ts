@@ -1,12 +1,16 @@
+import { openSync } from 'node:fs';
 import pino from 'pino';
 import type { Log } from '../shared/log.ts';
 
-/** JSON lines on a file (0600) or stderr. What could be a secret is cut out whatever field it is in. */
+/**
+ * JSON lines on a file (0600) or stderr. What could be a secret is cut out whatever field it is in.
+ * A file is written behind: a disk that hangs holds up the log, not the daemon.
+ */
 export function openLog(path: string | undefined, level: string): Log {
   const destination =
     path === undefined
       ? pino.destination(2)
-      : pino.destination({ dest: path, append: true, sync: true, mode: 0o600 });
+      : pino.destination({ dest: openSync(path, 'a', 0o600), sync: false });
   return pino(
     {
       level,

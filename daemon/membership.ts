@@ -170,7 +170,11 @@ export class Membership {
 
   rememberManagers(addresses: readonly string[]): void {
     if (addresses.length === 0) return;
+    const known = new Set(this.#config.managers);
+    const isSame = known.size === addresses.length && addresses.every((one) => known.has(one));
     this.#config = { ...this.#config, managers: addresses };
+    // Their order changes with every leader: nothing to keep, and no reason to wait for the disk.
+    if (isSame) return;
     const { stateDir } = this.#options;
     if (readNodeConfig(stateDir)) writeNodeConfig(stateDir, this.#config);
   }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, statfsSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, statfsSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -88,6 +88,9 @@ const REMOTE_FILE_SYSTEMS = new Map([
   [0x01021997, '9p'],
 ]);
 
+/** What is there before the daemon looks: its log, of whoever started it, and its lock. */
+const OWN_FIRST_FILES: ReadonlySet<string> = new Set(['swarmd.log', 'lock']);
+
 /** Makes the state directory, or says why it cannot be one. Changes nothing on a refusal. */
 export function prepareStateDir(stateDir: string): void {
   try {
@@ -112,12 +115,16 @@ export function prepareStateDir(stateDir: string): void {
       },
     );
   }
-  if (existsSync(join(stateDir, 'node.json')) && (stat.mode & 0o077) !== 0)
+  if ((stat.mode & 0o077) === 0) return;
+  // Nobody else's yet: it becomes what it would be if it had been made here.
+  if (readdirSync(stateDir).every((name) => OWN_FIRST_FILES.has(name))) chmodSync(stateDir, 0o700);
+  else
     throw new SwarmError(
       'STATE_DIR',
       `${stateDir} is open to others (mode ${(stat.mode & 0o777).toString(8)})`,
       {
-        advice: `It holds keys: chmod 700 ${stateDir}`,
+        advice: 'Keys are kept there: give a directory of its own, or close this one.',
+        command: `chmod 700 ${stateDir}`,
       },
     );
 }

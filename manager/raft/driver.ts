@@ -402,10 +402,11 @@ export class RaftDriver implements Proposer {
       this.#leaveSpentTerm();
       return;
     }
-    this.#deps.log.warn({ outstandingMs: Math.round(outstandingMs) }, 'the disk does not answer');
     if (verdict === 'make-room') this.#makeRoom();
     else if (verdict === 'step-down') this.#loop?.run(() => node.stepDown());
     else this.#fatal(new SwarmError('STATE_DIR', 'a write to the state directory does not end'));
+    // Last: the log may lie on the disk that hangs.
+    this.#deps.log.warn({ outstandingMs: Math.round(outstandingMs) }, 'the disk does not answer');
   }
 
   /** First the quick way; at the next tick the leader steps down whatever became of it. */

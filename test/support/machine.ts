@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Ran, run, tempDir } from './swarm.ts';
+import { mustRun, type Ran, run, tempDir } from './swarm.ts';
 
 /** Places that an installed swarm writes to: each machine has its own on top of the host's. */
 const PLACES = ['/opt', '/etc', '/usr/local', '/var/lib'];
@@ -116,12 +116,7 @@ export class Lan {
     return this.#end();
   }
 
-  #ip(line: string): Promise<void> {
+  #ip(line: string): Promise<string> {
     return mustRun('nsenter', [`--net=/proc/${this.#pid}/ns/net`, 'ip', ...line.split(' ')]);
   }
-}
-
-async function mustRun(command: string, args: readonly string[]): Promise<void> {
-  const ran = await run(command, args, { cwd: '/' });
-  if (ran.code !== 0) throw new Error(`${command} ${args.join(' ')}: ${ran.stderr}`);
 }

@@ -64,6 +64,13 @@ export function run(
   });
 }
 
+/** Resolves with its standard output; a failure is the caller's. */
+export async function mustRun(command: string, args: readonly string[]): Promise<string> {
+  const ran = await run(command, args, { cwd: '/' });
+  if (ran.code === 0) return ran.stdout;
+  throw new Error(`${command} ${args.join(' ')}: exit ${ran.code}\n${ran.stdout}${ran.stderr}`);
+}
+
 /** The bundled command line, as a user runs it. */
 export function swarm(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
   return run(process.execPath, [join(ROOT, 'dist', 'bundle', 'swarm.mjs'), ...args], options);

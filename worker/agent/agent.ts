@@ -362,8 +362,11 @@ export class Agent implements Component {
   }
   #takeManagers(addresses: readonly string[]): void {
     if (addresses.length === 0) return;
+    const known = new Set(this.#managers);
+    const isSame = known.size === addresses.length && addresses.every((one) => known.has(one));
     this.#managers = [...addresses];
-    this.#store.writeManagers(this.#managers);
+    // A new order alone is not kept: a disk that hangs must not hold up a change of the leader.
+    if (!isSame) this.#store.writeManagers(this.#managers);
     this.#deps.onManagers?.(this.#managers);
   }
   /** While no leader answers, tasks that asked for it are stopped after their time. */

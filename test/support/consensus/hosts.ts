@@ -5,6 +5,7 @@ import { Lan, Machine } from '../machine.ts';
 import { commandLines, isRunning } from '../processes.ts';
 import { missingPrograms } from '../programs.ts';
 import { type Ran, ROOT, tempDir, until } from '../swarm.ts';
+import { OwnDisk } from './own-disk.ts';
 
 const CLI = `${process.execPath} ${join(ROOT, 'dist', 'bundle', 'swarm.mjs')}`;
 
@@ -27,6 +28,8 @@ export interface ManagerHost {
   readonly stateDir: string;
   readonly socket: string;
   readonly machine: Machine;
+  /** Where its state directory is, if it was asked for. */
+  readonly disk: OwnDisk | undefined;
 }
 
 /**
@@ -49,7 +52,7 @@ export class ManagerHosts {
   }
 
   /** One cluster with `count` managers and nothing else. Root only. */
-  static async up(count: number): Promise<ManagerHosts> {
+  static async up(count: number, how: { ownDisks?: boolean } = {}): Promise<ManagerHosts> {
     const directory = tempDir();
     const lan = await Lan.make();
     const hosts: ManagerHost[] = [];
@@ -57,9 +60,10 @@ export class ManagerHosts {
     try {
       for (let n = 1; n <= count; n++) {
         const [name, ip] = [`m${n}`, `10.0.9.${n}`];
-        const machine = await Machine.make({ bridge: lan, address: ip });
         const stateDir = join(directory.path, name);
-        hosts.push({ name, ip, stateDir, socket: join(stateDir, 'swarm.sock'), machine });
+        const disk = how.ownDisks ? await OwnDisk.mount(stateDir) : undefined;
+        const machine = await Machine.make({ bridge: lan, address: ip });
+        hosts.push({ name, ip, stateDir, socket: join(stateDir, 'swarm.sock'), machine, disk });
       }
       await cluster.#join();
       for (const host of hosts) await host.machine.must(RULES);
@@ -184,12 +188,14 @@ export class ManagerHosts {
         .filter(({ words }) => words.some((word) => word.startsWith(`${this.#directory.path}/`)))
         .map(({ pid }) => pid);
     for (const host of this.hosts) {
+      await host.disk?.thaw();
       const pid = this.pid(host);
       if (pid !== undefined) process.kill(pid, 'SIGKILL');
     }
     for (const pid of own()) process.kill(pid, 'SIGKILL');
     await until('the processes of the cluster to end', () => own().length === 0 || undefined);
     for (const { machine } of this.hosts) await machine.end();
+    for (const { disk } of this.hosts) await disk?.unmount();
     await this.#lan.end();
     this.#directory.remove();
   }
@@ -203,6 +209,7 @@ const RULES = [
   'nft add rule inet cut in ip saddr @from drop',
 ].join(' && ');
 
-function place({ name, ip, stateDir }: ManagerHost): string {
-  return `--allow-process --name ${name} --state-dir ${stateDir} --advertise-addr ${ip}:2377`;
+/** Without an address: a machine finds its own. */
+function place({ name, stateDir }: ManagerHost): string {
+  return `--allow-process --name ${name} --state-dir ${stateDir}`;
 }
