@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { type AssignedTask, ExecRequest, type Init } from '../../proto/index.ts';
+import { SystemClock } from '../../shared/clock.ts';
 import type { ExecSession, Exit, Runtime, TaskController } from './runtime.ts';
 
 /** A daemon's hold on the machine. `cutAt`: it is killed at that change of the machine. */
@@ -51,6 +52,7 @@ export type TaskKind = 'run' | 'exit3' | 'stubborn' | 'escaping';
 export type CommandKind = 'both' | 'cat' | 'mark' | 'size' | 'hang' | 'missing';
 
 const never = new AbortController().signal;
+const BOUND = { timeout: 90_000 };
 
 /** What holds for every runtime, the one in memory included. */
 export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>): void {
@@ -186,20 +188,24 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>)
     ): Promise<ExecSession> {
       return controller.exec(ExecRequest.create({ command: world.words(kind), ...init }));
     }
-    it('runs commands in a task, with their outputs apart, their codes and their variables', async () => {
-      const [, controller] = await started('run');
-      const both = await exec(controller, 'both');
-      const texts = await Promise.all([textOf(both.stdout), textOf(both.stderr), both.exit]);
-      assert.deepEqual(texts, ['to-out\n', 'to-err\n', 7]);
-      await both.close();
-      const mark = await exec(controller, 'mark', { env: ['MARK=of a command'] });
-      assert.equal(await textOf(mark.stdout), 'of a command\n');
-      await mark.close();
-      await assert.rejects(exec(controller, 'missing'), { code: 'COMMAND_NOT_FOUND' });
-      await controller.terminate();
-      await controller.remove();
-    });
-    it('gives a command its input, to the end of it', async () => {
+    it(
+      'runs commands in a task, with their outputs apart, their codes and their variables',
+      BOUND,
+      async () => {
+        const [, controller] = await started('run');
+        const both = await exec(controller, 'both');
+        const texts = await Promise.all([textOf(both.stdout), textOf(both.stderr), both.exit]);
+        assert.deepEqual(texts, ['to-out\n', 'to-err\n', 7]);
+        await both.close();
+        const mark = await exec(controller, 'mark', { env: ['MARK=of a command'] });
+        assert.equal(await textOf(mark.stdout), 'of a command\n');
+        await mark.close();
+        await assert.rejects(exec(controller, 'missing'), { code: 'COMMAND_NOT_FOUND' });
+        await controller.terminate();
+        await controller.remove();
+      },
+    );
+    it('gives a command its input, to the end of it', BOUND, async () => {
       const [, controller] = await started('run');
       const cat = await exec(controller, 'cat', { input: true });
       const bytes = Buffer.alloc(300_000, 'x');
@@ -210,7 +216,7 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>)
       await controller.terminate();
       await controller.remove();
     });
-    it('gives a command a terminal that has a size and gets another one', async () => {
+    it('gives a command a terminal that has a size and gets another one', BOUND, async () => {
       const [, controller] = await started('run');
       const terminal = { columns: 100, rows: 40 };
       const size = await exec(controller, 'size', { terminal, input: true });
@@ -223,7 +229,7 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>)
       await controller.terminate();
       await controller.remove();
     });
-    it('ends a command whose caller is gone, and leaves the task alone', async () => {
+    it('ends a command whose caller is gone, and leaves the task alone', BOUND, async () => {
       const [task, controller] = await started('run');
       for (const terminal of [null, { columns: 80, rows: 25 }]) {
         const hang = await exec(controller, 'hang', { terminal, input: true });
@@ -235,7 +241,7 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>)
       await controller.terminate();
       await controller.remove();
     });
-    it('ends commands of a daemon that was killed', async () => {
+    it('ends commands of a daemon that was killed', BOUND, async () => {
       const [task, controller] = await started('run');
       const hang = await exec(controller, 'hang');
       await untilText(hang.stdout!, 'READY');
@@ -245,14 +251,14 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>)
       await again.terminate();
       await again.remove();
     });
-    it('runs no command in a task that has ended', async () => {
+    it('runs no command in a task that has ended', BOUND, async () => {
       const [task, controller] = await started('exit3');
       await controller.wait(never);
       await assert.rejects(exec(controller, 'both'), { code: 'NOT_RUNNING' });
       assert.deepEqual(await life.runtime.usage([task]), []);
       await controller.remove();
     });
-    it('tells what a running task uses', async () => {
+    it('tells what a running task uses', BOUND, async () => {
       const [task, controller] = await started('run');
       const [usage] = await life.runtime.usage([task]);
       assert.equal(usage?.taskId, task.id);
@@ -289,8 +295,21 @@ async function untilText(output: Readable, wanted: string): Promise<void> {
     const chunk: Buffer | null = output.read();
     if (chunk !== null) text += chunk;
     else if (output.readableEnded) throw new Error(`ended with ${JSON.stringify(text)}`);
-    else await Promise.race([once(output, 'readable'), once(output, 'end')]);
+    else await soon(Promise.race([once(output, 'readable'), once(output, 'end')]), wanted, text);
   }
+}
+
+/** Nothing in here takes long: what does not come in this time is lost. */
+const SOON_MS = 20_000;
+const clock = new SystemClock();
+
+function soon<T>(waited: Promise<T>, wanted: string, text = ''): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.setTimer(SOON_MS, () =>
+      reject(new Error(`${JSON.stringify(wanted)} never came, only ${JSON.stringify(text)}`)),
+    );
+    waited.then(resolve, reject).finally(() => timer.cancel());
+  });
 }
 
 /** One life with a cut, then a second daemon that repeats what was not written down as done. */

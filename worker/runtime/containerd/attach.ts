@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { TasksService } from '../../../proto/containerd.ts';
-import type { TerminalSize } from '../../../proto/index.ts';
 import { parseSignal } from '../process/exit.ts';
 import { type AttachSession, RuntimeError } from '../runtime.ts';
+import { TerminalSizes } from '../terminal-sizes.ts';
 import { openFifoWriter } from './fifo.ts';
 import type { ContainerdShared } from './shared.ts';
 import { signalNumber } from './signals.ts';
@@ -18,13 +18,15 @@ export function attachToContainer(
 ): AttachSession {
   const path = join(records.files(containerId), INPUT_FIFO);
   const stdin = terminal && io.stat(path) !== undefined ? openFifoWriter(path) : undefined;
+  const sizes = new TerminalSizes(({ columns, rows }) => {
+    const size = { containerId, width: columns, height: rows };
+    return containerd.call(TasksService.resizePty, size);
+  });
   return {
     terminal,
     stdin,
-    resize({ columns, rows }: TerminalSize): void {
-      if (!terminal || columns === 0 || rows === 0) return;
-      const size = { containerId, width: columns, height: rows };
-      containerd.call(TasksService.resizePty, size).catch(() => undefined);
+    resize(size) {
+      if (terminal) sizes.resize(size);
     },
     async signal(name) {
       const signal = parseSignal(name);

@@ -4,12 +4,11 @@ import type { ExecRequest, TerminalSize } from '../../../proto/index.ts';
 import { delay } from '../../../shared/clock.ts';
 import { SNAPSHOTTER } from '../../images/layer-store.ts';
 import { SnapshotRoot } from '../../mounts/snapshot-root.ts';
-import type { Io } from '../io.ts';
 import { type ContainerUser, containerUser } from '../oci/container-user.ts';
 import { capabilitiesFor, type OciProcess, specJson } from '../oci/spec.ts';
-import { isSame, type ProcessIdentity } from '../process/identity.ts';
-import { processTable, treeOf } from '../process-tree.ts';
+import { EXEC_MARK } from '../process/sweep.ts';
 import { type ExecSession, RuntimeError } from '../runtime.ts';
+import { TerminalSizes } from '../terminal-sizes.ts';
 import { ContainerdError, unless } from './client.ts';
 import { asRuntimeError } from './errors.ts';
 import { PROCESS_TYPE, processOf } from './exec.ts';
@@ -37,7 +36,7 @@ export async function execInContainer(
   const target = { containerId, execId };
   let pipes: Pipes | undefined;
   try {
-    const process = await execProcess(shared, containerId, request);
+    const process = await execProcess(shared, containerId, request, execId);
     pipes = await Pipes.make(shared, directory, request);
     const spec = { typeUrl: PROCESS_TYPE, value: specJson(process) };
     const terminal = request.terminal !== null;
@@ -67,30 +66,24 @@ export async function endForgottenExecs(
   shared: ContainerdShared,
   containerId: string,
 ): Promise<void> {
-  const { io, records, containerd } = shared;
+  const { io, records, containerd, sweeper } = shared;
   const files = records.files(containerId);
   for (const execId of io.list(files).filter((name) => name.startsWith(PREFIX))) {
     const target = { containerId, execId };
     const gone = ['NOT_FOUND', 'STATE'] as const;
-    const found = await unless(containerd.call(TasksService.get, target), ...gone);
-    const tree = treeOf(processTable(io), found?.process?.pid ?? 0);
     await unless(containerd.call(TasksService.kill, { ...target, signal: SIGKILL }), ...gone);
-    killAll(io, tree);
+    await sweeper.sweep(EXEC_MARK, execId);
     await unless(containerd.call(TasksService.wait, target), ...gone);
     await unless(containerd.call(TasksService.deleteProcess, target), ...gone);
     io.removeTree(join(files, execId));
   }
 }
 
-/** Those of them that are still there. */
-function killAll(io: Io, processes: readonly ProcessIdentity[]): void {
-  for (const process of processes) if (isSame(io, process)) io.kill(process.pid, 'SIGKILL');
-}
-
 async function execProcess(
   shared: ContainerdShared,
   id: string,
   request: ExecRequest,
+  execId: string,
 ): Promise<OciProcess> {
   if (request.command.length === 0) {
     throw new RuntimeError('INVALID_SPEC', 'no command is given');
@@ -105,6 +98,8 @@ async function execProcess(
     if (entry.includes('=')) env.set(...splitEntry(entry));
     else env.delete(entry);
   }
+  // What runs detached is nobody's, and outlives this daemon.
+  if (!request.detach) env.set(EXEC_MARK, execId);
   return {
     ...base,
     ...(user === undefined ? {} : asUser(base, user)),
@@ -204,6 +199,10 @@ class ContainerExec implements ExecSession {
   readonly #shared: ContainerdShared;
   readonly #target: ExecTarget;
   readonly #pipes: Pipes;
+  readonly #sizes = new TerminalSizes(({ columns, rows }) => {
+    const size = { ...this.#target, width: columns, height: rows };
+    return this.#shared.containerd.call(TasksService.resizePty, size);
+  });
   #ended = false;
 
   constructor(
@@ -234,10 +233,8 @@ class ContainerExec implements ExecSession {
   get stderr() {
     return this.#pipes.stderr?.readable;
   }
-  resize({ columns, rows }: TerminalSize): void {
-    if (columns === 0 || rows === 0) return;
-    const size = { ...this.#target, width: columns, height: rows };
-    this.#shared.containerd.call(TasksService.resizePty, size).catch(() => undefined);
+  resize(size: TerminalSize): void {
+    this.#sizes.resize(size);
   }
   release(): void {
     this.stdout?.resume();
@@ -249,12 +246,11 @@ class ContainerExec implements ExecSession {
     await this.#clear();
   }
   async #end(): Promise<void> {
-    const { io, clock } = this.#shared;
-    // Seen now: when it has ended, what it started belongs to others.
-    const tree = treeOf(processTable(io), this.pid);
+    const { clock, sweeper } = this.#shared;
     await this.#kill(SIGHUP);
     await Promise.race([this.exit, delay(clock, HANGUP_MS)]);
-    killAll(io, tree.slice(1));
+    // What it started, and what was just starting, has its mark.
+    await sweeper.sweep(EXEC_MARK, this.#target.execId);
     if (!this.#ended) await this.#kill(SIGKILL);
     await Promise.race([this.exit, delay(clock, HANGUP_MS)]);
   }

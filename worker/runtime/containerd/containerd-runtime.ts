@@ -23,6 +23,7 @@ import type { TaskPort } from '../../network/network.ts';
 import type { Io } from '../io.ts';
 import { bootId } from '../process/identity.ts';
 import { type BindProbe, Ports } from '../process/ports.ts';
+import { Sweeper } from '../process/sweep.ts';
 import {
   type AdoptedTask,
   type Runtime,
@@ -227,6 +228,7 @@ export class ContainerdRuntime implements Runtime {
         ...(bindProbe ? { probe: bindProbe } : {}),
       }),
       cgroups: new CgroupHost(io, shortId(nodeId)),
+      sweeper: new Sweeper(io),
       boot,
       node: { id: nodeId, hostname: nodeName, architecture },
       publishHost: this.#deps.publishHost,

@@ -8,6 +8,7 @@ import type { Volumes } from '../../mounts/volumes.ts';
 import type { ContainerNetwork } from '../../network/container-network.ts';
 import type { Io } from '../io.ts';
 import type { Ports } from '../process/ports.ts';
+import type { Sweeper } from '../process/sweep.ts';
 import type { Exit } from '../runtime.ts';
 import type { TemplateNode } from '../templates.ts';
 import type { CgroupHost } from './cgroup-host.ts';
@@ -30,6 +31,7 @@ export interface ContainerdShared {
   readonly inside: InsideCommand;
   readonly ports: Ports;
   readonly cgroups: CgroupHost;
+  readonly sweeper: Sweeper;
   readonly boot: string;
   readonly node: TemplateNode;
   readonly publishHost: string;

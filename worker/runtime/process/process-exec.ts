@@ -2,6 +2,7 @@ import type { ExecRequest, TerminalSize } from '../../../proto/index.ts';
 import { type Clock, delay } from '../../../shared/clock.ts';
 import type { Io, OpenProcess } from '../io.ts';
 import { type ExecSession, RuntimeError } from '../runtime.ts';
+import { TerminalSizes } from '../terminal-sizes.ts';
 import type { Tools } from './isolation.ts';
 import type { Plan } from './plan.ts';
 import { EXEC_MARK, type Sweeper } from './sweep.ts';
@@ -128,6 +129,13 @@ class ProcessExec implements ExecSession {
   readonly exit: Promise<number>;
   readonly #exec: ExecPlan;
   readonly #process: OpenProcess;
+  readonly #sizes = new TerminalSizes(async (size) => {
+    const { io, tools } = this.#exec;
+    const path = (await this.#terminal) ?? '';
+    if (path === '' || this.#ended) return;
+    const args = ['-F', path, ...sttySize(size).split(' ')];
+    await io.run({ command: tools.stty!, args, timeoutMs: STTY_MS, outputBytesMax: 0 });
+  });
   #terminal: Promise<string> | undefined;
   #ended = false;
 
@@ -150,13 +158,7 @@ class ProcessExec implements ExecSession {
     else process.notes.resume();
   }
   resize(size: TerminalSize): void {
-    const change = sttySize(size).split(' ');
-    const { io, tools } = this.#exec;
-    void this.#terminal?.then((path) => {
-      if (path === '' || change.length < 2 || this.#ended) return;
-      const args = ['-F', path, ...change];
-      return io.run({ command: tools.stty!, args, timeoutMs: STTY_MS, outputBytesMax: 0 });
-    });
+    this.#sizes.resize(size);
   }
   release(): void {
     this.#process.stdout.resume();
