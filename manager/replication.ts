@@ -29,6 +29,9 @@ export interface RowChange {
   readonly secret: boolean;
 }
 
+/** All rows of a state, in the order of tables and ids, some at a time. */
+export type RowSlices = AsyncIterable<readonly RowChange[]>;
+
 export interface StateMachine {
   /**
    * Applies a committed entry to the tables in memory and returns what must be on disk with it.
@@ -42,7 +45,7 @@ export interface StateMachine {
    * Replaces all tables by what `rows` yields (at start, after a snapshot), in slices, beside the
    * old tables; swaps at the end.
    */
-  load(index: number, term: number, rows: AsyncIterable<RowChange>): Promise<void>;
+  load(index: number, term: number, rows: RowSlices): Promise<void>;
 }
 
 /** What leader-scoped parts are told. `term` fences everything they do. */

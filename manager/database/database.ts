@@ -4,9 +4,10 @@ import { messageOf, SwarmError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Random } from '../../shared/random.ts';
 import { Arena } from './arena.ts';
+import { crc32 } from './crc.ts';
 import { readDataKeys } from './data-key.ts';
 import type { Disk } from './disk.ts';
-import type { Engine, EngineSnapshot, KeyRange, OpenEngine } from './engine.ts';
+import type { Engine, EngineSnapshot, EngineTextIterator, KeyRange, OpenEngine } from './engine.ts';
 import { FreeSpaceGuard } from './free-space.ts';
 import { OpenMarker, refuseDroppedBytes } from './open-check.ts';
 import { type Examination, examineInChild } from './open-probe.ts';
@@ -25,6 +26,12 @@ export interface DbOp {
 }
 export interface DbRow {
   readonly key: Uint8Array;
+  readonly value: Uint8Array;
+  readonly secret: boolean;
+}
+/** A row whose key is a prefix and a text. */
+export interface NamedRow {
+  readonly name: string;
   readonly value: Uint8Array;
   readonly secret: boolean;
 }
@@ -158,6 +165,30 @@ export class Database {
     return flatten(this.#slices(range, undefined));
   }
 
+  /** Rows whose key is `prefix` and a text behind it, in key order, up to a thousand at a time. */
+  async *namedSlices(prefix: Uint8Array): AsyncGenerator<readonly NamedRow[], void> {
+    const iterator = this.#engine.iterateText?.(prefix) ?? this.#textsOf(prefix);
+    // Limits and keys are decoded alike, also where the bytes of the prefix are no text.
+    const { length } = Buffer.from(prefix).toString();
+    const prefixCrc = crc32(prefix);
+    let reading = iterator.next(ROWS_PER_READ);
+    try {
+      for (;;) {
+        const pairs = await reading;
+        if (pairs.length === 0) return;
+        reading = iterator.next(ROWS_PER_READ);
+        yield pairs.map(([key, value]) => {
+          const name = key.slice(length);
+          const { payload, secret } = this.#sealer.openNamed(prefix, prefixCrc, name, value);
+          return { name, value: payload, secret };
+        });
+      }
+    } finally {
+      await reading.catch(() => undefined);
+      await iterator.close();
+    }
+  }
+
   /** Deletes a range in slices, each an own write. Keys, not values, are looked at. */
   async clear(range: KeyRange, options: { readonly sync: boolean }): Promise<void> {
     const iterator = this.#engine.iterate(range);
@@ -247,6 +278,19 @@ export class Database {
       await reading.catch(() => undefined);
       await iterator.close();
     }
+  }
+
+  #textsOf(prefix: Uint8Array): EngineTextIterator {
+    const lt = Uint8Array.from(prefix);
+    lt[lt.length - 1]!++;
+    const iterator = this.#engine.iterate({ gte: prefix, lt });
+    return {
+      next: async (count) => {
+        const pairs = await iterator.next(count);
+        return pairs.map(([key, value]) => [Buffer.from(key).toString(), value] as const);
+      },
+      close: () => iterator.close(),
+    };
   }
 
   #changeReadOnly(readOnly: boolean, freeBytes: number): void {

@@ -7,6 +7,11 @@ export interface Engine {
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
   getSync(key: Uint8Array, snapshot?: EngineSnapshot): Uint8Array | undefined;
   iterate(range: KeyRange, snapshot?: EngineSnapshot): EngineIterator;
+  /**
+   * All keys that begin with `prefix`, as text: for keys that are written as text behind it, which
+   * cost half when they need not become bytes first. Absent: `iterate` is used.
+   */
+  readonly iterateText?: (prefix: Uint8Array) => EngineTextIterator;
   snapshot(): EngineSnapshot;
   close(): Promise<void>;
 }
@@ -24,6 +29,11 @@ export interface KeyRange {
 export interface EngineIterator {
   /** Up to `count` further pairs in key order; none at the end. */
   next(count: number): Promise<readonly (readonly [Uint8Array, Uint8Array])[]>;
+  close(): Promise<void>;
+}
+export interface EngineTextIterator {
+  /** Up to `count` further pairs in key order, the key as UTF-8 text; none at the end. */
+  next(count: number): Promise<readonly (readonly [string, Uint8Array])[]>;
   close(): Promise<void>;
 }
 /** The database as it was at one moment. To be closed by who took it. */

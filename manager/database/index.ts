@@ -1,7 +1,7 @@
 /** The one LevelDB of a manager. Nothing else in the project opens one. */
 export { crc32 } from './crc.ts';
 export { createDataKeys } from './data-key.ts';
-export type { DatabaseDeps, DbOp, DbRow, DbSnapshot } from './database.ts';
+export type { DatabaseDeps, DbOp, DbRow, DbSnapshot, NamedRow } from './database.ts';
 export { DATABASE_FILES, Database } from './database.ts';
 export type { Disk } from './disk.ts';
 export { systemDisk } from './disk.ts';
@@ -10,6 +10,7 @@ export type {
   EngineIterator,
   EngineOp,
   EngineSnapshot,
+  EngineTextIterator,
   KeyRange,
   OpenEngine,
 } from './engine.ts';

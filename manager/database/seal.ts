@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { SwarmError } from '../../shared/errors.ts';
 import type { Random } from '../../shared/random.ts';
-import { crc32 } from './crc.ts';
+import { crc32, crc32OfText, crc32Portable } from './crc.ts';
 
 /**
  * How a value lies on disk. LevelDB has no checksum that reaches us, so every value brings one.
@@ -16,6 +16,10 @@ const SECRET = 2;
 const PLAIN_HEADER = 6;
 const SECRET_HEADER = 30;
 const NONCE_BYTES = 12;
+/** The first two bytes of a plain value. */
+const PLAIN_START = '\x01\0';
+/** For less than this a call into Node's checksum costs more than it saves. */
+const SHORT_BYTES = 128;
 
 /** The data keys of one manager: new values use the highest id, old ones name theirs (1–255). */
 export interface DataKeys {
@@ -62,6 +66,20 @@ export class Sealer {
       return { payload: this.#decrypt(key, asBuffer(value)), secret: true };
     }
     throw damaged(key, 'has no known form');
+  }
+
+  /** The same for the key `prefix` + `name`; `prefixCrc` is the checksum of the prefix. */
+  openNamed(prefix: Uint8Array, prefixCrc: number, name: string, value: Uint8Array): Opened {
+    if (value[0] !== PLAIN || value[1] !== 0 || value.length < PLAIN_HEADER) {
+      return this.open(Buffer.concat([prefix, Buffer.from(name)]), value);
+    }
+    const header = crc32OfText(PLAIN_START, crc32OfText(name, prefixCrc));
+    const payload = value.subarray(PLAIN_HEADER);
+    const expected = payload.length < SHORT_BYTES ? crc32Portable : crc32;
+    if (expected(payload, header) !== readCrc(value)) {
+      throw damaged(Buffer.concat([prefix, Buffer.from(name)]), 'fails its checksum');
+    }
+    return { payload, secret: false };
   }
 
   #encrypt(key: Uint8Array, payload: Uint8Array, allocate: Allocate): Uint8Array {
@@ -137,6 +155,10 @@ function associated(header: Buffer, key: Uint8Array): Buffer {
   out[1] = header[1]!;
   out.set(key, 2);
   return out;
+}
+
+function readCrc(value: Uint8Array): number {
+  return ((value[2]! << 24) | (value[3]! << 16) | (value[4]! << 8) | value[5]!) >>> 0;
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

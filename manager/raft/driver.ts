@@ -10,6 +10,7 @@ import type {
   ProposeResult,
   Proposer,
   RowChange,
+  RowSlices,
   StateMachine,
 } from '../replication.ts';
 import { bestSuccessor, ConsensusLoop, isLeaderTraffic } from './consensus-loop.ts';
@@ -36,7 +37,7 @@ import { PeerDirectory } from './peers.ts';
 import type { Probe } from './probe.ts';
 import { Proposals } from './proposals.ts';
 import { Reads } from './reads.ts';
-import { rowsOf } from './row-record.ts';
+import { rowSlices } from './row-record.ts';
 import { SnapshotInstaller } from './snapshot-installer.ts';
 import { SnapshotReceiver } from './snapshot-receiver.ts';
 import { SnapshotSender } from './snapshot-sender.ts';
@@ -182,11 +183,8 @@ export class RaftDriver implements Proposer {
   async start(stateMachine: StateMachine, loaded?: () => Promise<void>): Promise<void> {
     const { index, term, generation } = this.#store.applied;
     this.#stateMachine = stateMachine;
-    await stateMachine.load(
-      index,
-      term,
-      rowsOf(this.#db, generation, (row) => this.#noteRow(row)),
-    );
+    const rows = rowSlices(this.#db, generation, (row) => this.#noteRow(row));
+    await stateMachine.load(index, term, rows);
     // Every row has been read: the check of the opened database is complete.
     await this.#db.passed();
     await loaded?.();
@@ -527,7 +525,7 @@ export class RaftDriver implements Proposer {
     });
   }
 
-  async #loadSnapshot(snapshot: Snapshot, rows: AsyncIterable<RowChange>): Promise<void> {
+  async #loadSnapshot(snapshot: Snapshot, rows: RowSlices): Promise<void> {
     const { index, term, confState } = snapshot;
     this.#deps.log.info({ index }, 'a snapshot of the state was received');
     await this.#stateMachine?.load(index, term, rows);

@@ -51,6 +51,10 @@ export function rowKey(generation: number, table: string, id: string): Uint8Arra
 export function stateRange(generation: number, end: number = generation + 1): KeyRange {
   return { gte: statePrefix(generation), lt: statePrefix(end) };
 }
+/** What the keys of all rows of a generation begin with. */
+export function rowPrefix(generation: number): Uint8Array {
+  return statePrefix(generation);
+}
 /** `table/id`, the part of a row's key that means the same on every member. */
 export function rowName(key: Uint8Array): Uint8Array {
   return key.subarray(STATE_PREFIX_BYTES);
@@ -58,14 +62,6 @@ export function rowName(key: Uint8Array): Uint8Array {
 export function rowKeyFromName(generation: number, name: Uint8Array): Uint8Array {
   return Buffer.concat([statePrefix(generation), name]);
 }
-/** Splits a row's name; an id may itself have slashes. */
-export function splitRowName(name: Uint8Array): { table: string; id: string } {
-  const bytes = Buffer.from(name.buffer, name.byteOffset, name.byteLength);
-  const at = bytes.indexOf(SLASH);
-  // Two strings: a slice of one would keep the whole of it in memory.
-  return { table: bytes.toString('utf8', 0, at), id: bytes.toString('utf8', at + 1) };
-}
-
 export function putU64(out: Uint8Array, value: number, offset: number): void {
   putU32(out, Math.floor(value / 2 ** 32), offset);
   putU32(out, value, offset + 4);

@@ -1,6 +1,6 @@
-import type { DbOp, DbRow, DbSnapshot } from '../database/index.ts';
+import type { Database, DbOp, DbRow, NamedRow } from '../database/index.ts';
 import type { RowChange } from '../replication.ts';
-import { putU64, readU64, rowKey, rowName, splitRowName, stateRange } from './keys.ts';
+import { putU64, readU64, rowKey, rowName, rowPrefix } from './keys.ts';
 
 const VERSION_BYTES = 8;
 
@@ -14,32 +14,34 @@ export function rowOp(generation: number, change: RowChange): DbOp {
   return { key, value, secret: change.secret };
 }
 
-export function rowOf(row: DbRow): RowChange {
-  const { table, id } = splitRowName(rowName(row.key));
+export function rowOf({ key, value, secret }: DbRow): RowChange {
+  return rowOfName({ name: Buffer.from(rowName(key)).toString(), value, secret });
+}
+
+/** An id may itself have slashes. */
+function rowOfName({ name, value, secret }: NamedRow): RowChange {
+  const at = name.indexOf('/');
   return {
-    table,
-    id,
-    version: readU64(row.value, 0),
-    bytes: row.value.subarray(VERSION_BYTES),
-    secret: row.secret,
+    table: name.slice(0, at),
+    id: name.slice(at + 1),
+    version: readU64(value, 0),
+    bytes: value.subarray(VERSION_BYTES),
+    secret,
   };
 }
 
 /**
- * All rows of a generation, in key order. A thousand are read at a time, so that no stretch of work
- * holds the loop for 10 ms; `note` sees each one first.
+ * All rows of a generation, in key order, about a thousand at a time: a generator that gives them
+ * one by one costs several turns of the microtask queue a row. `note` sees each one first.
  */
-export async function* rowsOf(
-  source: Pick<DbSnapshot, 'slices'>,
+export async function* rowSlices(
+  source: Pick<Database, 'namedSlices'>,
   generation: number,
   note: (row: RowChange) => void = () => undefined,
-): AsyncGenerator<RowChange, void> {
-  // One generator, not one in another: each costs several turns of the microtask queue a row.
-  for await (const slice of source.slices(stateRange(generation))) {
-    for (const row of slice) {
-      const change = rowOf(row);
-      note(change);
-      yield change;
-    }
+): AsyncGenerator<readonly RowChange[], void> {
+  for await (const slice of source.namedSlices(rowPrefix(generation))) {
+    const rows = slice.map(rowOfName);
+    for (const row of rows) note(row);
+    yield rows;
   }
 }

@@ -1,9 +1,9 @@
 import { assert } from '../../shared/assert.ts';
 import type { Database } from '../database/index.ts';
-import type { RowChange } from '../replication.ts';
+import type { RowChange, RowSlices } from '../replication.ts';
 import type { Message, Snapshot } from './core/index.ts';
 import { stateRange } from './keys.ts';
-import { rowsOf } from './row-record.ts';
+import { rowSlices } from './row-record.ts';
 
 /**
  * `refused`: the core has no use for it, its rows may go. `stopped`: this member ends; whether its
@@ -18,7 +18,7 @@ export interface SnapshotInstallerDeps {
   /** Sees every row before the tables do. */
   readonly note: (row: RowChange) => void;
   /** Replaces the tables in memory. */
-  readonly load: (snapshot: Snapshot, rows: AsyncIterable<RowChange>) => Promise<void>;
+  readonly load: (snapshot: Snapshot, rows: RowSlices) => Promise<void>;
 }
 
 interface Installing {
@@ -65,7 +65,7 @@ export class SnapshotInstaller {
   async written(snapshot: Snapshot): Promise<void> {
     const current = this.#of(snapshot);
     const { db, load, note } = this.#deps;
-    await load(snapshot, rowsOf(db, current.generation, note));
+    await load(snapshot, rowSlices(db, current.generation, note));
     this.#current = undefined;
     current.resolve('installed');
     // In slices, beside everything else; what a crash leaves of it goes at the next start.

@@ -6,7 +6,7 @@ import { SwarmError } from '../../shared/errors.ts';
 import { silentLog } from '../../shared/log.ts';
 import { SeededRandom } from '../../shared/random.ts';
 import { type Disk, type Engine, openLevel, systemDisk } from '../database/index.ts';
-import type { RowChange, StateMachine } from '../replication.ts';
+import type { RowChange, RowSlices, StateMachine } from '../replication.ts';
 import { createFirstMember, createJoiningMember, FIRST_INDEX } from './bootstrap.ts';
 import type { RaftDriver } from './driver.ts';
 import { type OpenedRaft, openRaft } from './open-raft.ts';
@@ -26,10 +26,12 @@ export class TestMachine implements StateMachine {
     return [{ table: 'test', id: key, version: index, bytes: Buffer.from(value), secret: false }];
   }
   applied(): void {}
-  async load(_i: number, _t: number, rows: AsyncIterable<RowChange>): Promise<void> {
+  async load(_i: number, _t: number, rows: RowSlices): Promise<void> {
     this.loads++;
     const fresh = new Map<string, string>();
-    for await (const row of rows) fresh.set(row.id, Buffer.from(row.bytes!).toString());
+    for await (const slice of rows) {
+      for (const row of slice) fresh.set(row.id, Buffer.from(row.bytes!).toString());
+    }
     this.rows = fresh;
   }
 }

@@ -3,7 +3,7 @@ import { silentLog } from '../../shared/log.ts';
 import { SeededRandom } from '../../shared/random.ts';
 import { Database, openLevel, systemDisk } from '../database/index.ts';
 import { openLog } from './open-log.ts';
-import { rowsOf } from './row-record.ts';
+import { rowSlices } from './row-record.ts';
 
 /** For tests: what a member says that it has, everything a fault could change without a word. */
 export interface Content {
@@ -32,8 +32,10 @@ export async function inspect(path: string): Promise<Content> {
   try {
     const opened = await openLog(path, db, systemDisk);
     const rows: string[] = [];
-    for await (const row of rowsOf(db, opened.applied.generation)) {
-      rows.push(`${row.table}/${row.id}@${row.version}=${Buffer.from(row.bytes!)}`);
+    for await (const slice of rowSlices(db, opened.applied.generation)) {
+      for (const { table, id, version, bytes } of slice) {
+        rows.push(`${table}/${id}@${version}=${Buffer.from(bytes!)}`);
+      }
     }
     return {
       last: opened.boundary.index + opened.entries.length,

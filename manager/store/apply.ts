@@ -52,6 +52,7 @@ export function applyEntry(
     const drafted = [...(known?.get(name)?.values() ?? [])];
     for (const [at, encoded] of puts.entries()) {
       const row = versioned(schema.codec as never, drafted[at], encoded, index);
+      if (drafted[at] === undefined) shareStrings(tables, name, row);
       const id = name === 'event' ? eventKey(index) : row.id;
       set(name, id, name === 'event' ? withId(row, id) : row, encoded);
     }
@@ -114,7 +115,25 @@ export function decodeRow(
   bytes: Uint8Array,
 ): Rows[TableName] {
   const row = SCHEMA[name].codec.decode(bytes) as unknown as MutableRow;
-  row.id = id;
+  // Its own, where it has one: the other is a part of a longer text, which it would keep.
+  if (row.id !== id) row.id = id;
   row.version = version;
   return row as unknown as Rows[TableName];
+}
+
+/**
+ * Rows name others by their ids. Decoded, each has a copy of its own; of a million tasks these are
+ * half of the memory. Those of the rows that are named are taken instead. Only for a row that nobody else has yet.
+ */
+export function shareStrings(tables: Tables, name: TableName, row: unknown): void {
+  if (name === 'taskStatus') {
+    const status = row as { id: string };
+    status.id = tables.table('task').get(status.id)?.id ?? status.id;
+  }
+  if (name !== 'task') return;
+  const task = row as { serviceId: string; nodeId: string };
+  const service = tables.table('service').get(task.serviceId);
+  if (service !== undefined) task.serviceId = service.id;
+  const node = tables.table('node').get(task.nodeId);
+  if (node !== undefined) task.nodeId = node.id;
 }

@@ -1,13 +1,19 @@
 import type { AnswerRow } from '../../proto/index.ts';
-import { assert } from '../../shared/assert.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import type { IdSource } from '../../shared/ids.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
-import type { LeadershipListener, Proposer, RowChange, StateMachine } from '../replication.ts';
-import { applyEntry, type DraftRows, decodeRow, ENTRY_FORMAT, storedTimeMs } from './apply.ts';
+import type {
+  LeadershipListener,
+  Proposer,
+  RowChange,
+  RowSlices,
+  StateMachine,
+} from '../replication.ts';
+import { applyEntry, type DraftRows, ENTRY_FORMAT } from './apply.ts';
 import { GroupDraft } from './draft.ts';
+import { loadTables } from './load.ts';
 import { UpdateQueue, type Waiting } from './queue.ts';
 import { Retention } from './retention.ts';
 import type { TableName } from './schema.ts';
@@ -128,20 +134,8 @@ export class ReplicatedStore implements Store, StateMachine, LeadershipListener 
   applied(): void {
     // Answers go out when `propose` resolves, which is after the rows were handed over.
   }
-  async load(index: number, _term: number, rows: AsyncIterable<RowChange>): Promise<void> {
-    const tables = new Tables();
-    for await (const row of rows) {
-      const timeMs = storedTimeMs(row);
-      if (timeMs !== undefined) {
-        tables.timeMs = timeMs;
-        continue;
-      }
-      const { table, id, version, bytes } = row;
-      assert(bytes !== undefined, 'a stored row without bytes');
-      const name = table as TableName;
-      tables.table(name).set(id, decodeRow(name, id, version, bytes) as never);
-      tables.index = Math.max(tables.index, version);
-    }
+  async load(index: number, _term: number, rows: RowSlices): Promise<void> {
+    const tables = await loadTables(rows, this.#deps.clock);
     tables.index = Math.max(tables.index, index);
     this.#tables = tables;
     this.#retention.reload(tables);

@@ -87,7 +87,7 @@ test('cluster time goes on after a restart, also where no row speaks of its last
     1,
     1,
     (async function* () {
-      yield* disk.values();
+      yield [...disk.values()];
     })(),
   );
   assert.equal(restarted.view.timeMs, 5_000);

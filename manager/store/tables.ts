@@ -49,6 +49,8 @@ class KeyIndex<R> {
   }
 }
 
+/** Of an index that is being built, between two looks at the clock. */
+const ROWS_PER_STEP = 500;
 const NO_KEYS: readonly string[] = [];
 
 function sameKeys(a: readonly string[], b: readonly string[]): boolean {
@@ -97,6 +99,23 @@ export class Table<R extends { readonly id: string }> implements TableView<R> {
     if (row === undefined) this.#rows.delete(id);
     else this.#rows.set(id, row);
     return before;
+  }
+
+  /** For loading only: `buildIndexes` must follow the last of them. */
+  putUnindexed(row: R): void {
+    this.#rows.set(row.id, row);
+  }
+  /** One index after the other, with a pause after every few hundred rows. */
+  *buildIndexes(): Generator<void, void> {
+    for (const index of this.#indexes) {
+      let left = ROWS_PER_STEP;
+      for (const row of this.#rows.values()) {
+        index.replace(row.id, undefined, row);
+        if (--left > 0) continue;
+        left = ROWS_PER_STEP;
+        yield;
+      }
+    }
   }
 
   #index(name: string): KeyIndex<R> {

@@ -365,12 +365,16 @@ class WatchedMachine implements StateMachine {
     }
     this.#store.applied();
   }
-  async load(index: number, term: number, rows: AsyncIterable<RowChange>): Promise<void> {
+  async load(
+    index: number,
+    term: number,
+    rows: AsyncIterable<readonly RowChange[]>,
+  ): Promise<void> {
     const loaded: RowChange[] = [];
-    const noting = async function* (): AsyncGenerator<RowChange, void> {
-      for await (const row of rows) {
-        loaded.push(row);
-        yield row;
+    const noting = async function* (): AsyncGenerator<readonly RowChange[], void> {
+      for await (const slice of rows) {
+        loaded.push(...slice);
+        yield slice;
       }
     };
     await this.#store.load(index, term, noting());

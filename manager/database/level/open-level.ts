@@ -7,6 +7,7 @@ import type {
   EngineIterator,
   EngineOp,
   EngineSnapshot,
+  EngineTextIterator,
   KeyRange,
   OpenEngine,
 } from '../engine.ts';
@@ -43,6 +44,9 @@ interface NodeLevel {
 }
 interface LevelIterator extends LevelHandle {
   nextv(count: number): Promise<[Uint8Array, Uint8Array][]>;
+}
+interface LevelTextIterator extends LevelHandle {
+  nextv(count: number): Promise<[string, Uint8Array][]>;
 }
 interface LevelHandle {
   close(): Promise<void>;
@@ -95,12 +99,36 @@ class LevelEngine implements Engine {
     const next = (count: number) => iterator.nextv(count).catch(failRead);
     return { next, close: () => iterator.close() };
   }
+  iterateText(prefix: Uint8Array): EngineTextIterator {
+    const gte = prefix;
+    const iterator = this.#level.iterator({
+      ...{ gte, lt: successor(prefix), highWaterMarkBytes: 256 << 10 },
+      keyEncoding: TEXT_KEYS,
+    }) as unknown as LevelTextIterator;
+    const next = (count: number) => iterator.nextv(count).catch(failRead);
+    return { next, close: () => iterator.close() };
+  }
   snapshot(): EngineSnapshot {
     return new LevelSnapshot(this.#level.snapshot());
   }
   close(): Promise<void> {
     return this.#level.close();
   }
+}
+
+/** Keys come out as text; limits go in as they are, because they need not be text. */
+const TEXT_KEYS = {
+  name: 'swarm-text-keys',
+  format: 'utf8',
+  encode: (limit: unknown) => limit,
+  decode: (key: unknown) => key,
+};
+
+/** The first key behind all that begin with `prefix`, whose last byte is below 255. */
+function successor(prefix: Uint8Array): Uint8Array {
+  const next = Uint8Array.from(prefix);
+  next[next.length - 1]!++;
+  return next;
 }
 
 function snapshotOption(snapshot: EngineSnapshot | undefined): { snapshot?: LevelHandle } {

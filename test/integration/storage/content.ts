@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Database, openLevel, systemDisk } from '../../../manager/database/index.ts';
 import { clearLeftovers, openLog } from '../../../manager/raft/open-log.ts';
-import { rowsOf } from '../../../manager/raft/row-record.ts';
+import { rowSlices } from '../../../manager/raft/row-record.ts';
 import { ManualClock } from '../../../shared/clock.ts';
 import { silentLog } from '../../../shared/log.ts';
 import { SeededRandom } from '../../../shared/random.ts';
@@ -37,9 +37,11 @@ export async function readContent(directory: string): Promise<Content> {
       hash.update(`${index} ${term} ${type} ${data.length};`).update(data);
     }
     let rows = 0;
-    for await (const { table, id, version, secret, bytes } of rowsOf(db, applied.generation)) {
-      hash.update(`${table}/${id} ${version} ${secret} ${bytes?.length};`).update(bytes!);
-      rows++;
+    for await (const slice of rowSlices(db, applied.generation)) {
+      for (const { table, id, version, secret, bytes } of slice) {
+        hash.update(`${table}/${id} ${version} ${secret} ${bytes?.length};`).update(bytes!);
+      }
+      rows += slice.length;
     }
     await db.passed();
     return {

@@ -1,0 +1,42 @@
+import { assert } from '../../shared/assert.ts';
+import { type Clock, delay } from '../../shared/clock.ts';
+import type { RowChange, RowSlices } from '../replication.ts';
+import { decodeRow, shareStrings, storedTimeMs } from './apply.ts';
+import { TABLE_NAMES, type TableName } from './schema.ts';
+import { Tables } from './tables.ts';
+
+/** After this much work at a stretch, other events get their turn. */
+const SLICE_MS = 10;
+
+/**
+ * Builds all tables from stored rows. Rows first, then one index after the other: what grows by
+ * doubling in one big step does so alone, and nobody waits for several of them.
+ */
+export async function loadTables(rows: RowSlices, clock: Clock): Promise<Tables> {
+  const tables = new Tables();
+  for await (const slice of rows) for (const row of slice) put(tables, row);
+  let untilMs = clock.monotonicMs() + SLICE_MS;
+  for (const name of TABLE_NAMES) {
+    for (const _ of tables.table(name).buildIndexes()) {
+      if (clock.monotonicMs() < untilMs) continue;
+      await delay(clock, 0);
+      untilMs = clock.monotonicMs() + SLICE_MS;
+    }
+  }
+  return tables;
+}
+
+function put(tables: Tables, row: RowChange): void {
+  const timeMs = storedTimeMs(row);
+  if (timeMs !== undefined) {
+    tables.timeMs = timeMs;
+    return;
+  }
+  const { id, version, bytes } = row;
+  assert(bytes !== undefined, 'a stored row without bytes');
+  const name = row.table as TableName;
+  const decoded = decodeRow(name, id, version, bytes);
+  shareStrings(tables, name, decoded);
+  tables.table(name).putUnindexed(decoded as never);
+  tables.index = Math.max(tables.index, version);
+}
