@@ -136,13 +136,8 @@ export class RaftDriver implements Proposer {
     );
     const { identity, directory } = this;
     const { log, dial } = deps;
-    this.transport = new Transport(
-      options.address,
-      identity,
-      directory,
-      this.#transportOwner(),
-      deps,
-    );
+    const owner = this.#transportOwner();
+    this.transport = new Transport(options.address, identity, directory, owner, deps);
     const reported = (raftId: number, ok: boolean) =>
       this.#loop?.run((node) => node.reportSnapshot(raftId, ok));
     this.#sender = new SnapshotSender({
