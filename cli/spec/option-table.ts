@@ -131,7 +131,7 @@ export const OPTION_GROUPS: readonly {
       {
         name: 'network',
         value: 'NETWORK',
-        text: 'Network: a name, or name=,alias=; or host, bridge, none',
+        text: 'Network: a name, or name=,alias=; or bridge',
         repeat: true,
         rm: 'NETWORK',
       },

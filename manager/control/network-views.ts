@@ -4,18 +4,15 @@ import { isReachable } from '../dispatcher/network-messages.ts';
 import { AddressRange } from '../loop/addressing/address-range.ts';
 import { nodeRoutes } from '../loop/addressing/free-subnet.ts';
 import { isOverlayNode, lacks } from '../loop/addressing/needs.ts';
-import { isPredefined, NODE_LOCAL } from '../loop/addressing/predefined.ts';
+import { isPredefined } from '../loop/addressing/predefined.ts';
 import type { View } from '../store/view.ts';
 import { networkName } from './specs.ts';
 import { knownNodes } from './warnings.ts';
 
-/** Networks of each node: they have no rows, and nothing can be done to them. */
+/** The network of each node that services can be on: it has no row, and nothing can be done to it. */
 export function nodeLocalViews(): NetworkView[] {
-  return [...NODE_LOCAL].map((name) => {
-    const driver = name === 'none' ? 'null' : name;
-    const network = Network.create({ id: name, spec: { name, driver } });
-    return NetworkView.with(NetworkView.create({ predefined: true }), { network });
-  });
+  const network = Network.create({ id: 'bridge', spec: { name: 'bridge', driver: 'bridge' } });
+  return [NetworkView.with(NetworkView.create({ predefined: true }), { network })];
 }
 
 /** A network as `ls` shows it. */

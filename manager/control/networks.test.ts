@@ -156,8 +156,8 @@ test('a service keeps the names of its networks, however they were typed', async
   await refused(targets('nope'), 'NOT_FOUND', /no network "nope"/);
   await refused(targets('ingress'), 'INVALID_SPEC', /published ports only/);
   await refused(targets('front', id), 'INVALID_SPEC', /front is given twice/);
-  await refused(targets('none', 'front'), 'INVALID_SPEC', /none with other networks/);
-  await refused(targets('host'), 'FORBIDDEN', /the network of its node/);
+  await refused(targets('bridge', 'front'), 'INVALID_SPEC', /bridge with other networks/);
+  await refused(targets('host'), 'UNSUPPORTED', /no container on host/);
 });
 
 test('what is there is listed with its use, those of each node as well', async () => {
@@ -182,7 +182,7 @@ test('what is there is listed with its use, those of each node as well', async (
   const listed = await fixture.control.listNetworks(ListRequest.create(), context());
   assert.deepEqual(
     listed.networks.map((view) => view.network!.spec!.name),
-    ['bridge', 'front', 'host', 'none'],
+    ['bridge', 'front'],
   );
   const custom = ListRequest.create({ filters: [{ key: 'type', value: 'custom' }] });
   const [view] = (await fixture.control.listNetworks(custom, context())).networks;

@@ -8,7 +8,6 @@ import {
 import { SwarmError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import { INGRESS, NODE_LOCAL } from '../loop/addressing/predefined.ts';
-import { CLUSTER_KEY } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
 import { check } from './field.ts';
 import { resolveNetwork } from './resolve.ts';
@@ -38,7 +37,7 @@ export function validateNetworks(spec: ServiceSpec, task: TaskSpec): void {
   for (const { target, aliases } of networks) {
     check(target !== '', 'networks', 'a network without a name', 'names of networks');
     validateAliases(target, aliases);
-    if (NODE_LOCAL.has(target)) validateNodeLocal(spec, task, target);
+    if (NODE_LOCAL.has(target)) validateNodeLocal(task, target);
   }
   const endpoint = spec.endpoint;
   check(
@@ -65,27 +64,27 @@ function validateAliases(target: string, aliases: readonly string[]): void {
     );
 }
 
-function validateNodeLocal(spec: ServiceSpec, task: TaskSpec, target: string): void {
+function validateNodeLocal(task: TaskSpec, target: string): void {
+  if (target !== 'bridge')
+    throw new SwarmError('UNSUPPORTED', `networks: this release puts no container on ${target}`, {
+      advice:
+        target === 'host'
+          ? 'Publish its ports, with mode=host for those of its own node alone, or run a command of ' +
+            'the host (--process).'
+          : 'Use a network made with --internal: it has no way out.',
+      details: { field: 'networks' },
+    });
   check(
     task.networks.length === 1,
     'networks',
-    `${target} with other networks`,
-    `${target} alone, or other networks without it`,
-  );
-  const ports = spec.endpoint?.ports ?? [];
-  check(
-    target === 'bridge' || ports.length === 0,
-    'endpoint.ports',
-    target === 'host'
-      ? 'on the network host every port of the task is one of the host already'
-      : 'on the network none a task is reached by nobody',
-    'no published ports with it',
+    'bridge with other networks',
+    'bridge alone, or other networks without it',
   );
 }
 
 /**
- * The spec with its networks by their names, as it is kept. Throws NOT_FOUND, PRECONDITION while one
- * is being removed, FORBIDDEN for the host's own where the cluster does not allow it.
+ * The spec with its networks by their names, as it is kept. Throws NOT_FOUND, or PRECONDITION while one
+ * is being removed.
  */
 export function withNetworks(view: View, spec: ServiceSpec): ServiceSpec {
   const { task } = spec;
@@ -100,7 +99,6 @@ export function withNetworks(view: View, spec: ServiceSpec): ServiceSpec {
 }
 
 function networkTarget(view: View, ref: string): string {
-  if (ref === 'host') refuseHostNetwork(view);
   if (NODE_LOCAL.has(ref)) return ref;
   check(ref !== INGRESS, 'networks', 'ingress carries published ports only', 'other networks');
   const network = resolveNetwork(view, ref);
@@ -111,13 +109,4 @@ function networkTarget(view: View, ref: string): string {
       command: 'swarm network ls',
     });
   return name;
-}
-
-function refuseHostNetwork(view: View): void {
-  if (view.table('cluster').get(CLUSTER_KEY)?.spec?.allowHostAccess === true) return;
-  throw new SwarmError('FORBIDDEN', 'the network host gives a container the network of its node', {
-    advice: 'Leave it out, or let the cluster allow access to hosts.',
-    command: 'swarm cluster update --allow-host-access',
-    details: { field: 'networks' },
-  });
 }

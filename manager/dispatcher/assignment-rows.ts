@@ -133,6 +133,7 @@ export class AssignmentRows {
 
   #noteState(view: View, { id, before, after }: Change<'serviceState'>): void {
     // Rows are immutable and replaced as a whole: equal ports may be another list.
+    if (before?.runningRevision !== after?.runningRevision) this.#dirtyServices.add(id);
     if (JSON.stringify(before?.ports ?? []) === JSON.stringify(after?.ports ?? [])) return;
     this.#dirtyServices.add(id);
     for (const task of view.table('task').by('service', id)) {

@@ -7,6 +7,7 @@ import {
   type TaskStatus,
 } from '../../proto/index.ts';
 import type { View } from '../store/view.ts';
+import { hasClientAffinity } from './client-affinity.ts';
 import { type Standing, standingOf } from './standing.ts';
 
 /**
@@ -24,6 +25,7 @@ export function loadBalanced(view: View, serviceId: string): LoadBalanced | unde
     serviceId,
     serviceName: service.spec?.name ?? '',
     ports: state.ports,
+    clientAffinity: hasClientAffinity(view, serviceId),
     backends: found.map(({ backend, standing }) =>
       // A suspected node's endpoints get nothing new, unless they are all that is left.
       standing === 'draining' || (standing === 'doubtful' && others)

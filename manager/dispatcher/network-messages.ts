@@ -3,15 +3,14 @@ import {
   NetworkEndpoint,
   NetworkPeer,
   NetworkService,
-  type ServiceSpec,
   type Task,
 } from '../../proto/index.ts';
 import { poolsOf } from '../loop/addressing/free-subnet.ts';
 import { isOverlayNode } from '../loop/addressing/needs.ts';
 import { INGRESS } from '../loop/addressing/predefined.ts';
 import { isAssigned, isOver } from '../loop/task-facts.ts';
-import { revisionKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
+import { hasClientAffinity } from './client-affinity.ts';
 import { type Standing, standingOf } from './standing.ts';
 
 /** What nodes build networks from. Pure: every node gets the same, from committed rows alone. */
@@ -57,7 +56,7 @@ export function networkServices(view: View, serviceId: string): Map<string, Netw
   const state = view.table('serviceState').get(serviceId);
   const rows = new Map<string, NetworkService>();
   if (service === undefined) return rows;
-  const affinity = runningSpec(view, serviceId)?.endpoint?.clientAffinity ?? false;
+  const clientAffinity = hasClientAffinity(view, serviceId);
   const endpoints = endpointsByNetwork(view, serviceId);
   for (const { networkId } of state?.virtualAddresses ?? [])
     if (!endpoints.has(networkId)) endpoints.set(networkId, []);
@@ -72,18 +71,12 @@ export function networkServices(view: View, serviceId: string): Map<string, Netw
         networkId,
         address: own?.address ?? '',
         address6: own?.address6 ?? '',
-        clientAffinity: affinity,
+        clientAffinity,
         endpoints: list,
       }),
     );
   }
   return rows;
-}
-
-function runningSpec(view: View, serviceId: string): ServiceSpec | undefined {
-  const revision = view.table('serviceState').get(serviceId)?.runningRevision ?? 0;
-  const row = view.table('serviceRevision').get(revisionKey(serviceId, revision));
-  return row?.spec ?? view.table('service').get(serviceId)?.spec ?? undefined;
 }
 
 function endpointsByNetwork(view: View, serviceId: string): Map<string, NetworkEndpoint[]> {

@@ -92,9 +92,10 @@ export class Session {
       if (item === undefined) removedTasks.push(id);
       else changed.push(item);
     }
-    const rest = [changes.services, ...this.#networkChanges(rows, view, changes.networks)];
-    const isBalancing = rest.some((part) => part.length > 0);
-    if (changed.length === 0 && removedTasks.length === 0 && !isBalancing) return;
+    const balancing = [changes.services, ...this.#networkChanges(rows, view, changes.networks)];
+    const isBalancing = balancing.some((part) => part.length > 0);
+    const rest = [...balancing, changes.networks.peers];
+    if (changed.length === 0 && removedTasks.length === 0 && rest.every(isEmpty)) return;
     const parts = { complete: false, from: this.#position, to, tasks: changed, removedTasks };
     this.sendEncoded(encodeAssignments({ ...parts, rest, digest: this.#digest(rows) }));
     this.#position = to;
@@ -106,7 +107,7 @@ export class Session {
     const { networks } = rows;
     const before = this.#networks;
     if (changes.nodes.has(this.nodeId)) this.#networks = networks.networksOf(view, this.nodeId);
-    const parts = [changes.peers];
+    const parts: Uint8Array[] = [];
     for (const [id, bytes] of changes.networks) if (before.has(id)) parts.push(bytes);
     if (before === this.#networks) return parts;
     for (const id of this.#networks) if (!before.has(id)) parts.push(networks.whole(id));
@@ -165,4 +166,8 @@ export class Session {
     const own = joinDigests(this.#tasks.digest(), rows.services.digest());
     return joinDigests(own, rows.networks.digest(this.#networks));
   }
+}
+
+function isEmpty(part: Uint8Array): boolean {
+  return part.length === 0;
 }

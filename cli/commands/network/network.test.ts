@@ -39,7 +39,7 @@ const host: Init<NetworkView> = {
 test('network ls shows subnets, use and what a network waits for', async () => {
   const waiting: Init<NetworkView> = {
     network: { id: 'z', spec: { name: 'more', driver: 'overlay' } },
-    state: { problem: 'network-problem|no subnet is free' },
+    state: { problem: 'network-problem|used up' },
   };
   const { out } = await runCli(['network', 'ls'], {
     ListNetworks: () => ListNetworksResponse.create({ networks: [front, host, waiting] }),
@@ -49,7 +49,7 @@ test('network ls shows subnets, use and what a network waits for', async () => {
     'NETWORK ID     NAME    DRIVER    SCOPE   SUBNETS                              ADDRESSES   SERVICES   STATUS\n' +
       'a1b2c3d4e5f6   front   overlay   swarm   10.0.1.0/24 10.0.2.0/24 and 1 more   3/759       1          ready\n' +
       'host           host    host      local\n' +
-      'z              more    overlay   swarm                                        0/0         0          no subnet is free\n',
+      'z              more    overlay   swarm                                        0/0         0          used up\n',
   );
 });
 

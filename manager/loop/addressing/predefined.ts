@@ -2,8 +2,8 @@
 export const INGRESS = 'ingress';
 
 /**
- * Networks of each node that nobody makes: `host` is the host's own, `bridge` the node's own with a
- * way out, `none` is no network. A service on one of them is on no other.
+ * Names of networks of each node, which nobody makes: `host` is the host's own, `bridge` the node's own
+ * with a way out, `none` is no network. A service on one of them is on no other.
  */
 export const NODE_LOCAL: ReadonlySet<string> = new Set(['host', 'bridge', 'none']);
 

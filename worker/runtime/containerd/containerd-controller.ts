@@ -292,7 +292,8 @@ export class ContainerdController implements TaskController {
         address6,
         aliases,
       })),
-      names: (this.#task.spec?.networks.length ?? 0) > 0,
+      // On the node's own network, and on the ingress, nobody has a name.
+      names: this.#task.attachments.length > 0 && (this.#task.spec?.networks.length ?? 0) > 0,
       dns: containerOf(this.#task).dns,
       image: image.digest,
       chainId: image.chainId,
