@@ -71,6 +71,13 @@ export class MemberProcess {
   get pid(): number {
     return this.#child?.pid ?? 0;
   }
+  /** Stands still, as a machine whose links are cut: nothing is refused, nothing is answered. */
+  freeze(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+  thaw(): void {
+    this.#child?.kill('SIGCONT');
+  }
   /** SIGKILL; the state stays. */
   async kill(): Promise<void> {
     await this.#end((child) => child.kill('SIGKILL'));

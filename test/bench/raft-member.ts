@@ -3,13 +3,25 @@ import { type OpenedRaft, openRaft, raftHandlers, tcpProbe } from '../../manager
 import { ReplicatedStore } from '../../manager/store/replicated-store.ts';
 import type { Writer } from '../../manager/store/schema.ts';
 import type { Draft } from '../../manager/store/view.ts';
-import { Certificate, RaftAck, RaftService, Role, Task, TaskState } from '../../proto/index.ts';
+import {
+  Certificate,
+  Node,
+  RaftAck,
+  RaftService,
+  Role,
+  Service,
+  type SnapshotChunk,
+  SnapshotTrailer,
+  Task,
+  TaskState,
+} from '../../proto/index.ts';
 import { SystemClock } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import { SystemIds } from '../../shared/ids.ts';
 import { silentLog } from '../../shared/log.ts';
 import { SystemRandom } from '../../shared/random.ts';
 import { dial } from '../../shared/rpc/client.ts';
+import type { Duplex } from '../../shared/rpc/rpc.ts';
 import { RpcServer } from '../../shared/rpc/server.ts';
 import { makeIdentity } from '../../shared/tls/identity.ts';
 import { LiveIdentity } from '../../shared/tls/live-identity.ts';
@@ -98,11 +110,7 @@ class Member {
           await this.#write();
           return RaftAck.create();
         },
-        stream: (stream) => {
-          stream.onMessage(() => {
-            void this.#write().then(() => stream.send(RaftAck.create()));
-          });
-        },
+        stream: (stream) => this.#serve(stream),
       },
       { [BenchService.put.path]: allowed, [BenchService.stream.path]: allowed },
     );
@@ -145,6 +153,21 @@ class Member {
     }
   }
 
+  /** Answers that are ready in one turn of the event loop share a message. */
+  #serve(stream: Duplex<SnapshotChunk, SnapshotTrailer>): void {
+    let done = 0;
+    const answer = (): void => {
+      stream.send(SnapshotTrailer.create({ rows: done }));
+      done = 0;
+    };
+    const written = (): void => {
+      if (++done === 1) setImmediate(answer);
+    };
+    stream.onMessage(({ values }) => {
+      for (const _ of values) void this.#write().then(written);
+    });
+  }
+
   #write(): Promise<void> {
     const row = Certificate.create({ id: rowId(this.#written++), publicKey: payload });
     return this.#store.update((draft) => draft.put('certificate', row), { writer: 'ca' });
@@ -177,7 +200,13 @@ class Member {
     });
   }
 
-  #fillTasks(count: number): Promise<void> {
+  /** Tasks with the services and nodes that they name. */
+  async #fillTasks(count: number): Promise<void> {
+    const most = { writer: 'users' } as const;
+    await this.#store.update((draft) => {
+      for (let n = 0; n < SERVICES; n++) draft.put('service', Service.create({ id: serviceId(n) }));
+      for (let n = 0; n < NODES; n++) draft.put('node', Node.create({ id: nodeId(n) }));
+    }, most);
     return this.#fill(count, 'loop', (draft, n) => draft.put('task', taskOf(n, draft.newId())));
   }
 
@@ -208,14 +237,19 @@ class Member {
   }
 }
 
+function serviceId(n: number): string {
+  return String(n).padStart(25, 's');
+}
+function nodeId(n: number): string {
+  return String(n).padStart(25, 'n');
+}
+
 /** A running task as the control loop leaves it. */
 function taskOf(n: number, id: string): Task {
-  const service = String(n % SERVICES).padStart(25, 's');
-  const node = String(n % NODES).padStart(25, 'n');
   return Task.create({
     id,
-    serviceId: service,
-    nodeId: node,
+    serviceId: serviceId(n % SERVICES),
+    nodeId: nodeId(n % NODES),
     slot: Math.floor(n / SERVICES) + 1,
     revision: 1,
     desiredState: TaskState.RUNNING,

@@ -1,5 +1,5 @@
 import type { MemberChange } from '../../manager/raft/member-change.ts';
-import { RaftAck, StoredRow } from '../../proto/index.ts';
+import { RaftAck, SnapshotChunk, SnapshotTrailer, StoredRow } from '../../proto/index.ts';
 import type { LoadResult } from './raft-load.ts';
 
 /** What the bench asks of its member processes, over Node's own channel to a child. */
@@ -57,15 +57,22 @@ export interface Replies {
   fillTasks: undefined;
   fillBytes: undefined;
   watch: undefined;
-  pause: number;
+  pause: number | undefined;
   cpu: number;
   stop: undefined;
 }
 
 const put = { path: '/swarm.bench/Put', request: StoredRow, response: RaftAck } as const;
-const stream = { ...put, path: '/swarm.bench/Stream' } as const;
+const stream = {
+  path: '/swarm.bench/Stream',
+  request: SnapshotChunk,
+  response: SnapshotTrailer,
+} as const;
 
-/** One put for each message; answers of the stream come in the order of the puts. */
+/**
+ * `put`: one for each call. `stream`: a message has as many puts as were asked for in one turn of
+ * the event loop, each its own proposal; an answer says how many more of them, in order, are done.
+ */
 export const BenchService = {
   put: { ...put, requestStream: false, responseStream: false },
   stream: { ...stream, requestStream: true, responseStream: true },

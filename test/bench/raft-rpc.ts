@@ -1,4 +1,4 @@
-import { type RaftAck, StoredRow } from '../../proto/index.ts';
+import { SnapshotChunk, type SnapshotTrailer, StoredRow } from '../../proto/index.ts';
 import { dial } from '../../shared/rpc/client.ts';
 import type { Client, Duplex } from '../../shared/rpc/rpc.ts';
 import type { Identity } from '../../shared/tls/identity.ts';
@@ -8,6 +8,8 @@ import { BenchService, type MemberOptions } from './raft-protocol.ts';
 
 /** More streams or calls than this share a connection. */
 const CONNECTIONS_MAX = 8;
+/** The row itself is the member's own: what is sent names it. */
+const VALUE = Buffer.from('row');
 
 export interface RpcLoad {
   run(how: 'stream' | 'unary', width: number, warmMs: number, runMs: number): Promise<LoadResult>;
@@ -29,7 +31,7 @@ export function rpcLoad(leader: MemberOptions, identity: Identity): RpcLoad {
       const result = await closedLoop(width, warmMs, runMs, () => {
         const at = next++ % CONNECTIONS_MAX;
         if (how === 'unary') return clients[at]!.unary(BenchService.put, request);
-        return streams[at % streams.length]!.ask(request);
+        return streams[at % streams.length]!.ask(VALUE);
       });
       for (const stream of streams) stream.end();
       return result;
@@ -40,20 +42,27 @@ export function rpcLoad(leader: MemberOptions, identity: Identity): RpcLoad {
   };
 }
 
-/** Questions on one stream; the answers come in their order. */
+/** Puts on one stream; those of one turn of the event loop share a message. */
 class AskStream {
-  readonly #stream: Duplex<RaftAck, StoredRow>;
+  readonly #stream: Duplex<SnapshotTrailer, SnapshotChunk>;
   readonly #asking: (() => void)[] = [];
+  #values: Uint8Array[] = [];
 
   constructor(client: Client) {
     this.#stream = client.duplex(BenchService.stream);
-    this.#stream.onMessage(() => this.#asking.shift()?.());
+    this.#stream.onMessage(({ rows }) => {
+      for (let n = 0; n < rows; n++) this.#asking.shift()?.();
+    });
   }
-  ask(request: StoredRow): Promise<void> {
+  ask(value: Uint8Array): Promise<void> {
     return new Promise((resolve) => {
       this.#asking.push(resolve);
-      this.#stream.send(request);
+      if (this.#values.push(value) === 1) setImmediate(() => this.#flush());
     });
+  }
+  #flush(): void {
+    this.#stream.send(SnapshotChunk.create({ values: this.#values }));
+    this.#values = [];
   }
   end(): void {
     this.#stream.end();

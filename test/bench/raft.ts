@@ -8,8 +8,8 @@ import { line, since, spread } from './report.ts';
 /**
  * `npm run bench -- raft [parts] [name=value…]`: 3 managers as processes on loopback, real disk,
  * mutual TLS, every write durable. Parts: see PARTS; none means all. Values: rounds, widths, ms (of
- * each load), heat (ms before the first), runs (of a killed leader), tasks (that the opened state
- * has), join (bytes), etcd=no, node (its own flags for the members, as
+ * each load), heat (ms before the first), runs (of a killed leader), cuts (of a silent one), tasks
+ * (that the opened state has), join (bytes), etcd=no, node (its own flags for the members, as
  * node=--cpu-prof,--cpu-prof-dir=DIR). A short run: `raft write read transfer rounds=1 heat=4000`.
  */
 const PARTS: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
@@ -18,9 +18,9 @@ const PARTS: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
   read: reads,
   transfer,
   kill,
+  cut,
   join,
   idle,
-  open,
 };
 const WIDTHS = '1,16,64,256,1024';
 const ETCD_WIDTHS = [1, 16, 64, 256];
@@ -29,13 +29,17 @@ const IDLE_MS = 10_000;
 const TICKS_PER_SECOND = 100;
 const TRANSFERS = 10;
 
-interface Bench {
+interface Bench extends Settings {
   readonly cluster: RaftCluster;
+}
+
+interface Settings {
   readonly rounds: number;
   readonly widths: readonly number[];
   readonly runMs: number;
   readonly heatMs: number;
   readonly kills: number;
+  readonly cuts: number;
   readonly tasks: number;
   readonly joinBytes: number;
   readonly withEtcd: boolean;
@@ -44,28 +48,46 @@ interface Bench {
 
 export async function raft(args: readonly string[]): Promise<void> {
   const named = new Map(args.filter((arg) => arg.includes('=')).map((arg) => pair(arg)));
-  const asked = args.filter((arg) => Object.hasOwn(PARTS, arg));
-  const parts = asked.length > 0 ? asked : Object.keys(PARTS);
+  const names = [...Object.keys(PARTS), 'open'];
+  const asked = args.filter((arg) => names.includes(arg));
+  const all = asked.length > 0 ? asked : names;
+  const parts = all.filter((name) => name !== 'open');
   const flags = named.get('node')?.split(',') ?? [];
-  const cluster = await RaftCluster.up(3, flags);
-  const bench: Bench = {
-    cluster,
+  const settings: Settings = {
     flags,
     rounds: Number(named.get('rounds') ?? 5),
     widths: (named.get('widths') ?? WIDTHS).split(',').map(Number),
     runMs: Number(named.get('ms') ?? 2_000),
     heatMs: Number(named.get('heat') ?? 10_000),
     kills: Number(named.get('runs') ?? 20),
-    tasks: Number(named.get('tasks') ?? 200_000),
+    tasks: Number(named.get('tasks') ?? 1_000_000),
+    cuts: Number(named.get('cuts') ?? 10),
     joinBytes: Number(named.get('join') ?? 100e6),
     withEtcd: named.get('etcd') !== 'no',
   };
+  if (parts.length > 0) await onCluster(settings, parts);
+  if (all.includes('open')) await open(settings);
+}
+
+async function onCluster(settings: Settings, parts: readonly string[]): Promise<void> {
+  const cluster = await RaftCluster.up(3, settings.flags);
   try {
-    for (const part of parts) await PARTS[part]!(bench);
-    if (flags.length > 0) for (const member of cluster.members) await member.stop();
+    for (const part of parts) {
+      for (const member of cluster.members) await member.ask({ kind: 'watch' });
+      await PARTS[part]!({ ...settings, cluster });
+      await longestPause(cluster, part);
+    }
+    if (settings.flags.length > 0) for (const member of cluster.members) await member.stop();
   } finally {
     await cluster.down();
   }
+}
+
+/** Of the members that lived through the part. */
+async function longestPause(cluster: RaftCluster, part: string): Promise<void> {
+  const pauses = await Promise.all(cluster.members.map((m) => m.ask({ kind: 'pause' })));
+  const known = pauses.filter((pauseMs) => pauseMs !== undefined);
+  if (known.length > 0) line(`${part}: longest pause of any member`, Math.max(...known), 'ms');
 }
 
 function pair(arg: string): [string, string] {
@@ -168,6 +190,23 @@ async function kill({ cluster, kills }: Bench): Promise<void> {
   if (times.length > 0) spread('leader killed: next accepted write', times, 'ms');
 }
 
+/** The leader falls silent without a word, as behind a cut line. */
+async function cut({ cluster, cuts }: Bench): Promise<void> {
+  const times: number[] = [];
+  for (let run = 0; run < cuts; run++) {
+    await cluster.settled();
+    const leader = await cluster.leader();
+    const others = cluster.members.filter((member) => member !== leader);
+    const written = Promise.race(others.map((member) => member.ask({ kind: 'firstWrite' })));
+    const startMs = performance.now();
+    leader.freeze();
+    await written;
+    times.push(since(startMs));
+    leader.thaw();
+  }
+  if (times.length > 0) spread('leader cut off: next accepted write', times, 'ms');
+}
+
 /** A state of `joinBytes` to a member that has nothing, until it has applied all of it. */
 async function join({ cluster, joinBytes }: Bench): Promise<void> {
   const leader = await cluster.leader();
@@ -175,11 +214,9 @@ async function join({ cluster, joinBytes }: Bench): Promise<void> {
   await leader.ask({ kind: 'fillBytes', count: joinBytes });
   await cluster.settled();
   line(`writing ${Math.round(joinBytes / 1e6)} MB of rows`, since(startMs), 'ms');
-  await leader.ask({ kind: 'watch' });
   const joinMs = performance.now();
   await cluster.join(4, 'learner');
   line('all of it to a new member', since(joinMs), 'ms');
-  line('longest pause of the leader meanwhile', await leader.ask({ kind: 'pause' }), 'ms');
 }
 
 async function idle({ cluster }: Bench): Promise<void> {
@@ -195,7 +232,7 @@ async function idle({ cluster }: Bench): Promise<void> {
 }
 
 /** How long a manager of one with so many tasks takes from its start to taking part. */
-async function open({ tasks, flags }: Bench): Promise<void> {
+async function open({ tasks, flags }: Settings): Promise<void> {
   const cluster = await RaftCluster.up(1);
   try {
     const member = cluster.members[0]!;
