@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { tempDir } from '../../support/swarm.ts';
 import { readRegisterHistory, writeRegisterHistory } from './histories.ts';
 import { type RegisterInput, type RegisterOutput, register } from './models.ts';
 import { judge, judgeDirectory } from './run.ts';
@@ -18,6 +19,25 @@ test('every recorded history is judged as its verdict says', { skip }, () => {
     [],
   );
   assert.ok(verdicts.length > 0, 'there were histories');
+});
+
+test('what cannot be judged is said of its line, and the other histories are judged', () => {
+  const { path, remove } = tempDir();
+  try {
+    writeFileSync(join(path, 'good.log'), history('0 :invoke :write 1', '0 :ok :write 1'));
+    writeFileSync(join(path, 'none.log'), 'hello\n');
+    const lines = ['good.log\ttrue', 'none.log\ttrue', 'absent.log\tfalse', 'good.log\tperhaps'];
+    writeFileSync(join(path, 'verdicts.tsv'), `${lines.join('\r\n')}\n`);
+    const verdicts = judgeDirectory(path);
+    assert.deepEqual(
+      verdicts.map(({ found }) => found),
+      [true, undefined, undefined, undefined],
+    );
+    const problems = [/^$/, /line 1 is no event/, /ENOENT/, /neither true nor false/];
+    for (const [at, { problem }] of verdicts.entries()) assert.match(problem, problems[at]!);
+  } finally {
+    remove();
+  }
 });
 
 function history(...lines: string[]): string {

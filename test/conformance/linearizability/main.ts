@@ -1,11 +1,11 @@
 /** `npm run linearizability -- DIR`: judges the histories of DIR against its verdicts.tsv. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { namedDirectory } from '../named-directory.ts';
 import { judgeDirectory } from './run.ts';
 
 function main(): number {
-  const vectors = process.env['SWARM_VECTORS'] ?? '';
-  const directory = process.argv[2] ?? (vectors === '' ? '' : join(vectors, 'linearizability'));
+  const directory = namedDirectory('linearizability');
   if (directory === '') {
     console.error('no histories: name a directory, or set SWARM_VECTORS to the test vectors');
     return 2;
@@ -16,8 +16,9 @@ function main(): number {
   }
   const verdicts = judgeDirectory(directory);
   const wrong = verdicts.filter((verdict) => verdict.expected !== verdict.found);
-  for (const { name, expected, found } of wrong) {
-    console.log(`${name}: judged ${found}, the verdict is ${expected}`);
+  for (const { name, expected, found, problem } of wrong) {
+    if (problem !== '') console.log(`${name}: not judged: ${problem}`);
+    else console.log(`${name}: judged ${found}, the verdict is ${expected}`);
   }
   console.log(`${verdicts.length - wrong.length} of ${verdicts.length} verdicts agree`);
   return verdicts.length > 0 && wrong.length === 0 ? 0 : 1;

@@ -1,11 +1,10 @@
 /** `npm run vectors -- DIR`: runs every script below DIR against the core. */
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { namedDirectory } from '../named-directory.ts';
 import { runScripts } from './run.ts';
 
 function main(): number {
-  const vectors = process.env['SWARM_VECTORS'] ?? '';
-  const directory = process.argv[2] ?? (vectors === '' ? '' : join(vectors, 'etcd-raft'));
+  const directory = namedDirectory('etcd-raft');
   if (directory === '') {
     console.error('no scripts: name a directory, or set SWARM_VECTORS to the test vectors');
     return 2;
@@ -15,6 +14,7 @@ function main(): number {
     return 2;
   }
   const results = runScripts(directory);
+  if (results.length === 0) console.error(`no scripts: ${directory} has no file that ends in .txt`);
   const failed = results.filter((r) => r.difference !== '');
   for (const { name, difference } of failed) console.log(`${name}: ${difference}`);
   console.log(`${results.length - failed.length} of ${results.length} scripts hold`);

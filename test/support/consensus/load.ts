@@ -49,6 +49,7 @@ export class Load {
     stale: 0,
     failedReads: 0,
   };
+  readonly #name: string;
   readonly #cluster: ManagerHosts;
   readonly #registers: readonly Register[];
   readonly #random: Random;
@@ -61,7 +62,9 @@ export class Load {
   #stopped = false;
   #failure: unknown;
 
-  constructor(cluster: ManagerHosts, registers: readonly Register[], random: Random) {
+  /** `name`: of this load alone, since values are request ids as well, and those are remembered. */
+  constructor(name: string, cluster: ManagerHosts, registers: readonly Register[], random: Random) {
+    this.#name = name;
     this.#cluster = cluster;
     this.#registers = registers;
     this.#random = random;
@@ -124,7 +127,14 @@ export class Load {
       for (let i = 0; !this.#stopped && this.#failure === undefined; i++) {
         const register = this.#registers[random.below(this.#registers.length)]!;
         if (random.below(5) < 2) await this.#read(register, choose(), seen);
-        else await this.#write(register, choose, `c${n}.${i}`, random, seen.get(register.key));
+        else
+          await this.#write(
+            register,
+            choose,
+            `${this.#name}.${n}.${i}`,
+            random,
+            seen.get(register.key),
+          );
       }
     } catch (error) {
       this.#failure ??= error;

@@ -21,17 +21,22 @@ export class Trial {
   readonly load: Load;
   readonly #registers: readonly Register[];
 
-  private constructor(cluster: ManagerHosts, registers: readonly Register[], random: Random) {
+  private constructor(
+    name: string,
+    cluster: ManagerHosts,
+    registers: readonly Register[],
+    random: Random,
+  ) {
     this.cluster = cluster;
     this.#registers = registers;
-    this.load = new Load(cluster, registers, random);
+    this.load = new Load(name, cluster, registers, random);
   }
 
   /** `name`: of the services that it makes; labels of nodes are used by the first trial alone. */
   static async begin(cluster: ManagerHosts, name: string, random: Random): Promise<Trial> {
     const registers = await makeServices(cluster, name);
     if (name === 'first') registers.push(...cluster.hosts.map((host) => nodeRegister(host.name)));
-    const trial = new Trial(cluster, registers, random);
+    const trial = new Trial(name, cluster, registers, random);
     trial.load.start(CLIENTS);
     await trial.load.progress(100);
     return trial;
