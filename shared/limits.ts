@@ -94,6 +94,10 @@ export const LIMITS = {
   logLineBytesMax: 16 << 10,
   socketPathBytesMax: 100,
   healthOutputBytesMax: 4096,
+  /** Of one output of a health check, as managers keep it. */
+  healthOutputCharsKept: 1_024,
+  /** Of one of the last lines of an ended task, as managers keep it. */
+  lastLineCharsMax: 512,
   reportsBatchMax: 1_000,
   /** More reported statuses waiting to be committed: the session is ended, its agent comes back. */
   reportsQueuedMax: 100_000,

@@ -9,7 +9,7 @@ import { messageOf, SwarmError } from '../../shared/errors.ts';
 import { relay } from '../../shared/rpc/relay.ts';
 import type { Duplex } from '../../shared/rpc/rpc.ts';
 import type { ControlDeps } from './deps.ts';
-import { taskName } from './resolve.ts';
+import { resolveTask, taskName } from './resolve.ts';
 import { runningTask } from './running-task.ts';
 
 /**
@@ -43,7 +43,14 @@ export class TaskStreams {
       throw new SwarmError('INVALID_ARGUMENT', 'The first message says what is wanted.');
     }
     const { dispatcher, store } = this.#deps;
-    const task = runningTask(store.view, ref, dispatcher);
+    // Its last state is readable after its end, too.
+    const task =
+      open.status === null
+        ? runningTask(store.view, ref, dispatcher)
+        : resolveTask(store.view, ref);
+    if (task.nodeId === '') {
+      throw new SwarmError('PRECONDITION', `task ${ref} was never given to a node`);
+    }
     const request = TaskStreamRequest.with(open, { taskId: task.id });
     relay(stream, dispatcher.openTaskStream(task.nodeId, request), {
       toRight: (message) => message.frame ?? undefined,

@@ -39,7 +39,7 @@ import { SecretBook } from './secret-book.ts';
 import { Session } from './session.ts';
 import { Streams, type Wire } from './streams.ts';
 import { type RunnerDeps, TaskRunner } from './task-runner.ts';
-import { serveTaskStream, type TaskAccess } from './task-stream.ts';
+import { serveTaskStream } from './task-stream.ts';
 import { serveUsage } from './usage-stream.ts';
 
 export interface AgentDeps {
@@ -216,7 +216,9 @@ export class Agent implements Component {
     const { clock, io, nodeId } = this.#deps;
     const { logs, task, usage } = request;
     if (task !== null) {
-      await serveTaskStream({ clock, access: (id) => this.#access(id) }, task, wire);
+      const access = (id: string) => this.#runner(id).access();
+      const status = (id: string, lines: number) => this.#runner(id).detailedStatus(lines);
+      await serveTaskStream({ clock, access, status }, task, wire);
     } else if (usage !== null) {
       const tasks = () => [...this.#runners.values()].map((runner) => runner.task);
       const look = (of: readonly AssignedTask[]) => this.#usage(of);
@@ -225,9 +227,9 @@ export class Agent implements Component {
       await serveLogs(this.readLogs(logs.taskId, logs, wire.signal), wire);
     } else throw new SwarmError('UNSUPPORTED', 'This node does not know what is asked for.');
   }
-  #access(taskId: string): TaskAccess {
+  #runner(taskId: string): TaskRunner {
     const runner = this.#runners.get(taskId);
-    if (runner !== undefined) return runner.access();
+    if (runner !== undefined) return runner;
     throw new SwarmError('NOT_FOUND', `This node has no task ${taskId}.`);
   }
   async #usage(tasks: readonly AssignedTask[]): Promise<readonly TaskUsage[]> {

@@ -1,4 +1,4 @@
-import type { AssignedTask, TaskStatus } from '../../proto/index.ts';
+import type { AssignedTask, HealthResult, TaskStatus } from '../../proto/index.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Random } from '../../shared/random.ts';
 import { type Health, HealthMonitor } from '../health/health-monitor.ts';
@@ -11,7 +11,7 @@ export interface TaskChecksDeps {
   readonly random: Random;
   readonly task: AssignedTask;
   readonly controller: TaskController | undefined;
-  readonly onHealth: (health: Health, outputs: readonly string[]) => void;
+  readonly onHealth: (health: Health) => void;
   readonly onReady: (ready: boolean, output: string) => void;
 }
 
@@ -22,7 +22,6 @@ export class TaskChecks {
   #readiness: ReadinessMonitor | undefined;
   #verdict: Health = 'starting';
   #target: ProbeTarget | undefined;
-  #outputs: readonly string[] = [];
   #stopped = false;
 
   constructor(deps: TaskChecksDeps) {
@@ -36,8 +35,9 @@ export class TaskChecks {
     const spec = this.#deps.task.spec?.ready;
     return !spec || (spec.http === '' && spec.tcp === '');
   }
-  get outputs(): readonly string[] {
-    return this.#outputs;
+  /** The last five looks at its health, newest last. */
+  get results(): readonly HealthResult[] {
+    return this.#health?.results ?? [];
   }
   /** The task runs. `adopted`: it did already before this daemon came, and `status` is from then. */
   start(running: RuntimeStatus, status: TaskStatus, adopted: boolean): void {
@@ -59,10 +59,9 @@ export class TaskChecks {
         clock,
         random,
         initial: this.#verdict,
-        onChange: (health, outputs) => {
+        onChange: (health) => {
           this.#verdict = health;
-          this.#outputs = outputs;
-          this.#deps.onHealth(health, outputs);
+          this.#deps.onHealth(health);
         },
       });
       this.#health.start();

@@ -1,6 +1,7 @@
 import {
   AgentTaskRecord,
   type AssignedTask,
+  HealthResult,
   TaskReport,
   TaskState,
   TaskStatus,
@@ -72,7 +73,7 @@ export class TaskRunner {
       random: deps.random,
       task: record.task!,
       controller: this.#controller,
-      onHealth: (health, outputs) => this.#healthChanged(health, outputs),
+      onHealth: (health) => this.#healthChanged(health),
       onReady: (ready, output) => this.#readyChanged(ready, output),
     });
   }
@@ -298,10 +299,8 @@ export class TaskRunner {
     this.#checks.stop();
     this.#deps.logs.detach(this.id);
     const failed = state === TaskState.FAILED || state === TaskState.REJECTED;
-    const outputs =
-      failed && this.#checks.outputs.length === 0
-        ? this.#deps.logs.lastLines(this.id, LAST_LINES)
-        : this.#checks.outputs;
+    const lastLines = this.lastLines(LAST_LINES);
+    const outputs = this.#outputs();
     this.#setStatus(
       {
         state,
@@ -312,7 +311,9 @@ export class TaskRunner {
         oom: exit?.oom ?? false,
         lost: exit?.lost ?? false,
         ready: false,
-        lastOutput: outputs,
+        lastOutput: failed && outputs.length === 0 ? lastLines : outputs,
+        healthLog: this.#healthLog(),
+        lastLines,
         ...(exit ? { atWallMs: exit.atWallMs } : {}),
       },
       true,
@@ -356,9 +357,31 @@ export class TaskRunner {
     const started = this.status.state >= TaskState.STARTING;
     await this.#end(started ? TaskState.FAILED : TaskState.REJECTED, messageOf(error));
   }
-  #healthChanged(health: string, outputs: readonly string[]): void {
+  /** What it wrote last, each line cut to what people look at. */
+  lastLines(count: number): readonly string[] {
+    const lines = this.#deps.logs.lastLines(this.id, count);
+    return lines.map((line) => line.slice(0, LIMITS.lastLineCharsMax));
+  }
+  /** Its status with what is known beyond what the managers keep. */
+  detailedStatus(lines: number): TaskStatus {
+    if (this.status.state >= TaskState.COMPLETE) return this.status;
+    const lastLines = this.lastLines(lines);
+    return TaskStatus.with(this.status, { healthLog: this.#checks.results, lastLines });
+  }
+  #outputs(): readonly string[] {
+    return this.#healthLog().map(({ output }) => output);
+  }
+  /** As the managers keep it, of all tasks: cut. */
+  #healthLog(): readonly HealthResult[] {
+    const max = LIMITS.healthOutputCharsKept;
+    return this.#checks.results.map((result) =>
+      HealthResult.with(result, { output: result.output.slice(0, max) }),
+    );
+  }
+  #healthChanged(health: string): void {
     if (this.status.state >= TaskState.COMPLETE) return;
-    this.#setStatus({ health, lastOutput: outputs }, true);
+    const outputs = this.#outputs();
+    this.#setStatus({ health, lastOutput: outputs, healthLog: this.#healthLog() }, true);
     this.#save();
     if (health === 'unhealthy') {
       this.stopAs(TaskState.FAILED, `unhealthy: ${outputs.at(-1) ?? ''}`);

@@ -6,6 +6,8 @@ import {
   Frame,
   type Init,
   type StreamEnded,
+  StreamStarted,
+  type TaskStatus,
   type TaskStreamRequest,
 } from '../../proto/index.ts';
 import type { Clock } from '../../shared/clock.ts';
@@ -29,6 +31,8 @@ export interface TaskStreamDeps {
   readonly clock: Clock;
   /** Throws SwarmError for a task that is not this node's, or does not run. */
   readonly access: (taskId: string) => TaskAccess;
+  /** Of a task that runs, or ran and is still known; throws SwarmError NOT_FOUND. */
+  readonly status: (taskId: string, lastLines: number) => TaskStatus;
 }
 
 /** Serves one stream of frames: says how it began, and how it ended. */
@@ -39,6 +43,10 @@ export async function serveTaskStream(
 ): Promise<void> {
   const talk = new Talk(deps, wire);
   try {
+    if (request.status !== null) {
+      talk.tell(deps.status(request.taskId, request.status.lastLines));
+      return;
+    }
     const access = deps.access(request.taskId);
     if (request.exec !== null) await talk.exec(access, request.exec);
     else if (request.attach !== null) await talk.attach(access, request.attach.input);
@@ -84,6 +92,12 @@ class Talk {
   }
   close(): void {
     this.#frames.close();
+  }
+  tell(status: TaskStatus): void {
+    this.#frames.send(
+      Frame.create({ started: StreamStarted.with(StreamStarted.create(), { status }) }),
+    );
+    this.end({});
   }
 
   async exec({ controller }: TaskAccess, request: ExecRequest): Promise<void> {

@@ -1,11 +1,11 @@
-import type { HealthCheck } from '../../proto/index.ts';
+import { type HealthCheck, HealthResult } from '../../proto/index.ts';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { DEFAULTS } from '../../shared/limits.ts';
 import type { Random } from '../../shared/random.ts';
 import type { Probe, ProbeResult } from './probe.ts';
 
 export type Health = 'starting' | 'healthy' | 'unhealthy';
-const OUTPUTS_KEPT = 5;
+const RESULTS_KEPT = 5;
 
 export interface HealthMonitorDeps {
   readonly check: HealthCheck;
@@ -14,7 +14,7 @@ export interface HealthMonitorDeps {
   readonly random: Random;
   /** What is known from before a restart of the daemon. */
   readonly initial: Health;
-  readonly onChange: (health: Health, lastOutputs: readonly string[]) => void;
+  readonly onChange: (health: Health) => void;
 }
 
 /** Everything the verdict depends on. */
@@ -41,7 +41,7 @@ export function judge(state: HealthState, ok: boolean, retries: number): HealthS
 export class HealthMonitor {
   readonly #deps: HealthMonitorDeps;
   readonly #startedMs: number;
-  readonly #outputs: string[] = [];
+  readonly #results: HealthResult[] = [];
   #state: HealthState;
   #timer: Timer | undefined;
   #stopped = false;
@@ -51,6 +51,10 @@ export class HealthMonitor {
     this.#startedMs = deps.clock.monotonicMs();
     const grace = deps.check.startPeriodMs > 0 && deps.initial === 'starting';
     this.#state = { health: deps.initial, failures: 0, grace };
+  }
+  /** The last five, newest last. */
+  get results(): readonly HealthResult[] {
+    return [...this.#results];
   }
   start(): void {
     this.#schedule();
@@ -74,18 +78,21 @@ export class HealthMonitor {
     return this.#state.grace && clock.monotonicMs() - this.#startedMs < check.startPeriodMs;
   }
   async #look(): Promise<void> {
-    const { check, probe, onChange } = this.#deps;
+    const { check, probe, clock, onChange } = this.#deps;
+    const startWallMs = clock.wallMs();
     const result = await probe(check.timeoutMs || DEFAULTS.healthTimeoutMs);
     if (this.#stopped) return;
-    this.#remember(result);
+    this.#remember(result, startWallMs);
     const before = this.#state;
     const counted = { ...before, grace: this.#inGrace() };
     this.#state = judge(counted, result.ok, check.retries || DEFAULTS.healthRetries);
-    if (this.#state.health !== before.health) onChange(this.#state.health, [...this.#outputs]);
+    if (this.#state.health !== before.health) onChange(this.#state.health);
     if (!this.#stopped) this.#schedule();
   }
-  #remember(result: ProbeResult): void {
-    this.#outputs.push(result.output);
-    if (this.#outputs.length > OUTPUTS_KEPT) this.#outputs.shift();
+  #remember({ ok, timedOut, output }: ProbeResult, startWallMs: number): void {
+    const exitCode = ok ? 0 : timedOut ? -1 : 1;
+    const endWallMs = this.#deps.clock.wallMs();
+    this.#results.push(HealthResult.create({ startWallMs, endWallMs, exitCode, output }));
+    if (this.#results.length > RESULTS_KEPT) this.#results.shift();
   }
 }

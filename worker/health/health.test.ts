@@ -25,7 +25,6 @@ describe('health of a task', () => {
   let clock: ManualClock;
   let answers: boolean[];
   let seen: string[];
-  let outputs: readonly string[];
   let looks: number[];
 
   beforeEach(() => {
@@ -33,7 +32,6 @@ describe('health of a task', () => {
     answers = [];
     seen = [];
     looks = [];
-    outputs = [];
   });
   function start(
     check: Init<HealthCheck>,
@@ -49,10 +47,7 @@ describe('health of a task', () => {
       clock,
       random: none,
       initial,
-      onChange: (health, lastOutputs) => {
-        seen.push(health);
-        outputs = lastOutputs;
-      },
+      onChange: (health) => void seen.push(health),
     });
     monitor.start();
     return monitor;
@@ -75,10 +70,12 @@ describe('health of a task', () => {
   });
   it('is lost after so many failures in a row, and no success between', async () => {
     answers = [false, false, true, false, false, false];
-    start({ intervalMs: 10, retries: 3 });
+    const monitor = start({ intervalMs: 10, retries: 3 });
     await pass(10, 6);
     assert.deepEqual(seen, ['healthy', 'unhealthy']);
+    const outputs = monitor.results.map(({ output }) => output);
     assert.deepEqual(outputs, ['look 2', 'look 3', 'look 4', 'look 5', 'look 6']);
+    assert.ok(monitor.results.every(({ endWallMs, startWallMs }) => endWallMs >= startWallMs));
   });
   it('is not lost within the start period, where the start interval holds', async () => {
     answers = Array(20).fill(false);

@@ -169,6 +169,40 @@ describe('looking into processes', () => {
     await exec('m1', 'web', 'rm', '-r', `${other}/tree`);
   });
 
+  test('inspect shows the outputs of health checks and the last lines, of ended tasks too', async () => {
+    const script = 'echo first; echo last words; sleep 0.5; [ -e "$1" ] || exit 3; sleep 1000';
+    await at.mustCreate(
+      'dead',
+      '-d',
+      '--restart-condition',
+      'none',
+      '--process',
+      'sh',
+      '-c',
+      script,
+    );
+    const check = ['--health-cmd', 'echo looked', '--health-interval', '100ms'];
+    await at.mustCreate('checked', ...check, '--process', 'sh', '-c', 'echo hi; exec sleep 1000');
+    interface Shown {
+      Status: {
+        HealthLog: { Output: string; ExitCode: number }[];
+        LastLines: string[];
+        ExitCode: number;
+      };
+    }
+    const inspect = async (ref: string): Promise<Shown['Status']> =>
+      (JSON.parse(await at.cluster.must('m2', ['task', 'inspect', ref])) as Shown[])[0]!.Status;
+    const five = await until('five looks', async () => {
+      const { HealthLog, LastLines } = await inspect('checked.1');
+      return HealthLog.length === 5 ? { HealthLog, LastLines } : undefined;
+    });
+    for (const { Output, ExitCode } of five.HealthLog)
+      assert.deepEqual([Output, ExitCode], ['looked', 0]);
+    assert.deepEqual(five.LastLines, ['hi']);
+    await at.untilTasks('dead', (tasks) => tasks.some((task) => task.status?.exitCode === 3));
+    assert.deepEqual((await inspect('dead.1')).LastLines, ['first', 'last words']);
+  });
+
   test('stats and top show what runs where', async () => {
     const rows = await at.cluster.rows<{ Name: string; CPUPerc: string; PIDs: string }>('m2', [
       'stats',
