@@ -87,6 +87,8 @@ function kindOf(path: string): string {
   if (path === '/swarm.v1.Dispatcher/Session') return 'session';
   if (path === '/swarm.v1.Raft/JoinRaft') return 'joinRaft';
   if (path.startsWith('/swarm.v1.Dispatcher/')) return 'node';
+  // Whoever runs tasks needs their images; a digest says nothing to who does not know it.
+  if (path === '/swarm.v1.Images/FetchBlob') return 'node';
   if (path.startsWith('/swarm.v1.Local/')) return 'local';
   return 'manager';
 }
