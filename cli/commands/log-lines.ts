@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { Command } from 'commander';
 import {
   type LogRecord,
@@ -98,8 +99,15 @@ async function printRecord(
   const time = flags.is('timestamps') ? `${isoLocal(record.atWallMs)} ` : '';
   const end = record.partial ? '' : '\n';
   if (flags.is('raw')) {
-    write(`${time}${line}${end}`);
+    if (isUtf8(record.line)) write(`${time}${line}${end}`);
+    else writeBytes(context, record, time, end);
     return;
   }
   write(`${time}${(await nameOf(record)).padEnd(24)} | ${printable(line.replace(/\n$/, ''))}\n`);
+}
+
+/** What is no text would not survive being made one. */
+function writeBytes({ io }: Context, record: LogRecord, time: string, end: string): void {
+  const to = record.stderr ? io.terminal.errors : io.terminal.output;
+  to.write(Buffer.concat([Buffer.from(time), record.line, Buffer.from(end)]));
 }
