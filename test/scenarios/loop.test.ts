@@ -39,6 +39,16 @@ test('nothing is written and no timer runs while there is nothing to do', async 
   world.stop();
 });
 
+test('a network whose subnets make no sense waits; the others go on', async () => {
+  const world = await aWorld(1);
+  // Such a row cannot come from control/: it stands for a bug of ours.
+  const id = await world.createNetwork({ name: 'bad', subnets: [{ cidr: 'nonsense' }] });
+  assert.match(world.view.table('networkState').get(id)?.problem ?? '', /cannot be made out/);
+  const good = await world.createNetwork({ name: 'good' });
+  assert.equal(world.view.table('networkState').get(good)?.index, 1);
+  world.stop();
+});
+
 test('a service whose handling throws is quarantined; the others go on', async () => {
   const world = await aWorld(1);
   // A service without a task spec cannot come from control/: it stands for a bug of ours.

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type Network, NetworkState, Subnet } from '../../../proto/index.ts';
+import { messageOf } from '../../../shared/errors.ts';
 import { LIMITS } from '../../../shared/limits.ts';
 import {
   formatAddress,
@@ -83,7 +84,7 @@ function allocate(
   const { draft, addresses } = turn;
   const { id } = network;
   const index = addresses.freeNetworkIndex();
-  const subnets = index === 0 ? noIndex() : subnetsFor(turn, network, index);
+  const subnets = index === 0 ? noIndex() : subnetsOrReason(turn, network, index);
   const problem = isReason(subnets) ? packReason(subnets) : '';
   if (before?.problem === problem) return;
   const after = isReason(subnets)
@@ -108,6 +109,15 @@ function allocate(
 
 function noIndex(): Reason {
   return reason('network-problem', `all ${LIMITS.networkIndexMax} numbers of networks are in use`);
+}
+
+/** What throws is a bug of ours: that network waits, the others go on. */
+function subnetsOrReason(turn: Turn, network: Network, index: number): readonly Subnet[] | Reason {
+  try {
+    return subnetsFor(turn, network, index);
+  } catch (error) {
+    return reason('network-problem', `its subnets cannot be made out: ${messageOf(error)}`);
+  }
 }
 
 /** As asked for, completed; from the pool where nothing was asked. */
