@@ -71,7 +71,7 @@ function updates(person: Person): void {
     await breakable('--replicas', '3');
     const ran = await at.update('web', '-e', 'BROKEN=1 2 3');
     assert.equal(ran.code, 1);
-    assert.match(ran.stderr, /Service web has not converged\.\n.*the update is paused/);
+    assert.match(ran.stderr, /Service web has not converged\.\n.*the update of web to revision 2 is paused/);
     assert.match(ran.stderr, /swarm service rollback web/);
     assert.equal((await rollout())!.state, RolloutState.PAUSED);
     assert.ok((await revisions()).includes(1), 'not all were replaced');
@@ -86,7 +86,7 @@ function updates(person: Person): void {
     await breakable('--replicas', '3', '--update-failure-action', 'rollback');
     const ran = await at.update('web', '--rollback-monitor', '100ms', '-e', 'BROKEN=1 2 3');
     assert.equal(ran.code, 1);
-    assert.match(ran.stderr, /the update failed and was rolled back/);
+    assert.match(ran.stderr, /the update of web failed: revision 1 runs again/);
     assert.equal((await rollout())!.state, RolloutState.ROLLBACK_COMPLETED);
     const envs = (await at.api.service('web')).service!.spec!.task!.process!.env;
     assert.deepEqual(envs, ['BROKEN=1 2 3'], 'the wish is still the user’s');
@@ -120,7 +120,7 @@ function updates(person: Person): void {
     await breakable('--replicas', '2', ...words, '--health-cmd', 'true');
     const ran = await at.update('web', '--health-cmd', 'false', '--health-start-period', '1m');
     assert.equal(ran.code, 1, ran.stdout);
-    assert.match(ran.stderr, /the update is paused/);
+    assert.match(ran.stderr, /the update of web to revision 2 is paused/);
     assert.ok((await revisions()).includes(1), 'the other one runs on');
   });
 
