@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Freshness, ListRequest } from '../../proto/index.ts';
+import { Freshness, ListRequest, Ref } from '../../proto/index.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import { context, Fixture } from './fixture.ts';
 
@@ -52,6 +52,15 @@ test('an idle cluster was current when it was last read, not when it was last wr
   at.clock.advance(5_000);
   const { freshness } = await list(at, 'stale');
   assert.equal(freshness!.asOfWallMs, lastMs);
+});
+
+test('what a stale state does not hold is said to be missing there, no more', async () => {
+  const at = new Fixture();
+  const get = (consistency: 'linearizable' | 'stale') =>
+    at.control.getService(Ref.create({ ref: 'new' }), context({ consistency }));
+  await assert.rejects(get('linearizable'), { code: 'NOT_FOUND', message: /"new"$/ });
+  const stale = /"new" in a state that is stale, as of .* \(asked for\)$/;
+  await assert.rejects(get('stale'), { code: 'NOT_FOUND', message: stale });
 });
 
 test('a read that fails is tried again until there is a leader', async () => {

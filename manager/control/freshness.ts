@@ -1,11 +1,27 @@
 import { Freshness } from '../../proto/index.ts';
 import { delay } from '../../shared/clock.ts';
-import { messageOf } from '../../shared/errors.ts';
+import { messageOf, SwarmError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Consistency } from '../../shared/rpc/rpc.ts';
 import type { ControlDeps } from './deps.ts';
 
 const RETRY_MS = 100;
+
+/**
+ * Runs `find` on the state that was read. What a stale one does not hold may be there all the same:
+ * then the error says so.
+ */
+export function findIn<R>(freshness: Freshness, find: () => R): R {
+  try {
+    return find();
+  } catch (error) {
+    if (!freshness.stale || !SwarmError.is(error) || error.code !== 'NOT_FOUND') throw error;
+    const asOf = new Date(freshness.asOfWallMs).toISOString();
+    const text = `${error.message} in a state that is stale, as of ${asOf} (${freshness.reason})`;
+    const { code, advice, command, details } = error;
+    throw new SwarmError(code, text, { cause: error, advice, command, details });
+  }
+}
 
 /**
  * Before every read: makes the local state linearizable, or says that it could not. A read never

@@ -23,7 +23,7 @@ import { isPredefined } from '../loop/addressing/predefined.ts';
 import type { Draft, View } from '../store/view.ts';
 import type { ControlDeps } from './deps.ts';
 import { compileFilters, hasLabel } from './filters.ts';
-import type { FreshReads } from './freshness.ts';
+import { type FreshReads, findIn } from './freshness.ts';
 import { fullNetworkView, networkView, nodeLocalViews } from './network-views.ts';
 import { resolveNetwork, taskName } from './resolve.ts';
 import { networkName, serviceName } from './specs.ts';
@@ -72,7 +72,7 @@ export class Networks {
     const local = nodeLocalViews().find(({ network }) => network!.id === request.ref);
     const base = GetNetworkResponse.create();
     if (local !== undefined) return GetNetworkResponse.with(base, { network: local, freshness });
-    const network = resolveNetwork(view, request.ref);
+    const network = findIn(freshness, () => resolveNetwork(view, request.ref));
     return GetNetworkResponse.with(base, {
       network: fullNetworkView(view, network),
       services: request.verbose ? servicesOn(view, network) : [],

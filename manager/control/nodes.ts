@@ -19,7 +19,7 @@ import type { Draft, View } from '../store/view.ts';
 import type { ControlDeps } from './deps.ts';
 import { checkEnum, checkLabels, invalid } from './field.ts';
 import { compileFilters, enumFilter, type FilterTable, hasLabel } from './filters.ts';
-import type { FreshReads } from './freshness.ts';
+import { type FreshReads, findIn } from './freshness.ts';
 import { refuseLossOfQuorum } from './quorum.ts';
 import { resolveNode } from './resolve.ts';
 import { nodeView } from './views.ts';
@@ -51,7 +51,8 @@ export class Nodes {
   async get(request: Ref, context: CallContext): Promise<GetNodeResponse> {
     const freshness = await this.#reads.before(context.consistency);
     const { view } = this.#deps.store;
-    const node = this.#view(view, this.#resolve(view, request.ref));
+    const row = findIn(freshness, () => this.#resolve(view, request.ref));
+    const node = this.#view(view, row);
     return GetNodeResponse.with(GetNodeResponse.create(), { node, freshness });
   }
 

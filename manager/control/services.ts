@@ -23,7 +23,7 @@ import type { Draft } from '../store/view.ts';
 import type { ControlDeps } from './deps.ts';
 import { invalid } from './field.ts';
 import { compileFilters, enumFilter, hasLabel } from './filters.ts';
-import type { FreshReads } from './freshness.ts';
+import { type FreshReads, findIn } from './freshness.ts';
 import { refuseHostAccess } from './host-access.ts';
 import { type Pinned, type PinOptions, pinImage } from './pin-image.ts';
 import { refuseTakenPorts } from './published-ports.ts';
@@ -141,7 +141,7 @@ export class Services {
   async get(request: Ref, context: CallContext): Promise<GetServiceResponse> {
     const freshness = await this.#reads.before(context.consistency);
     const { view } = this.#deps.store;
-    const service = resolveService(view, request.ref);
+    const service = findIn(freshness, () => resolveService(view, request.ref));
     return GetServiceResponse.with(GetServiceResponse.create(), {
       service: fullView(view, service),
       revisions: revisionsOf(view, service.id),

@@ -11,7 +11,7 @@ import type { CallContext } from '../../shared/rpc/rpc.ts';
 import type { View } from '../store/view.ts';
 import type { ControlDeps } from './deps.ts';
 import { compileFilters, enumFilter, type FilterTable, hasLabel } from './filters.ts';
-import type { FreshReads } from './freshness.ts';
+import { type FreshReads, findIn } from './freshness.ts';
 import { resolveNode, resolveService, resolveTask, taskName } from './resolve.ts';
 import { specOfTask } from './specs.ts';
 import { compareTasks, taskView } from './views.ts';
@@ -43,7 +43,7 @@ export class Tasks {
   async get(request: Ref, context: CallContext): Promise<GetTaskResponse> {
     const freshness = await this.#reads.before(context.consistency);
     const { view } = this.#deps.store;
-    const task = resolveTask(view, request.ref);
+    const task = findIn(freshness, () => resolveTask(view, request.ref));
     return GetTaskResponse.with(GetTaskResponse.create(), {
       task: taskView(view, task, this.#deps.dispatcher),
       spec: specOfTask(view, task) ?? null,

@@ -10,7 +10,7 @@ import { SwarmError } from '../../shared/errors.ts';
 import type { CallContext } from '../../shared/rpc/rpc.ts';
 import type { View } from '../store/view.ts';
 import type { ControlDeps } from './deps.ts';
-import type { FreshReads } from './freshness.ts';
+import { type FreshReads, findIn } from './freshness.ts';
 import { resolveNetwork, resolveNode, resolveService, resolveTask, taskName } from './resolve.ts';
 import { networkName, serviceName } from './specs.ts';
 import { serviceView } from './views.ts';
@@ -49,9 +49,11 @@ export class Why {
     const { kind, ref } = request;
     if (kind !== '' && !KINDS.includes(kind as Kind))
       throw new SwarmError('INVALID_ARGUMENT', `why knows ${KINDS.join(', ')}, not "${kind}"`);
-    if (kind !== '')
-      return answerOf(kind as Kind, this.#about(kind as Kind, around, ref), freshness);
-    return this.#guess(around, ref, freshness);
+    return findIn(freshness, () =>
+      kind === ''
+        ? this.#guess(around, ref, freshness)
+        : answerOf(kind as Kind, this.#about(kind as Kind, around, ref), freshness),
+    );
   }
 
   /** A service before a task before a node before a network; an ambiguous name stops the search. */

@@ -27,3 +27,16 @@ test('a call that never had a connection was certainly not done', () => {
     );
   assert.equal(codeOf('Stream refused by server'), 'UNREACHABLE');
 });
+
+test('a deadline that passed leaves it open, unless the call had no connection by then', () => {
+  const at = (details: string): string =>
+    errorOf({ code: Code.DEADLINE_EXCEEDED, details }, failure).code;
+  // What a server sends whose own timer was the first to fire.
+  assert.equal(at('Deadline exceeded'), 'DEADLINE');
+  assert.equal(
+    at('Deadline exceeded after 3.000s,LB pick: 0.001s,remote_addr=m1:2377'),
+    'DEADLINE',
+  );
+  assert.equal(at('Deadline exceeded after 3.000s,previous attempts: 1,LB pick: 0.1s'), 'DEADLINE');
+  assert.equal(at('Deadline exceeded after 3.000s,Waiting for LB pick'), 'UNREACHABLE');
+});

@@ -117,8 +117,11 @@ function reset(failure: CallFailure, cause: string): SwarmError {
 }
 
 function deadline(failure: CallFailure, details: string): SwarmError {
-  // gRPC names the other end's address once the call was handed to a connection.
-  if (details.includes('remote_addr=')) {
+  // Our own end says what it waited for, and names the other end once the call was handed to a
+  // connection. Without such words it was the other end that ran out of time.
+  const isOwn = /^Deadline exceeded after /.test(details);
+  const wasSent = /remote_addr=|previous attempts/.test(details);
+  if (!isOwn || wasSent) {
     const message = `${failure.address} did not answer in time.`;
     return new SwarmError('DEADLINE', message, { details: { address: failure.address } });
   }

@@ -1,3 +1,4 @@
+import { messageOf, SwarmError } from '../../../shared/errors.ts';
 import type { Random } from '../../../shared/random.ts';
 import { dial } from '../../../shared/rpc/client.ts';
 import type { Client } from '../../../shared/rpc/rpc.ts';
@@ -54,8 +55,8 @@ export class Load {
   readonly #registers: readonly Register[];
   readonly #random: Random;
   readonly #history: Open[] = [];
-  /** Values of writes that certainly were not done. */
-  readonly #refused = new Set<string>();
+  /** Values of writes that certainly were not done, and what was said. */
+  readonly #refused = new Map<string, readonly string[]>();
   readonly #clients: Client[] = [];
   #running: Promise<void>[] = [];
   #moment = 0;
@@ -88,11 +89,10 @@ export class Load {
   get recorded(): number {
     return this.#history.length - this.#refused.size;
   }
-  /** Every value that a read found although its write was said to have done nothing. */
-  seenThoughRefused(): string[] {
-    return this.#history
-      .map(({ output }) => output?.value ?? '')
-      .filter((value) => this.#refused.has(value));
+  /** Every value that a read found although its write was said to have done nothing, and how. */
+  seenThoughRefused(): { readonly [value: string]: readonly string[] } {
+    const seen = new Set(this.#history.map(({ output }) => output?.value ?? ''));
+    return Object.fromEntries([...this.#refused].filter(([value]) => seen.has(value)));
   }
 
   /** Resolves when `count` more operations have been acknowledged: the cluster works. */
@@ -184,11 +184,12 @@ export class Load {
     const attempts = random.below(2) === 0 ? 1 : ATTEMPTS;
     const attempt = (): Promise<void> =>
       register.write(choose(), value, isCas ? seen.version : 0, value);
-    const outcome = await this.#attempts(attempts, attempt);
+    const errors: string[] = [];
+    const outcome = await this.#attempts(attempts, attempt, errors);
     if (outcome === 'unknown') this.counts.unknown++;
     else if (outcome === 'refused') {
       this.counts.refused++;
-      this.#refused.add(value);
+      this.#refused.set(value, errors);
     } else {
       this.counts[outcome === 'done' ? 'writes' : 'conflicts']++;
       operation.output = isCas ? { ok: outcome === 'done' } : {};
@@ -197,10 +198,16 @@ export class Load {
   }
 
   /** The same request under the same id, until its outcome is known or `count` attempts are made. */
-  async #attempts(count: number, attempt: () => Promise<void>): Promise<Outcome> {
+  async #attempts(count: number, attempt: () => Promise<void>, errors: string[]): Promise<Outcome> {
     let isOpen = false;
     for (let left = count; left > 0; left--) {
-      const outcome = await attempt().then(() => 'done' as const, outcomeOf);
+      const outcome = await attempt().then(
+        () => 'done' as const,
+        (error: unknown) => {
+          errors.push(`${SwarmError.is(error) ? error.code : ''}: ${messageOf(error)}`);
+          return outcomeOf(error);
+        },
+      );
       if (outcome === 'done' || outcome === 'conflict') {
         if (isOpen) this.counts.settled++;
         return outcome;
