@@ -19,6 +19,8 @@ export const LIMITS = {
   raftCompactEveryBytes: 64 << 20,
   raftLogHardMaxEntries: 50_000,
   raftLogHardMaxBytes: 256 << 20,
+  /** Older log entries than these are read again from the disk when a member asks for them. */
+  raftLogMemoryBytesMax: 16 << 20,
   raftMessageBytesMax: 1 << 20,
   raftInflightMessagesMax: 256,
   raftInflightBytesMax: 16 << 20,

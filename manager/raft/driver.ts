@@ -31,7 +31,7 @@ import { LogWriter } from './log-writer.ts';
 import type { MemberChange } from './member-change.ts';
 import { changeMembers, type MemberProgress, memberProgress } from './membership.ts';
 import type { Identity, PeerRecord } from './meta.ts';
-import type { OpenedLog } from './open-log.ts';
+import { type OpenedLog, readStretch } from './open-log.ts';
 import { PeerActivity } from './peer-activity.ts';
 import { PeerDirectory } from './peers.ts';
 import type { Probe } from './probe.ts';
@@ -113,7 +113,11 @@ export class RaftDriver implements Proposer {
     this.#timing = timing(options.electionTimeoutMs);
     this.#leaders = new LeaderWatch(deps.clock);
     this.#activity = new PeerActivity(deps.clock, () => this.#timing.electionTimeoutMs);
-    this.#store = new LogStore(opened, () => this.#takeSnapshot());
+    this.#store = new LogStore(opened, () => this.#takeSnapshot(), {
+      read: (from, bytes) => readStretch(db, from, bytes),
+      arrived: () => this.#loop?.run((node) => node.retryAppends()),
+      failed: (error) => this.#fatal(error),
+    });
     this.#installer = new SnapshotInstaller({
       db,
       step: (message) => this.#loop?.run((node) => void node.step(message)),

@@ -1,7 +1,9 @@
 import { assert } from '../../shared/assert.ts';
+import { LIMITS } from '../../shared/limits.ts';
 import type { DbOp } from '../database/index.ts';
+import { ColdEntries, type ColdEntriesDeps } from './cold-entries.ts';
 import type { Storage, StorageError } from './core/index.ts';
-import { type Entry, entrySize, type HardState, type Snapshot } from './core/index.ts';
+import { type Entry, entrySize, type HardState, NO_BYTES, type Snapshot } from './core/index.ts';
 import { logKey, META, markerKey } from './keys.ts';
 import { chainOf, encodeRecord } from './log-record.ts';
 import { type Applied, type Boundary, encodeJson, encodeMarker } from './meta.ts';
@@ -19,25 +21,36 @@ export interface LogContent {
 }
 
 /**
- * The durable log as the core reads it: the whole uncompacted tail, in memory. Changes come in two
+ * The durable log as the core reads it: terms of the whole uncompacted tail, and its newest entries,
+ * in memory; older ones, which only a member far behind needs, are read again. Changes come in two
  * halves: a method here changes the memory and returns the operations, `LogWriter` writes them.
  * Reading ahead of the disk is safe: what is not durable yet the core reads from its own unstable
  * part, and for all below that the two agree.
  *
- * Invariants: entries[i].index === boundary.index + 1 + i; chains beside entries; the boundary is
- * never above what is applied on disk.
+ * Invariants: entries[i].index === boundary.index + 1 + i; chains and sizes beside entries; the
+ * boundary is never above what is applied on disk; entries up to `cold` have no data here, are
+ * applied on disk, and none above `cold` is without.
  */
 export class LogStore implements Storage {
   readonly #initial: { hardState: HardState; confState: Applied['confState'] };
   readonly #snapshot: () => Snapshot | 'pending';
   #boundary: Boundary;
+  readonly #archive: ColdEntries | undefined;
   #entries: Entry[];
+  #sizes: number[];
   #chains: number[];
   #markers: number[];
   #bytes = 0;
+  #hotBytes = 0;
+  #cold: number;
   #applied: Applied;
 
-  constructor(content: LogContent, snapshot: () => Snapshot | 'pending') {
+  /** `archive`: where entries are that are not kept in memory; without it all are. */
+  constructor(
+    content: LogContent,
+    snapshot: () => Snapshot | 'pending',
+    archive?: ColdEntriesDeps,
+  ) {
     this.#initial = { hardState: content.hardState, confState: content.applied.confState };
     this.#snapshot = snapshot;
     this.#boundary = content.boundary;
@@ -45,7 +58,12 @@ export class LogStore implements Storage {
     this.#chains = [...content.chains];
     this.#markers = [...content.markers];
     this.#applied = content.applied;
-    for (const entry of this.#entries) this.#bytes += entrySize(entry);
+    this.#sizes = this.#entries.map(entrySize);
+    for (const size of this.#sizes) this.#bytes += size;
+    this.#hotBytes = this.#bytes;
+    this.#cold = content.boundary.index;
+    this.#archive = archive && new ColdEntries(archive);
+    this.#cool();
   }
 
   // -- what the core reads
@@ -56,11 +74,12 @@ export class LogStore implements Storage {
   entries(lo: number, hi: number, sizeBytesMax: number): readonly Entry[] | StorageError {
     if (lo <= this.#boundary.index) return 'compacted';
     assert(hi <= this.lastIndex() + 1, `entries up to ${hi} asked, last is ${this.lastIndex()}`);
+    if (lo <= this.#cold) return this.#archive!.get(lo, Math.min(hi, this.#cold + 1), sizeBytesMax);
     const first = lo - this.#boundary.index - 1;
     let end = first;
     let size = 0;
     while (end < hi - this.#boundary.index - 1) {
-      size += entrySize(this.#entries[end]!);
+      size += this.#sizes[end]!;
       if (size > sizeBytesMax && end > first) break;
       end++;
     }
@@ -90,9 +109,13 @@ export class LogStore implements Storage {
   get applied(): Applied {
     return this.#applied;
   }
-  /** Bytes of the entries in memory, with their headers. */
+  /** Bytes of the entries that are not compacted, with their headers. */
   get bytes(): number {
     return this.#bytes;
+  }
+  /** The part of it that is in memory. */
+  get hotBytes(): number {
+    return this.#hotBytes;
   }
 
   // -- changes
@@ -111,7 +134,10 @@ export class LogStore implements Storage {
       chain = chainOf(chain, entry);
       this.#entries.push(entry);
       this.#chains.push(chain);
-      this.#bytes += entrySize(entry);
+      const size = entrySize(entry);
+      this.#sizes.push(size);
+      this.#bytes += size;
+      this.#hotBytes += size;
       ops.push({ key: logKey(entry.index), value: encodeRecord(entry, chain), secret: true });
     }
     return ops;
@@ -129,6 +155,7 @@ export class LogStore implements Storage {
   /** They are written. */
   appliedDurable(applied: Applied): void {
     this.#applied = applied;
+    this.#cool();
   }
 
   /**
@@ -145,8 +172,14 @@ export class LogStore implements Storage {
       keys.push(markerKey(this.#markers.shift()!));
     }
     const head = this.#entries[count - 1]!;
+    for (const [at, size] of this.#sizes.splice(0, count).entries()) {
+      this.#bytes -= size;
+      if (this.#boundary.index + 1 + at > this.#cold) this.#hotBytes -= size;
+    }
     this.#boundary = { index, term: head.term, chain: this.#chains[count - 1]! };
-    for (const entry of this.#entries.splice(0, count)) this.#bytes -= entrySize(entry);
+    this.#cold = Math.max(this.#cold, index);
+    this.#archive?.compacted(index);
+    this.#entries.splice(0, count);
     this.#chains.splice(0, count);
     const groups: DbOp[][] = [[this.#boundaryOp()]];
     for (let at = 0; at < keys.length; at += sliceMax) {
@@ -164,19 +197,41 @@ export class LogStore implements Storage {
     for (const index of this.#markers) ops.push(deletion(markerKey(index)));
     this.#boundary = { index: applied.index, term: applied.term, chain: 0 };
     this.#entries = [];
+    this.#sizes = [];
     this.#chains = [];
     this.#markers = [];
     this.#bytes = 0;
+    this.#hotBytes = 0;
+    this.#cold = applied.index;
+    this.#archive?.clear();
     ops.push(this.#boundaryOp());
     ops.push({ key: META.applied, value: encodeJson(applied), secret: false });
     return ops;
   }
 
   #truncate(from: number): void {
+    // What is applied is committed, and never replaced.
+    assert(from > this.#cold, `entries from ${from} are replaced, but they are applied`);
     const keep = from - this.#boundary.index - 1;
-    for (let i = keep; i < this.#entries.length; i++) this.#bytes -= entrySize(this.#entries[i]!);
+    for (let i = keep; i < this.#sizes.length; i++) {
+      this.#bytes -= this.#sizes[i]!;
+      this.#hotBytes -= this.#sizes[i]!;
+    }
     this.#entries.length = keep;
+    this.#sizes.length = keep;
     this.#chains.length = keep;
+  }
+
+  /** Lets go of the oldest entries that are applied on disk, until the rest is little enough. */
+  #cool(): void {
+    if (this.#archive === undefined) return;
+    while (this.#hotBytes > LIMITS.raftLogMemoryBytesMax && this.#cold < this.#applied.index) {
+      const at = this.#cold - this.#boundary.index;
+      const { index, term, type } = this.#entries[at]!;
+      this.#entries[at] = { index, term, type, data: NO_BYTES };
+      this.#hotBytes -= this.#sizes[at]!;
+      this.#cold = index;
+    }
   }
   #boundaryOp(): DbOp {
     return { key: META.boundary, value: encodeJson(this.#boundary), secret: false };

@@ -90,6 +90,21 @@ async function readEntries(
   return { entries, chains };
 }
 
+/** Entries from `from` on that are on disk, until they have `bytes`; none when they are compacted. */
+export async function readStretch(db: Database, from: number, bytes: number): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  let left = bytes;
+  for await (const row of db.iterate(logRange(from))) {
+    const index = keyNumber(row.key);
+    if (index !== from + entries.length) break;
+    const { entry } = decodeRecord(index, row.value);
+    entries.push(entry);
+    left -= row.value.length;
+    if (left <= 0) break;
+  }
+  return entries;
+}
+
 /** Each marker names the one before it, so none can have been lost. */
 async function readMarkers(db: Database, boundary: Boundary, applied: Applied): Promise<number[]> {
   const markers: number[] = [];
