@@ -240,6 +240,14 @@ test('what is called otherwise elsewhere is named by what it is called here', as
   }
 });
 
+test('the version is said wherever it is asked for before a command', async () => {
+  for (const line of ['-v', '--version', '--socket /x --version']) {
+    const { out, code } = await runCli(line.split(' '));
+    assert.match(out, /^\d+\.\d+\.\d+\n$/, line);
+    assert.equal(code, 0);
+  }
+});
+
 test('help may be asked for with a word as well', async () => {
   for (const [asked, same] of [
     [['help'], ['--help']],

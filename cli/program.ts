@@ -26,9 +26,10 @@ const GLOBAL = 'Which daemon:';
  * name and summary, for help and for suggestions.
  */
 export async function choose(argv: readonly string[], io: Io): Promise<Choice> {
-  if (argv[0] === '-v' || argv[0] === '--version') return choose(['version', '--quiet'], io);
   if (argv[0] === 'help') return choose([...argv.slice(1), '--help'], io);
   const path = chosenPath(argv);
+  const asksVersion = argv.some((word) => word === '-v' || word === '--version');
+  if (path.length === 0 && asksVersion) return choose(['version', '--quiet'], io);
   const chosen: { verb?: Verb; command?: Command } = {};
   const program = configure(new Command('swarm'), io)
     .usage('[OPTIONS] COMMAND')
