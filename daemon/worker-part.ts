@@ -85,7 +85,11 @@ export class WorkerPart {
       log,
     });
     const around = { io, clock, random, log, stateDir, nodeId, nodeName: config.nodeName };
-    let managers = (): readonly string[] => config.managers;
+    // The agent is made of the runtimes: what they ask of it is known a moment later.
+    let known: Pick<Agent, 'managers' | 'keptImages'> = {
+      managers: config.managers,
+      keptImages: () => new Set<string>(),
+    };
     const router = new Router({
       ...around,
       short: nodeId.slice(0, 8),
@@ -94,8 +98,9 @@ export class WorkerPart {
     });
     const containers = await findContainerRuntime({
       ...around,
+      keptImages: () => known.keptImages(),
       managers: {
-        managers: () => managers(),
+        managers: () => known.managers,
         dial: (address) => dial(address, { tls: live, ownConnection: true }),
       },
       network: router,
@@ -126,7 +131,7 @@ export class WorkerPart {
       onCertificateNews: (news) => deps.onCertificateNews(news),
       onRemoved: (reason) => deps.onRemoved(reason),
     });
-    managers = () => agent.managers;
+    known = agent;
     return new WorkerPart({ agent, logs, network, router, containers });
   }
 

@@ -161,6 +161,12 @@ export const LIMITS = {
   blobStreamsMax: 16,
   /** Parts of one image that managers keep. */
   imagePartsMax: 2_000,
+  /** How often a node looks whether the disk of its images is nearly full. */
+  imageCollectMs: 5 * 60_000,
+  /** When an image was used last is written down no more often. */
+  imageUsedMs: 60 * 60_000,
+  /** Layers that one event names. */
+  layersToldMax: 50,
   /** A copy of blobs that does not go on for this long has failed. */
   blobSilentMs: 30_000,
   /** What no image needs any more, and nobody asked for, is deleted from a manager's disk after this. */
@@ -232,6 +238,9 @@ export const DEFAULTS = {
   readyTimeoutMs: 1_000,
   onDisconnectAfterMs: 30_000,
   orphanMs: 24 * 3_600_000,
+  /** Unused images go when this share of their disk is used, until it is the lower one. */
+  imageHighWatermark: 0.85,
+  imageLowWatermark: 0.75,
   addressPools: ['10.0.0.0/8'],
   subnetLength: 24,
   /** UDP, VXLAN: not 4789, which a Docker daemon on the same host has. */

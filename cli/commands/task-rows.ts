@@ -4,6 +4,7 @@ import { printable } from '../output/printable.ts';
 import { relativeTime } from '../output/relative-time.ts';
 import { truncate } from '../output/table.ts';
 import { stateWord } from '../output/words.ts';
+import { formatBytes } from '../parse/bytes.ts';
 import type { Flags } from '../spec/flags.ts';
 
 /** Columns of every list of tasks, Docker's. */
@@ -65,7 +66,7 @@ function taskRow(view: TaskView, isOlder: boolean, flags: Flags, nowMs: number):
     Image: whole ? printable(view.image) : truncate(printable(view.image), 30),
     Node: printable(node),
     DesiredState: stateWord(view.task?.desiredState ?? 0),
-    CurrentState: `${stateWord(view.state)} ${relativeTime(atMs, nowMs)}`,
+    CurrentState: `${stateWord(view.state)} ${relativeTime(atMs, nowMs)}${pullText(view, whole)}`,
     Error: errorText(view, whole),
     Ports: portsText(view),
     Slot: view.task?.slot ?? 0,
@@ -73,6 +74,17 @@ function taskRow(view: TaskView, isOlder: boolean, flags: Flags, nowMs: number):
     NodeID: view.task?.nodeId ?? '',
     Revision: view.task?.revision ?? 0,
   };
+}
+
+/** How far its image is; with every layer where nothing is to be cut. */
+function pullText({ status, state }: TaskView, whole: boolean): string {
+  if (state !== TaskState.PREPARING || !status || status.layers.length === 0) return '';
+  const layers = status.layers.map(
+    ({ digest, doneBytes, totalBytes, what }) =>
+      `${digest.slice('sha256:'.length, 'sha256:'.length + 12)} ${what} ` +
+      `${formatBytes(doneBytes)}/${formatBytes(totalBytes)}`,
+  );
+  return `: ${printable(status.message)}${whole ? ` (${layers.join('; ')})` : ''}`;
 }
 
 /** What went wrong, why it waits, or why the cluster ended it: in this order. */

@@ -2,6 +2,7 @@ import {
   type ListenFailure,
   type NodeDescription,
   NodeStatus,
+  type Task,
   type TaskReport,
   TaskState,
   TaskStatus,
@@ -190,16 +191,36 @@ function putStatus(draft: Draft, nodeId: string, taskId: string, status: TaskSta
   const after = mergeStatus(before, status, draft.timeMs);
   if (after === undefined) return;
   draft.put('taskStatus', after.id === taskId ? after : withId(after, taskId));
+  if (status.layers.length > 0 && before === undefined) emitPulled(draft, task, status);
   if (after.state === before?.state) return;
   if (after.state !== TaskState.RUNNING && !isFinal(after.state)) return;
-  const name = draft.table('service').get(task.serviceId)?.spec?.name ?? '';
+  const name = nameOf(draft, task);
+  draft.emit({ kind: 'task', action: 'state', id: taskId, name, message: stateText(after) });
+}
+
+/** What its node had to fetch for it, layer by layer. */
+function emitPulled(draft: Draft, task: Task, { layers }: TaskStatus): void {
+  const bytes = layers.reduce((sum, { totalBytes }) => sum + totalBytes, 0);
   draft.emit({
     kind: 'task',
-    action: 'state',
-    id: taskId,
-    name: task.slot > 0 ? `${name}.${task.slot}` : name,
-    message: stateText(after),
+    action: 'pull',
+    id: task.id,
+    name: nameOf(draft, task),
+    message: `${layers.length} layers, ${(bytes / 1e6).toFixed(1)} MB`,
+    attributes: Object.fromEntries(
+      layers
+        .slice(0, LIMITS.layersToldMax)
+        .map(({ digest, doneBytes, totalBytes, what }) => [
+          digest,
+          `${what} ${doneBytes}/${totalBytes}`,
+        ]),
+    ),
   });
+}
+
+function nameOf(draft: Draft, task: Task): string {
+  const name = draft.table('service').get(task.serviceId)?.spec?.name ?? '';
+  return task.slot > 0 ? `${name}.${task.slot}` : name;
 }
 
 function withId(status: TaskStatus, id: string): TaskStatus {

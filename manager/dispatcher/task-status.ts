@@ -33,6 +33,8 @@ export function mergeStatus(
   return TaskStatus.with(report, {
     runningSinceMs: before?.runningSinceMs || (ran ? timeMs : 0),
     endedMs: isFinal(report.state) ? timeMs : 0,
+    // Told while it goes on, and in an event once; no row keeps it.
+    layers: [],
     version: before?.version ?? 0,
   });
 }

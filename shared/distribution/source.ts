@@ -23,7 +23,8 @@ export interface ImageProgress {
   readonly digest: string;
   readonly doneBytes: number;
   readonly totalBytes: number;
-  readonly what: 'fetching' | 'unpacking' | 'done';
+  /** fetched: all bytes are here; done: unpacked as well. */
+  readonly what: 'waiting' | 'fetching' | 'fetched' | 'unpacking' | 'done';
 }
 export type OnProgress = (progress: ImageProgress) => void;
 

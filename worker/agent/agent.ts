@@ -193,6 +193,13 @@ export class Agent implements Component {
       }),
     );
   }
+  /** Digests that tasks here need, and that their services may go back to. */
+  keptImages(): ReadonlySet<string> {
+    const live = [...this.#runners.values()].filter(
+      ({ status }) => status.state < TaskState.COMPLETE,
+    );
+    return new Set(live.flatMap(({ task }) => task.keptImages));
+  }
   localTasks(): readonly LocalTask[] {
     return [...this.#runners.values()].map(({ task, status }) =>
       LocalTask.create({

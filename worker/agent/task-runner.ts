@@ -12,6 +12,7 @@ import { messageOf, SwarmError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Random } from '../../shared/random.ts';
+import type { PullState } from '../images/pull-progress.ts';
 import type { TaskLogs } from '../logs/task-logs.ts';
 import type { Network } from '../network/network.ts';
 import { type Exit, RuntimeError, type TaskController } from '../runtime/runtime.ts';
@@ -41,6 +42,7 @@ export interface RunnerDeps {
 
 const LAST_LINES = 5;
 const RETRY_MS = 1_000;
+const PULL_SAID_MS = 1_000;
 
 /** One task from its order to its end: asks `step` what comes next, does it, writes it down. */
 export class TaskRunner {
@@ -53,6 +55,7 @@ export class TaskRunner {
   #record: AgentTaskRecord;
   #running = false;
   #exit: Exit | undefined;
+  #pullSaidMs = Number.NEGATIVE_INFINITY;
   #committed: boolean;
   #historyGone = false;
   #step = new AbortController();
@@ -247,12 +250,24 @@ export class TaskRunner {
   }
   async #prepare(): Promise<void> {
     const controller = this.#needController();
-    await this.#deps.starts.run(() => controller.prepare(this.#step.signal));
+    const { signal } = this.#step;
+    // Not in line with the starts: a registry that is slow holds up nobody else.
+    await controller.fetch?.(signal, (state) => this.#pulling(state));
+    await this.#deps.starts.run(() => controller.prepare(signal));
     const { ports } = await controller.status();
     const waits = this.task.desiredState < TaskState.RUNNING;
     const state = TaskState.READY;
     this.#setStatus({ state, message: 'prepared', ports, pid: 0 }, waits);
     this.#save();
+  }
+  /** Said at most once in a while, and at the last layer. */
+  #pulling({ message, layers }: PullState): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const last = layers.every(({ what }) => what === 'done');
+    if (this.#closing.signal.aborted || (!last && nowMs - this.#pullSaidMs < PULL_SAID_MS)) return;
+    this.#pullSaidMs = nowMs;
+    const { atWallMs } = this.status;
+    this.#setStatus({ message, layers, atWallMs }, false);
   }
   async #start(): Promise<void> {
     const controller = this.#needController();

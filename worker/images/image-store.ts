@@ -30,7 +30,9 @@ import type { Log } from '../../shared/log.ts';
 import type { Random } from '../../shared/random.ts';
 import { type Containerd, unless } from '../runtime/containerd/client.ts';
 import { RuntimeError } from '../runtime/runtime.ts';
+import type { HeldImage } from './image-collector.ts';
 import { type FetchContext, LayerStore, SNAPSHOTTER } from './layer-store.ts';
+import { PullProgress } from './pull-progress.ts';
 
 export interface ImageStoreDeps {
   readonly containerd: Containerd;
@@ -76,6 +78,8 @@ export interface StoredImage {
 
 /** Came from a file: no registry is asked for it. */
 const LOADED_LABEL = 'swarm.loaded';
+/** When a task asked for it last. */
+const USED_LABEL = 'swarm.used';
 const LEASE_LABEL = 'containerd.io/gc.expire';
 const LEASE_MS = 24 * 3_600_000;
 const WRONG: ReadonlySet<string> = new Set(['IMAGE_INVALID', 'IMAGE_PLATFORM', 'INVALID_SPEC']);
@@ -84,7 +88,7 @@ const WRONG: ReadonlySet<string> = new Set(['IMAGE_INVALID', 'IMAGE_PLATFORM', '
 export class ImageStore {
   readonly #deps: ImageStoreDeps;
   readonly #layers: LayerStore;
-  readonly #pulls = new Map<string, Promise<ReadyImage>>();
+  readonly #pulls = new Map<string, Pull>();
 
   constructor(deps: ImageStoreDeps) {
     this.#deps = deps;
@@ -129,6 +133,21 @@ export class ImageStore {
       await archive.close();
     }
   }
+  /** By what they are: an image has a name for each way in which it was asked for. */
+  async held(): Promise<readonly HeldImage[]> {
+    const { images } = await this.#deps.containerd.call(ImagesService.list, {});
+    const found = new Map<string, { names: string[]; digests: string[]; usedWallMs: number }>();
+    for (const { name, target, labels } of images) {
+      const digest = target?.digest ?? '';
+      const known = found.get(digest) ?? { names: [], digests: [digest], usedWallMs: 0 };
+      found.set(digest, known);
+      known.names.push(name);
+      const pinned = /@(sha256:[0-9a-f]{64})$/.exec(name)?.[1];
+      if (pinned !== undefined) known.digests.push(pinned);
+      known.usedWallMs = Math.max(known.usedWallMs, Number(labels[USED_LABEL] ?? 0));
+    }
+    return [...found.values()];
+  }
   async list(): Promise<readonly StoredImage[]> {
     const { images } = await this.#deps.containerd.call(ImagesService.list, {});
     return images.map(({ name, target, labels }) => ({
@@ -168,16 +187,20 @@ export class ImageStore {
     const key = JSON.stringify([name, auth?.username, auth?.password]);
     const running = this.#pulls.get(key);
     if (running) {
-      const ready = await Promise.race([running.catch(() => undefined), untilAborted(signal)]);
+      const ready = await shareOf(running, wish);
       signal.throwIfAborted();
       if (ready) return ready;
     }
+    const progress = new PullProgress();
+    progress.listen(wish.onProgress);
+    const own = { ...wish, onProgress: progress.tell };
     const pull = wish.onManagers
-      ? this.#fromManagers(reference, wish)
-      : this.#fromRegistry(reference, wish);
-    this.#pulls.set(key, pull);
+      ? this.#fromManagers(reference, own)
+      : this.#fromRegistry(reference, own);
+    const entry = { ready: pull, progress };
+    this.#pulls.set(key, entry);
     return pull.finally(() => {
-      if (this.#pulls.get(key) === pull) this.#pulls.delete(key);
+      if (this.#pulls.get(key) === entry) this.#pulls.delete(key);
     });
   }
   /** Where the managers have it no more its registry is asked. */
@@ -229,6 +252,8 @@ export class ImageStore {
     const manifest = parseManifest(bytes);
     const configBytes = await checked(source, manifest.config, signal);
     const config = this.#checkedConfig(manifest, configBytes);
+    for (const { digest, size } of manifest.layers)
+      context.onProgress({ digest, doneBytes: 0, totalBytes: size, what: 'waiting' });
     await this.#fetchLayers(manifest.layers, context);
     const chainId = await this.#layers.unpack(manifest.layers, config.diffIds, context);
     const snapshot = { [`containerd.io/gc.ref.snapshot.${SNAPSHOTTER}`]: chainId };
@@ -281,8 +306,10 @@ export class ImageStore {
     return images[0];
   }
   /** Undefined when parts of it are gone. */
-  async #ready({ name, target }: Image, signal: AbortSignal): Promise<ReadyImage | undefined> {
+  async #ready(image: Image, signal: AbortSignal): Promise<ReadyImage | undefined> {
+    const { name, target } = image;
     if (!target || !(await this.#layers.has(target.digest))) return undefined;
+    await this.#touch(image);
     const manifest = parseManifest(await this.#layers.read(target.digest));
     if (!(await this.#layers.has(manifest.config.digest))) return undefined;
     const config = parseConfig(await this.#layers.read(manifest.config.digest));
@@ -298,6 +325,14 @@ export class ImageStore {
         });
     return { name, digest: target.digest, chainId, config };
   }
+  async #touch({ name, labels }: Image): Promise<void> {
+    const { containerd, clock } = this.#deps;
+    const nowMs = clock.wallMs();
+    if (nowMs - Number(labels[USED_LABEL] ?? 0) < LIMITS.imageUsedMs) return;
+    const image = { name, labels: { [USED_LABEL]: String(nowMs) } };
+    const updateMask = { paths: [`labels.${USED_LABEL}`] };
+    await unless(containerd.call(ImagesService.update, { image, updateMask }), 'NOT_FOUND');
+  }
   async #name(
     name: string,
     target: Descriptor,
@@ -305,7 +340,8 @@ export class ImageStore {
   ): Promise<void> {
     const { containerd } = this.#deps;
     const { mediaType, digest, size } = target;
-    const image = { name, labels, target: { mediaType, digest, size } };
+    const used = { [USED_LABEL]: String(this.#deps.clock.wallMs()) };
+    const image = { name, labels: { ...labels, ...used }, target: { mediaType, digest, size } };
     const created = containerd.call(ImagesService.create, { image });
     if (await unless(created, 'ALREADY_EXISTS')) return;
     const updateMask = { paths: ['target', 'labels'] };
@@ -330,6 +366,21 @@ export class ImageStore {
     const deleted = this.#deps.containerd.call(LeasesService.delete, { id });
     await unless(deleted, 'NOT_FOUND');
   }
+}
+
+/** One pull that several tasks wait for. */
+interface Pull {
+  readonly ready: Promise<ReadyImage>;
+  readonly progress: PullProgress;
+}
+
+/** Undefined when it failed, or when this one is not wanted any more. */
+async function shareOf(pull: Pull, wish: ImageWish): Promise<ReadyImage | undefined> {
+  pull.progress.listen(wish.onProgress);
+  const ended = pull.ready.catch(() => undefined);
+  const ready = await Promise.race([ended, untilAborted(wish.signal)]);
+  pull.progress.unlisten(wish.onProgress);
+  return ready;
 }
 
 function untilAborted(signal: AbortSignal): Promise<undefined> {

@@ -88,10 +88,10 @@ export class LayerStore {
       const writing = this.#write(descriptor, context);
       this.#writing.set(digest, writing);
       await writing.finally(() => this.#writing.delete(digest));
-      return;
+      break;
     }
     const { size } = descriptor;
-    context.onProgress({ digest, doneBytes: size, totalBytes: size, what: 'done' });
+    context.onProgress({ digest, doneBytes: size, totalBytes: size, what: 'fetched' });
   }
   async #write(descriptor: Descriptor, context: FetchContext): Promise<void> {
     const { digest } = descriptor;
@@ -182,7 +182,10 @@ export class LayerStore {
       const progress = { digest: layer.digest, doneBytes: layer.size, totalBytes: layer.size };
       const running = this.#unpacking.get(name);
       if (running) await running.catch(() => undefined);
-      if (await this.hasSnapshot(name)) continue;
+      if (await this.hasSnapshot(name)) {
+        context.onProgress({ ...progress, what: 'done' });
+        continue;
+      }
       context.onProgress({ ...progress, what: 'unpacking' });
       const unpacking = this.#unpackOne(layer, diffIds[at]!, { name, parent }, context);
       this.#unpacking.set(name, unpacking);

@@ -11,6 +11,7 @@ import type {
   TaskUsage,
   TerminalSize,
 } from '../../proto/index.ts';
+import type { PullState } from '../images/pull-progress.ts';
 
 /**
  * What runs tasks. One contract suite (`runtime.contract.ts`) holds for every implementation. All
@@ -59,6 +60,11 @@ export interface Exit {
 }
 
 export interface TaskController {
+  /**
+   * What may take long and keeps no place in the line of starts, as an image. `prepare` does it too
+   * where this was not called.
+   */
+  fetch?(signal: AbortSignal, onProgress: (state: PullState) => void): Promise<void>;
   /** Everything before the first instruction of the task; afterwards it is READY. */
   prepare(signal: AbortSignal): Promise<void>;
   /** Resolves when its process runs; afterwards it is STARTING. */

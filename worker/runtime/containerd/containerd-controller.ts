@@ -12,8 +12,10 @@ import {
 } from '../../../proto/containerd.ts';
 import type { AssignedTask, ExecRequest, FilesRequest } from '../../../proto/index.ts';
 import { delay } from '../../../shared/clock.ts';
+import type { OnProgress } from '../../../shared/distribution/source.ts';
 import type { ReadyImage } from '../../images/image-store.ts';
 import { SNAPSHOTTER } from '../../images/layer-store.ts';
+import { type PullState, PullSummary } from '../../images/pull-progress.ts';
 import { ACTIONS, openFiles } from '../../inside/files-session.ts';
 import { SnapshotRoot } from '../../mounts/snapshot-root.ts';
 import type { VolumeUse } from '../../mounts/volumes.ts';
@@ -64,12 +66,30 @@ export class ContainerdController implements TaskController {
   readonly #task: AssignedTask;
   readonly #secrets: TaskSecrets | undefined;
   readonly #id: string;
+  /** Taken by the next `prepare`. */
+  #fetched: ReadyImage | undefined;
 
   constructor(shared: ContainerdShared, task: AssignedTask, secrets?: TaskSecrets) {
     this.#shared = shared;
     this.#task = task;
     this.#secrets = secrets;
     this.#id = task.id;
+  }
+  async fetch(signal: AbortSignal, onProgress: (state: PullState) => void): Promise<void> {
+    const { records, boot } = this.#shared;
+    const before = records.read(this.#id);
+    if (records.exit(this.#id) || records.started(this.#id)) return;
+    if (before?.prepared && before.boot === boot) return;
+    refuse({ task: this.#task, node: this.#shared.node });
+    try {
+      await this.#shared.ready();
+      this.#fetched = await this.#image(signal, onProgress);
+    } catch (error) {
+      const told = asRuntimeError(error, 'get the image');
+      if (told instanceof RuntimeError && told.code === 'RESOURCE')
+        await this.#shared.collectImages();
+      throw told;
+    }
   }
   async prepare(signal: AbortSignal): Promise<void> {
     const { records, boot } = this.#shared;
@@ -81,7 +101,9 @@ export class ContainerdController implements TaskController {
     refuse({ task: this.#task, node: this.#shared.node });
     try {
       await this.#shared.ready();
-      await this.#make(await this.#image(signal));
+      const image = this.#fetched ?? (await this.#image(signal, () => undefined));
+      this.#fetched = undefined;
+      await this.#make(image);
     } catch (error) {
       await this.dismantle().catch(() => undefined);
       throw asRuntimeError(error, 'make the container');
@@ -261,11 +283,14 @@ export class ContainerdController implements TaskController {
     this.#shared.dismantled.add(id);
   }
 
-  #image(signal: AbortSignal): Promise<ReadyImage> {
-    const { images, log } = this.#shared;
+  #image(signal: AbortSignal, tell: (state: PullState) => void): Promise<ReadyImage> {
+    const { images } = this.#shared;
     const { image } = containerOf(this.#task);
-    const onProgress = (progress: object): void =>
-      log.debug({ task: this.#id, image, ...progress }, 'image');
+    const summary = new PullSummary(image);
+    const onProgress: OnProgress = (progress) => {
+      summary.add(progress);
+      tell(summary.state);
+    };
     const auth = this.#secrets?.registryAuth();
     const awaitsAuth = auth === undefined && this.#task.registryAuth !== null;
     const onManagers = this.#task.imageOnManagers;

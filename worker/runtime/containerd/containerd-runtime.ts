@@ -1,3 +1,4 @@
+import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   ContainersService,
@@ -13,6 +14,7 @@ import { Registry } from '../../../shared/distribution/registry.ts';
 import { messageOf } from '../../../shared/errors.ts';
 import type { Log } from '../../../shared/log.ts';
 import type { Random } from '../../../shared/random.ts';
+import { ImageCollector } from '../../images/image-collector.ts';
 import { ImageStore } from '../../images/image-store.ts';
 import { SNAPSHOTTER } from '../../images/layer-store.ts';
 import { ManagerSource, type ManagerSourceDeps } from '../../images/manager-source.ts';
@@ -62,6 +64,8 @@ export interface ContainerdRuntimeDeps {
   /** Called with all task ports of a task, and with none when it has ended. */
   readonly onTaskPorts: (taskId: string, ports: readonly TaskPort[]) => void;
   readonly bindProbe?: BindProbe;
+  /** Digests of images that live tasks need, and that their services may go back to. */
+  readonly keptImages: () => ReadonlySet<string>;
   /** Where images come from that the managers keep. */
   readonly managers: Pick<ManagerSourceDeps, 'managers' | 'dial'>;
   /** The daemon's: proxies and directories for registries. */
@@ -97,12 +101,26 @@ export class ContainerdRuntime implements Runtime {
   #readying: Promise<void> | undefined;
   #again: Timer | undefined;
   #closed = false;
+  /** Where containerd unpacks images; empty: it did not say. */
+  #imagesPath = '';
+  readonly #collector: ImageCollector;
 
   constructor(deps: ContainerdRuntimeDeps) {
     this.#deps = deps;
     const namespace = namespaceOf(deps.nodeId);
     this.#containerd = deps.containerd ?? connectContainerd(deps.socketPath, namespace);
     this.#shared = this.#share();
+    const { images } = this.#shared;
+    this.#collector = new ImageCollector({
+      clock: deps.clock,
+      log: deps.log,
+      usedShare: () => this.#usedShare(),
+      held: () => images.held(),
+      remove: async (names) => {
+        for (const name of names) await images.remove(name);
+      },
+      kept: () => this.#keptImages(),
+    });
   }
   get images(): ImageStore {
     return this.#shared.images;
@@ -146,6 +164,7 @@ export class ContainerdRuntime implements Runtime {
   async close(): Promise<void> {
     this.#closed = true;
     this.#again?.cancel();
+    this.#collector.stop();
     this.#shared.dialers.close();
     await Promise.allSettled(this.#settling.values());
     this.#containerd.close();
@@ -240,10 +259,22 @@ export class ContainerdRuntime implements Runtime {
       dismantled: new Set(),
       logDirectory: this.#deps.logDirectory,
       publish: (taskId, ports) => this.#publish(taskId, ports),
+      collectImages: () => this.#collector.collect(),
       ready: () => this.#ready(),
       settle: (taskId, fn) => this.#settle(taskId, fn),
       settled: async (taskId) => this.#settling.get(taskId),
     };
+  }
+  async #usedShare(): Promise<number> {
+    if (this.#imagesPath === '') return 0;
+    const { bavail, blocks } = await statfs(this.#imagesPath);
+    return blocks === 0 ? 0 : 1 - bavail / blocks;
+  }
+  /** What containers are made from stays, whatever else is known of them. */
+  #keptImages(): ReadonlySet<string> {
+    const { records } = this.#shared;
+    const used = records.ids().flatMap((id) => records.read(id)?.image ?? []);
+    return new Set([...this.#deps.keptImages(), ...used]);
   }
   /** Namespace, router and what is left over of before; tried again until it worked once. */
   #ready(): Promise<void> {
@@ -275,6 +306,8 @@ export class ContainerdRuntime implements Runtime {
     await unless(created, 'ALREADY_EXISTS');
     await images.open();
     await this.#collect();
+    this.#imagesPath = overlay.exports['root'] ?? '';
+    this.#collector.start();
   }
   async #openNetwork(): Promise<void> {
     const { network, records } = this.#shared;

@@ -162,6 +162,7 @@ export class ContainerdWorld implements RuntimeWorld {
       nodeId: this.nodeId,
       nodeName: 'node1',
       env: {},
+      keptImages: () => new Set(),
       managers: { managers: () => [], dial: () => assert.fail('nobody is dialled') },
       architecture: process.arch === 'x64' ? 'amd64' : process.arch,
       containerd: cuttable(client, io),

@@ -47,6 +47,8 @@ export interface ContainerdShared {
   readonly ending: Map<string, Promise<Exit>>;
   /** Tasks of which nothing but the record is left, as far as this daemon knows. */
   readonly dismantled: Set<string>;
+  /** Makes room where images of nobody take it. Never rejects. */
+  readonly collectImages: () => Promise<void>;
   /** Resolves when namespace and router are there. */
   readonly ready: () => Promise<void>;
   /** Does it in the background, one after the other for each task. Its failure is tried at `remove`. */
