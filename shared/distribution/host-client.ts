@@ -14,6 +14,7 @@ export interface HostClientDeps {
   readonly clock: Clock;
   readonly proxyFor: (url: URL) => URL | undefined;
   readonly pauses: Pauses;
+  readonly idleMs: number;
 }
 
 export interface RegistryRequest {
@@ -138,9 +139,10 @@ export class HostClient {
     if (url.protocol === 'https:' || isLoopback(url.hostname)) return true;
     return url.protocol === 'http:' && base.protocol === 'http:' && url.host === base.host;
   }
-  #connectionTo(url: URL): Pick<HttpRequest, 'trust' | 'proxy'> {
+  #connectionTo(url: URL): Pick<HttpRequest, 'trust' | 'proxy' | 'idleMs'> {
+    const { proxyFor, idleMs } = this.#deps;
     const own = url.host === this.host.base.host;
-    return { trust: own ? this.host.trust : {}, proxy: this.#deps.proxyFor(url) };
+    return { trust: own ? this.host.trust : {}, proxy: proxyFor(url), idleMs };
   }
 }
 

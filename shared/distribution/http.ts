@@ -27,6 +27,8 @@ export interface HttpRequest {
   readonly proxy: URL | undefined;
   readonly body?: string;
   readonly signal: AbortSignal;
+  /** A server that sends nothing for this long counts as gone. */
+  readonly idleMs: number;
 }
 
 /** One request, no redirect followed. Rejects with ImageError PULL_FAILED where no answer came. */
@@ -44,17 +46,17 @@ export async function send(request: HttpRequest): Promise<IncomingMessage> {
 }
 
 function exchange(request: HttpRequest, more: RequestOptions): Promise<IncomingMessage> {
-  const { method, url, headers, trust, body, signal } = request;
+  const { method, url, headers, trust, body, signal, idleMs: timeout } = request;
   return new Promise((resolve, reject) => {
     const secure = (more.protocol ?? url.protocol) === 'https:';
     const start = secure ? httpsRequest : httpRequest;
-    const options = { method, headers, signal, timeout: LIMITS.registryIdleMs, ...trust, ...more };
+    const options = { method, headers, signal, timeout, ...trust, ...more };
     const call = start(url, options, (answer) => {
       silences.set(answer, () => silent);
       resolve(answer);
     });
     let silent: Error | undefined;
-    onSilence(call, (error) => {
+    onSilence(call, timeout, (error) => {
       silent = error;
     });
     call.on('error', (error) => {
@@ -67,9 +69,9 @@ function exchange(request: HttpRequest, more: RequestOptions): Promise<IncomingM
 /** Why an answer broke off, where it was we who gave it up. */
 const silences = new WeakMap<IncomingMessage, () => Error | undefined>();
 
-function onSilence(call: ClientRequest, tell: (error: Error) => void): void {
+function onSilence(call: ClientRequest, idleMs: number, tell: (error: Error) => void): void {
   call.on('timeout', () => {
-    const error = new Error(`it sent nothing for ${LIMITS.registryIdleMs / 1_000} s`);
+    const error = new Error(`it sent nothing for ${idleMs / 1_000} s`);
     tell(error);
     call.destroy(error);
   });
@@ -77,14 +79,14 @@ function onSilence(call: ClientRequest, tell: (error: Error) => void): void {
 
 /** A way through the proxy to the server, which TLS is then spoken with. */
 function openTunnel(request: HttpRequest, proxy: URL): Promise<Duplex> {
-  const { url, signal } = request;
+  const { url, signal, idleMs: timeout } = request;
   const target = `${url.hostname}:${url.port || 443}`;
   return new Promise((resolve, reject) => {
     const start = proxy.protocol === 'https:' ? httpsRequest : httpRequest;
     const headers = { host: target, ...proxyAuthorization(proxy) };
     const options = { method: 'CONNECT', path: target, headers, signal, agent: false as const };
-    const call = start({ ...options, ...addressOf(proxy), timeout: LIMITS.registryIdleMs });
-    onSilence(call, () => undefined);
+    const call = start({ ...options, ...addressOf(proxy), timeout });
+    onSilence(call, timeout, () => undefined);
     call.on('error', (error) => reject(signal.aborted ? signal.reason : unreachable(proxy, error)));
     call.on('response', (answer) => {
       answer.resume();

@@ -68,7 +68,15 @@ describe('a request through a proxy', () => {
 
   function ask(url: string, user = '') {
     const [to, via] = [new URL(url), new URL(`http://${user}${address}`)];
-    return send({ method: 'GET', url: to, headers: {}, trust: {}, proxy: via, signal: never });
+    return send({
+      method: 'GET',
+      url: to,
+      headers: {},
+      trust: {},
+      proxy: via,
+      signal: never,
+      idleMs: 5_000,
+    });
   }
 
   it('names the whole address, with the name and password of the proxy', async () => {

@@ -36,7 +36,7 @@ export interface TokenSourceDeps {
   /** False for an address to which no credentials may go, as one without TLS. */
   readonly mayUse: (url: URL) => boolean;
   /** How the token server is reached. */
-  readonly connectionTo: (url: URL) => Pick<HttpRequest, 'trust' | 'proxy'>;
+  readonly connectionTo: (url: URL) => Pick<HttpRequest, 'trust' | 'proxy' | 'idleMs'>;
 }
 
 /** The right to speak with one registry, as its token server gives it. */

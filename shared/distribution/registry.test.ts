@@ -150,6 +150,54 @@ describe('a registry', () => {
     answer = (_request, response) => response.writeHead(429, { 'retry-after': '3600' }).end();
     await assert.rejects(source().resolve(never), { code: 'PULL_FAILED', temporary: true });
   });
+  it('that is too busy for a while is not asked again before', async () => {
+    answer = (_request, response) => response.writeHead(429, { 'retry-after': '3600' }).end();
+    await assert.rejects(source().resolve(never), /asked too often, and says to wait 3600 s/);
+    const asked = seen.length;
+    await assert.rejects(source().resolve(never), { code: 'PULL_FAILED', temporary: true });
+    assert.equal(seen.length, asked);
+  });
+  it('that hangs, before it answers or in the midst of it, counts as gone', async () => {
+    const impatient = new Registry({ clock, files: NO_FILES, env: {}, idleMs: 50 });
+    const image = impatient.image(parseReference(`${first.host}/some/app:1`), undefined);
+    answer = () => undefined;
+    await assert.rejects(image.resolve(never), /can't reach 127.*it sent nothing for 0.05 s/);
+    answer = (_request, response) => void response.writeHead(200).write('some');
+    const stream = await image.blob(layer, 0, never);
+    await assert.rejects(bytesOf(stream.bytes), {
+      code: 'PULL_FAILED',
+      temporary: true,
+      message: /it sent nothing for 0.05 s/,
+    });
+    first.server.closeAllConnections();
+  });
+  it('has mirrors, which are asked before it and without its credentials', async () => {
+    const text = `server = "http://${first.host}"\n[host."http://${second.host}"]`;
+    const files = {
+      list: () => [],
+      read: (path: string) => (path.endsWith('.toml') ? Buffer.from(text) : undefined),
+    };
+    const mirrored = new Registry({ clock, files, env: {} });
+    const image = mirrored.image(parseReference(`${first.host}/some/app:1`), {
+      username: 'u',
+      password: 'p',
+    });
+    const asked: (string | undefined)[] = [];
+    storage = (request, response) => {
+      asked.push(request.url, request.headers.authorization);
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
+    };
+    answer = (_request, response) => giveManifest(response);
+    await image.resolve(never);
+    assert.deepEqual(asked, [
+      `/v2/some/app/manifests/1?ns=${encodeURIComponent(first.host)}`,
+      undefined,
+    ]);
+    storage = (_request, response) => giveManifest(response);
+    seen = [];
+    await image.resolve(never);
+    assert.equal(seen.length, 0);
+  });
   it('without the image says so', async () => {
     await assert.rejects(source().resolve(never), {
       code: 'IMAGE_NOT_FOUND',

@@ -1,5 +1,6 @@
 import { IncomingMessage } from 'node:http';
 import type { Clock } from '../clock.ts';
+import { LIMITS } from '../limits.ts';
 import { type Descriptor, isDigest, MEDIA, sha256 } from './documents.ts';
 import { HostClient, type Pauses, type Refusal } from './host-client.ts';
 import { bodyOf, wholeBody } from './http.ts';
@@ -19,6 +20,8 @@ export interface RegistryDeps {
   readonly files: ConfigFiles;
   /** `HTTPS_PROXY` and its like; `SWARM_REGISTRIES`: directories instead of the usual ones. */
   readonly env: { readonly [name: string]: string | undefined };
+  /** Default: `LIMITS.registryIdleMs`. */
+  readonly idleMs?: number;
 }
 
 /** The directories with what an operator says of registries. */
@@ -59,9 +62,9 @@ export class Registry {
     return registryHosts(this.#deps.files, directoriesOf(this.#deps.env), host);
   }
   #client(host: RegistryHost, auth: RegistryAuth | undefined): HostClient {
-    const { clock, env } = this.#deps;
-    const deps = { clock, pauses: this.#pauses, proxyFor: (url: URL) => proxyFor(url, env) };
-    return new HostClient(deps, host, auth);
+    const { clock, env, idleMs = LIMITS.registryIdleMs } = this.#deps;
+    const proxy = (url: URL) => proxyFor(url, env);
+    return new HostClient({ clock, pauses: this.#pauses, proxyFor: proxy, idleMs }, host, auth);
   }
 }
 
