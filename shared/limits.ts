@@ -145,7 +145,7 @@ export const LIMITS = {
   /** A larger manifest, index or image configuration is refused. */
   imageDocumentBytesMax: 4 << 20,
   /** More layers are refused: overlayfs takes no more. */
-  imageLayersMax: 1_000,
+  imageLayersMax: 500,
   /** Blobs of one image that are fetched at once. */
   pullBlobsMax: 3,
   /** A registry that sends nothing for this long counts as gone. */

@@ -63,3 +63,11 @@ it('the name of a snapshot stands for its layer and all below', () => {
   const [a, b] = [sha256('a'), sha256('b')];
   assert.deepEqual(chainIds([a, b]), [a, sha256(`${a} ${b}`)]);
 });
+
+it('an image of more layers than can be mounted is refused before anything of it is fetched', () => {
+  const digest = `sha256:${'0'.repeat(64)}`;
+  const layers = Array.from({ length: 1_000 }, () => ({ digest, size: 1 }));
+  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, config: layers[0], layers }));
+  const message = 'the image has 1000 layers, and overlayfs takes no more than 500';
+  assert.throws(() => parseManifest(bytes), { code: 'IMAGE_INVALID', message });
+});

@@ -88,7 +88,9 @@ export function parseManifest(bytes: Uint8Array): Manifest {
   }
   const layers = list(value['layers'], 'layers').map((entry) => descriptor(entry, 'layer'));
   if (layers.length > LIMITS.imageLayersMax) {
-    throw broken(`it has ${layers.length} layers, more than ${LIMITS.imageLayersMax}`);
+    const most = LIMITS.imageLayersMax;
+    const text = `the image has ${layers.length} layers, and overlayfs takes no more than ${most}`;
+    throw new ImageError('IMAGE_INVALID', text);
   }
   return { config: descriptor(value['config'], 'config'), layers };
 }
