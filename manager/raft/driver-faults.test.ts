@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { LIMITS } from '../../shared/limits.ts';
+import { blankMessage, MessageType } from './core/index.ts';
 import { peerOf, TestCluster, type TestMember } from './test-cluster.ts';
 
 describe('members and faults', () => {
@@ -42,6 +43,25 @@ describe('members and faults', () => {
     assert.equal(member.machine.rows.get('a'), '1');
     await cluster.write('b', '2');
     await cluster.until(() => member.machine.rows.get('b') === '2');
+  });
+
+  test('a broken invariant ends a member, with the last lines of its trace in the log', async () => {
+    await cluster.start(3);
+    const leader = cluster.leader();
+    const other = cluster.members.find((m) => m !== leader)!;
+    // Whoever leads the same term a second time breaks what raft stands on.
+    const lie = { ...blankMessage(MessageType.Heartbeat), from: other.id, to: leader.id };
+    other.driver.transport.send({ ...lie, term: leader.driver.leaderTerm });
+    await cluster.until(() => leader.fatal.length > 0);
+    assert.match(leader.fatal[0]!.message, /broken invariant/);
+    const { fields, message } = leader.errors.at(-1)!;
+    assert.equal(message, 'the raft part must stop');
+    const { trace } = fields as { trace: readonly string[] };
+    assert.ok(trace.some((line) => line.includes('became leader')));
+    assert.deepEqual(await leader.driver.propose(Buffer.from('a=1'), 1).catch(() => 'ended'), {
+      kind: 'dropped',
+      reason: 'not-leader',
+    });
   });
 
   test('a removed member is told so and the others go on', async () => {

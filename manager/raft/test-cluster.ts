@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { ManualClock } from '../../shared/clock.ts';
 import { SwarmError } from '../../shared/errors.ts';
-import { silentLog } from '../../shared/log.ts';
+import { type Log, silentLog } from '../../shared/log.ts';
 import { SeededRandom } from '../../shared/random.ts';
 import { type Disk, type Engine, openLevel, systemDisk } from '../database/index.ts';
 import type { RowChange, RowSlices, StateMachine } from '../replication.ts';
@@ -44,7 +44,8 @@ export interface TestMember {
   opened: OpenedRaft;
   driver: RaftDriver;
   machine: TestMachine;
-  readonly log: string[];
+  /** What it logged as an error. */
+  readonly errors: { readonly fields: object; readonly message: string }[];
   readonly fatal: SwarmError[];
   wasRemoved: boolean;
 }
@@ -141,7 +142,7 @@ export class TestCluster {
       {
         clock: this.clock,
         random: this.#random.stream(`member ${id}`),
-        log: silentLog,
+        log: errorLog(member),
         dial: (to) => this.network.dial(address, nodeId, to),
         probe: async (to) => this.network.probe(to),
         onFatal: (error) => member.fatal.push(error),
@@ -219,7 +220,7 @@ export class TestCluster {
   #plan(id: number): TestMember {
     const directory = path.join(this.#root, `raft-${id}`);
     const names = { id, address: `member-${id}:1`, nodeId: `node-${id}`, directory };
-    const member = { ...names, log: [], fatal: [], wasRemoved: false } as unknown as TestMember;
+    const member = { ...names, errors: [], fatal: [], wasRemoved: false } as unknown as TestMember;
     this.members.push(member);
     return member;
   }
@@ -264,4 +265,13 @@ const refuseJoin: JoinRaft = () => Promise.reject(new SwarmError('UNSUPPORTED', 
 
 export function peerOf(member: TestMember) {
   return { raftId: member.id, nodeId: member.nodeId, address: member.address };
+}
+
+function errorLog({ errors }: TestMember): Log {
+  const log: Log = {
+    ...silentLog,
+    error: (fields, message) => void errors.push({ fields, message }),
+    child: () => log,
+  };
+  return log;
 }
