@@ -71,7 +71,10 @@ function updates(person: Person): void {
     await breakable('--replicas', '3');
     const ran = await at.update('web', '-e', 'BROKEN=1 2 3');
     assert.equal(ran.code, 1);
-    assert.match(ran.stderr, /Service web has not converged\.\n.*the update of web to revision 2 is paused/);
+    assert.match(
+      ran.stderr,
+      /Service web has not converged\.\n.*the update of web to revision 2 is paused/,
+    );
     assert.match(ran.stderr, /swarm service rollback web/);
     assert.equal((await rollout())!.state, RolloutState.PAUSED);
     assert.ok((await revisions()).includes(1), 'not all were replaced');
