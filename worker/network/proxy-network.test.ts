@@ -84,6 +84,7 @@ test('a netd that hangs is ended and started again, and its ports answer', async
   const next = await node.connected();
   assert.notEqual(next, pid);
   // The next daemon finds one that hangs already.
+  await rowsAreSaved(node);
   await node.network.stop();
   node.forget();
   process.kill(next, 'SIGSTOP');
