@@ -104,6 +104,7 @@ export class Manager {
         random,
         log: log.child({ part: 'raft' }),
         probe,
+        afterSends: setImmediate,
         disk: systemDisk,
         openEngine: openLevel,
         dial: (address) => deps.dialOwn(address),

@@ -1,9 +1,5 @@
 import type { RaftStatus } from '../../proto/index.ts';
-import type { Clock } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
-import type { Log } from '../../shared/log.ts';
-import type { Random } from '../../shared/random.ts';
-import type { Client } from '../../shared/rpc/rpc.ts';
 import type { Database } from '../database/index.ts';
 import type {
   LeadershipListener,
@@ -22,6 +18,7 @@ import {
   NONE,
   type Snapshot,
 } from './core/index.ts';
+import type { RaftDeps, RaftOptions } from './deps.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { LeaderWatch } from './leader-watch.ts';
 import { Leadership } from './leadership.ts';
@@ -34,7 +31,6 @@ import type { Identity, PeerRecord } from './meta.ts';
 import { type OpenedLog, readStretch } from './open-log.ts';
 import { PeerActivity } from './peer-activity.ts';
 import { PeerDirectory } from './peers.ts';
-import type { Probe } from './probe.ts';
 import { Proposals } from './proposals.ts';
 import { Reads } from './reads.ts';
 import { rowSlices } from './row-record.ts';
@@ -51,24 +47,6 @@ import { Transport } from './transport.ts';
 
 /** A linearizable read that finds no quorum this long gives up; then stale answers are in order. */
 const READ_TIMEOUT_MS = 2_000;
-export interface RaftOptions {
-  /** host:port where the other managers reach this one. */
-  readonly address: string;
-  readonly electionTimeoutMs?: number;
-}
-
-export interface RaftDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  /** Makes a connection of its own with every call. */
-  readonly dial: (address: string) => Client;
-  readonly probe: Probe;
-  /** A broken invariant or a failed write: the process must end, at once. */
-  readonly onFatal: (error: SwarmError) => void;
-  /** This raft id was removed from the cluster for ever. */
-  readonly onRemoved: () => void;
-}
 
 /**
  * One member of the raft group: the core, driven by a clock, a disk and a network. Made by
@@ -516,12 +494,20 @@ export class RaftDriver implements Proposer {
       votes: opened.votes,
       store: this.#store,
       hardState: opened.hardState,
+      afterSends: (work) => this.#afterSends(work),
       deliver: (responses) => this.#loop?.deliver(responses),
       snapshotTaken: () => this.#installer.taken(),
       generationOf: (snapshot) => this.#installer.generationOf(snapshot),
       installed: (snapshot) => this.#installer.written(snapshot),
       failed: (error) => this.#fatal(error),
     });
+  }
+
+  /** Others wait for what a leader sends; for a follower's own write its leader waits. */
+  #afterSends(work: () => void): void {
+    const sends = this.#loop?.node.isLeader === true && this.confState().voters.length > 1;
+    if (sends && this.#deps.afterSends) this.#deps.afterSends(work);
+    else process.nextTick(work);
   }
 
   async #loadSnapshot(snapshot: Snapshot, rows: RowSlices): Promise<void> {

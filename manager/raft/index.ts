@@ -11,7 +11,7 @@ export {
   wipeMember,
 } from './bootstrap.ts';
 export type { ConfState } from './core/index.ts';
-export type { RaftDeps, RaftOptions } from './driver.ts';
+export type { RaftDeps, RaftOptions } from './deps.ts';
 export { RaftDriver } from './driver.ts';
 export type { MemberChange } from './member-change.ts';
 export type { Identity, PeerRecord } from './meta.ts';

@@ -76,6 +76,7 @@ describe('the log writer', () => {
       votes,
       store,
       hardState: opened.hardState,
+      afterSends: (work) => process.nextTick(work),
       deliver: (responses) => delivered.push(...responses.map((response) => response.index)),
       snapshotTaken: () => undefined,
       generationOf: () => 2,

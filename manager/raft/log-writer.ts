@@ -24,6 +24,8 @@ export interface LogWriterDeps {
   readonly votes: VoteFile;
   readonly store: LogStore;
   readonly hardState: HardState;
+  /** Runs the work when messages that others wait for are on their way. */
+  readonly afterSends: (work: () => void) => void;
   /** The answers attached to an append, in order, after it is durable. */
   readonly deliver: (responses: readonly Message[]) => void;
   /** A snapshot was handed over to be installed. */
@@ -121,7 +123,7 @@ export class LogWriter {
   async #run(): Promise<void> {
     // What is asked for in the same turn of the event loop belongs into one batch, and others can
     // write their own while we prepare ours: messages to them, asked for before, go out first.
-    await new Promise<void>((resolve) => process.nextTick(resolve));
+    await new Promise<void>((resolve) => this.#deps.afterSends(resolve));
     try {
       while (this.#queue.length > 0 || this.#flushWanted || this.#compactions.length > 0) {
         await this.#turn(this.#take());

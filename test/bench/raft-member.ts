@@ -67,6 +67,7 @@ class Member {
         random,
         log: silentLog,
         probe: tcpProbe(clock, PROBE_MS),
+        afterSends: setImmediate,
         disk: systemDisk,
         openEngine: openLevel,
         dial: (peer) => dial(peer, { tls: live, ownConnection: true }),

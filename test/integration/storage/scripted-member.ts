@@ -97,6 +97,7 @@ export class ScriptedMember {
       votes: opened.votes,
       store: this.#store,
       hardState: opened.hardState,
+      afterSends: (work) => process.nextTick(work),
       deliver: (responses) => this.#delivered(responses),
       snapshotTaken: () => undefined,
       generationOf: () => this.#store.applied.generation + 1,
