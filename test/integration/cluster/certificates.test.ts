@@ -74,6 +74,8 @@ function certificates(person: Person, lives: number): void {
 
   test('that ended while every daemon was stopped are no obstacle: the cluster starts', async () => {
     const tasks = identities(await api.running('web'));
+    // The daemons start one after the other, which may take a slow machine a while.
+    await nodes.must(all[0]!, ['cluster', 'update', '--node-grace', '1m']);
     for (const node of all) await nodes.must(node, ['stop']);
     await until(
       'every certificate to be over',

@@ -118,6 +118,7 @@ function hurt(person: Person): void {
 
   test('a killed leader is followed by another with every acknowledged write', async () => {
     const before = identities(await (await api()).running('web'));
+    await cluster.must('m1', ['cluster', 'update', '--node-grace', '1m']);
     const acknowledged: string[] = [];
     const victims: string[] = [];
     for (let round = 0; round < 2; round++) {
@@ -138,6 +139,7 @@ function hurt(person: Person): void {
     assert.equal(acknowledged.length, 60);
     for (const key of acknowledged) assert.equal(labels[key], 'x', `${key} was acknowledged`);
     assert.deepEqual(identities(await (await api()).running('web')), before);
+    await cluster.must('m1', ['cluster', 'update', '--node-grace', '4s']);
   });
 
   test('a rolling update goes on over the end of its leader', async () => {
