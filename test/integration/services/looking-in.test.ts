@@ -93,6 +93,19 @@ describe('looking into processes', () => {
     await exec('m1', 'web', 'pkill', '-f', '[s]leep 4711');
   });
 
+  test('a terminal is as it was also when the command line is ended by a signal', async () => {
+    const run = `exec ${process.execPath} ${BUNDLE} exec -it web sh`;
+    const isSane = `stty -a | tr ';' '\\n' | grep -c -w -e icanon`;
+    const script = `sh -c 'echo "pid=$$;"; ${run}'; echo "code=$?"; ${isSane}`;
+    const typing = new Typing(script, { SWARM_SOCKET: await at.cluster.socket('m1') });
+    typing.type('echo "th"ere; sleep 4713\r');
+    await typing.until(/\nthere\r/);
+    process.kill(Number(/pid=(\d+);/.exec(typing.text)![1]), 'SIGTERM');
+    await typing.until(/code=143\r\n1\r\n/);
+    await typing.ended;
+    await until('its end', async () => (await pidsOf('4713')).length === 0 || undefined);
+  });
+
   test('a command ends with who asked for it', async () => {
     const socket = await at.cluster.socket('m3');
     const caller = spawn(process.execPath, [BUNDLE, 'exec', 'web', 'sleep', '4712'], {
