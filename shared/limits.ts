@@ -125,6 +125,8 @@ export const LIMITS = {
   logRecordsQueuedMax: 5_000,
   /** A session without a hello is ended. */
   helloMs: 10_000,
+  /** Where there are more rows, they are written a second after one of them has changed. */
+  networkRowsSavedAtOnceMax: 100,
   /** Starts beyond this wait in line on their node. */
   parallelStartsMax: 16,
   /** A temporary failure is tried this often before the task is REJECTED or FAILED. */

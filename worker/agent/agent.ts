@@ -72,6 +72,8 @@ export interface AgentDeps {
   readonly onConnected?: (connected: boolean, welcome: Welcome | undefined) => void;
 }
 
+const SAVE_NETWORK_MS = 1_000;
+
 /** The worker's half of the cluster: takes the leader's orders and carries them out. */
 export class Agent implements Component {
   readonly name = 'agent';
@@ -88,6 +90,7 @@ export class Agent implements Component {
   readonly #secrets = new SecretBook();
   #managers: readonly string[];
   #features: { [key: string]: string } = {};
+  #networkSave: Timer | undefined;
   #goodbye: Liveness | undefined;
   #stopped = false;
 
@@ -172,6 +175,7 @@ export class Agent implements Component {
     if (this.#stopped) return;
     this.#stopped = true;
     for (const timer of this.#disconnectTimers) timer.cancel();
+    this.#saveNetwork();
     this.#streams.stop();
     await this.#session.stop(this.#goodbye);
     this.#reporter.disconnect();
@@ -345,8 +349,9 @@ export class Agent implements Component {
     for (const runner of this.#runners.values()) {
       if (message.complete && !applied.orders.tasks.has(runner.id)) runner.dismiss();
     }
-    this.#orders.save(applied.servicesChanged);
-    if (applied.servicesChanged) this.#applyNetwork();
+    this.#orders.save(applied.networkChanged);
+    this.#saveNetworkLater();
+    if (applied.networkChanged) this.#applyNetwork();
     else this.#acknowledger.passed(applied.orders.position.index);
   }
   #order(task: AssignedTask): void {
@@ -362,6 +367,19 @@ export class Agent implements Component {
     const runner = new TaskRunner(this.#runnerDeps, record);
     this.#runners.set(task.id, runner);
     runner.start(undefined);
+  }
+  #saveNetworkLater(): void {
+    if (!this.#orders.networkWaits || this.#networkSave) return;
+    this.#networkSave = this.#deps.clock.setTimer(SAVE_NETWORK_MS, () => this.#saveNetwork());
+  }
+  #saveNetwork(): void {
+    this.#networkSave?.cancel();
+    this.#networkSave = undefined;
+    try {
+      if (this.#orders.networkWaits) this.#orders.saveNetwork();
+    } catch (error) {
+      this.#deps.log.error({ error: messageOf(error) }, 'rows of the network were not written');
+    }
   }
   #applyNetwork(): void {
     const rows = this.#orders.network;

@@ -17,14 +17,15 @@ export interface DrainDeps {
 export async function untilDrained(
   deps: DrainDeps,
   task: AssignedTask,
+  pid: number,
   hasEnded: () => boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  if (task.ports.length === 0) return;
+  if (task.ports.length === 0 && task.attachments.length === 0) return;
   const drainMs = task.spec?.drainTimeMs || DEFAULTS.drainTimeMs;
   const endMs = deps.clock.monotonicMs() + drainMs;
   while (!hasEnded() && !signal.aborted && deps.clock.monotonicMs() < endMs) {
-    const open = await deps.network.openConnections(task.id).catch(() => 0);
+    const open = await deps.network.openConnections(task.id, pid).catch(() => 0);
     if (open === 0) return;
     await delay(deps.clock, LOOK_MS);
   }

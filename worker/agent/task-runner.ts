@@ -303,7 +303,8 @@ export class TaskRunner {
     const controller = this.#needController();
     const signal = this.#closing.signal;
     if (this.#record.endAs === TaskState.NEW && this.status.state === TaskState.RUNNING) {
-      await untilDrained(this.#deps, this.task, () => this.#exit !== undefined, signal);
+      const hasEnded = (): boolean => this.#exit !== undefined;
+      await untilDrained(this.#deps, this.task, this.status.pid, hasEnded, signal);
     }
     this.#checks.stop();
     await controller.shutdown(signal);

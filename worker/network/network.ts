@@ -1,9 +1,20 @@
-import type { ListenFailure, LoadBalanced, Protocol } from '../../proto/index.ts';
+import type {
+  AttachedNetwork,
+  ListenFailure,
+  LoadBalanced,
+  NetworkPeer,
+  NetworkService,
+  Protocol,
+} from '../../proto/index.ts';
 
-/** The load-balancing rows of one raft index: everything that a node's network is built from. */
+/** The rows of one raft index that a node's network is built from; one that stays is the same object. */
 export interface NetworkRows {
   readonly index: number;
   readonly services: readonly LoadBalanced[];
+  /** Nodes that carry overlay traffic; the networks of this node's tasks; the services on these. */
+  readonly peers?: readonly NetworkPeer[];
+  readonly networks?: readonly AttachedNetwork[];
+  readonly networkServices?: readonly NetworkService[];
   /** Node id -> address, for task ports whose row names no host of its own. */
   readonly nodeHosts?: Readonly<Record<string, string>>;
 }
@@ -32,6 +43,6 @@ export interface Network {
    * again with the same index when these ports change. Rows that newer ones overtook are skipped.
    */
   onApplied(fn: (index: number, failures: readonly ListenFailure[]) => void): void;
-  /** Open connections through this node's part to a task of this node. */
-  openConnections(taskId: string): Promise<number>;
+  /** Open connections to a task of this node, whose first process is `pid`. */
+  openConnections(taskId: string, pid: number): Promise<number>;
 }

@@ -65,6 +65,8 @@ export class Hosts {
     await mustIp(`${lan} link set br0 up`);
     for (const [at, name] of this.names.entries()) {
       await mustIp(`netns add ${name}`);
+      // A new namespace has what the machine has now.
+      await this.must(name, 'echo 0 >/proc/sys/net/ipv4/ip_forward');
       await mustIp(`${lan} link add h${at} type veth peer name eth0 netns ${name}`);
       await mustIp(`${lan} link set h${at} master br0 up`);
       for (const line of [

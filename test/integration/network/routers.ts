@@ -11,10 +11,13 @@ import type { Hosts, Peer } from './hosts.ts';
 
 export const DATA_PORT = 4_799;
 
+const PUBLISHING = { address: '', refused: new Set<string>() };
+
 /** A router on each host, driven by rows as managers send them, and containers that are namespaces. */
 export class Routers {
   readonly hosts: Hosts;
-  readonly routers: readonly Router[];
+  readonly routers: Router[];
+  readonly #endpoints = new Map<number, LocalEndpoint[]>();
   readonly #short: readonly string[];
   #containers = 0;
   rows: OverlayRows = { peers: [], networks: [], networkServices: [], services: [] };
@@ -56,6 +59,9 @@ export class Routers {
   nodeId(host: number): string {
     return `${this.#short[host - 1]}restofthenodesid`;
   }
+  short(host: number): string {
+    return this.#short[host - 1]!;
+  }
   /** Network namespace of a host's router. */
   inside(host: number): string {
     return `swr-${this.#short[host - 1]}`;
@@ -70,7 +76,7 @@ export class Routers {
     await Promise.all(this.routers.map((router) => this.give(router)));
   }
   async give(router: Router): Promise<void> {
-    router.setOverlay({ ...this.rows, publishing: { address: '', refused: new Set() } });
+    router.setOverlay({ ...this.rows, publishing: PUBLISHING }, 1);
     const problem = await router.settle();
     if (problem !== '') throw new Error(problem);
   }
@@ -95,9 +101,19 @@ export class Routers {
       ...init,
     };
     await this.routers[host - 1]!.attach(endpoint);
+    this.#endpoints.set(host, [...(this.#endpoints.get(host) ?? []), endpoint]);
     const namespace = `swt-${this.#short[host - 1]}-${name}`;
     const peer = await this.hosts.peer(namespace, name);
     return { peer, namespace, endpoint };
+  }
+  /** The daemon of a host ends; the next one knows the containers and is told the rows. */
+  async restart(host: number): Promise<void> {
+    await this.routers[host - 1]!.close();
+    const router = this.router(host);
+    this.routers[host - 1] = router;
+    for (const endpoint of this.#endpoints.get(host) ?? []) router.adopt(endpoint);
+    router.setOverlay({ ...this.rows, publishing: PUBLISHING }, 1);
+    await router.open();
   }
   async end(): Promise<void> {
     for (const router of this.routers) await router.destroy();

@@ -27,11 +27,16 @@ const MAPS: { readonly [of in ChoiceOf]: string } = {
   door: 'sw_dbacks',
 };
 
+/** The same everywhere, so that every node sends a client to the same backend. */
+const SEED = '0x73776172';
+
 /** `of` so many backends, or by the client's address. */
 export function choiceOf(of: ChoiceOf, family: Family, backends: number | 'client'): Choice {
   const ip = family === 6 ? 'ip6' : 'ip';
   const pick =
-    backends === 'client' ? `jhash ${ip} saddr mod ${BUCKETS}` : `numgen random mod ${backends}`;
+    backends === 'client'
+      ? `jhash ${ip} saddr mod ${BUCKETS} seed ${SEED}`
+      : `numgen random mod ${backends}`;
   const where = `${KEYS[of](ip)} . meta mark map @${MAPS[of]}`;
   const rules = [
     `meta mark set ${pick}`,

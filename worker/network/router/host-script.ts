@@ -21,6 +21,8 @@ export interface Uplink {
   readonly router: string;
   /** Forwarding was off until a node on this machine needed it. */
   readonly forwardingIsOurs: boolean;
+  /** It was not there before. */
+  readonly made: boolean;
 }
 
 /** Range of the small networks between routers and their host: 1,024 of four addresses each. */
@@ -51,6 +53,7 @@ if ! ip -o -4 addr show dev ${uplink} 2>/dev/null | grep -q 169.254. ||
   ip link add ${uplink} type veth peer name ${INSIDE} netns ${router}
   ip -n ${router} addr add 169.254.$a.$((b + 2))/30 dev ${INSIDE}
   ip addr add 169.254.$a.$((b + 1))/30 dev ${uplink}
+  echo made
 fi
 router=$(ip -n ${router} -o -4 addr show dev ${INSIDE} | sed 's/.* inet \\([0-9.]*\\).*/\\1/')
 host=$(ip -o -4 addr show dev ${uplink} | sed 's/.* inet \\([0-9.]*\\).*/\\1/')
@@ -58,7 +61,7 @@ ip link set ${uplink} up
 ip -n ${router} -batch - <<END
 link set lo up
 link set ${INSIDE} up
-route replace default via $host
+route replace default via $host dev ${INSIDE} onlink
 END
 ${inside} sh -c 'cd /proc/sys/net
 echo 1 >ipv4/ip_forward
@@ -85,7 +88,12 @@ echo "uplink $host $router $ours"
 export function readUplink(output: string): Uplink {
   const match = /^uplink (\S+) (\S+) (yes|no)$/m.exec(output);
   if (match === null) throw new Error(output.trim().split('\n').at(-1) ?? '');
-  return { host: match[1]!, router: match[2]!, forwardingIsOurs: match[3] === 'yes' };
+  return {
+    host: match[1]!,
+    router: match[2]!,
+    forwardingIsOurs: match[3] === 'yes',
+    made: /^made$/m.test(output),
+  };
 }
 
 /**
@@ -103,7 +111,7 @@ link=$(echo $host | cut -d. -f3,4 | tr . :)
 base=fd73:7761:726d:1::$link
 ip -6 addr replace $base:1/126 dev ${uplink} nodad
 ip -6 -n ${router} addr replace $base:2/126 dev ${INSIDE} nodad
-ip -6 -n ${router} route replace default via $base:1 dev ${INSIDE}
+ip -6 -n ${router} route replace default via $base:1 dev ${INSIDE} onlink
 ip -6 route replace ${DOORS6} via $base:2 dev ${uplink}`;
 }
 

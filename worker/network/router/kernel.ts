@@ -27,7 +27,7 @@ export interface KernelDeps {
 }
 
 export interface Done {
-  /** What could not be done; empty: all of it was. */
+  /** What could not be done; empty: all but what `failedLinks` names was. */
   readonly problem: string;
   /** Devices of containers' links that could not be set up, with the reason. */
   readonly failedLinks: ReadonlyMap<string, string>;
@@ -87,13 +87,14 @@ export class Kernel {
     } else ({ have, want } = differing(before, plan.parts));
     const reloaded = await this.#loadTables(plan);
     const changes = diff(withTables(have, want, reloaded), want);
-    const { problem, failedLinks, made } = await this.#carryOut(changes, plan);
-    const remade = !isRepeated && made.some((device) => have.has(`link ${device}`));
+    const { problem, failedLinks, madeLinks } = await this.#carryOut(changes, plan);
+    const remade = !isRepeated && madeLinks.some((device) => have.has(`link ${device}`));
     await this.#endFlows(have, want);
     if (changes.make.some(({ id }) => id.startsWith('chain ')))
       await this.#learnStructures('router');
     if (problem === '' && failedLinks.size === 0 && !remade) this.#parts = plan.parts;
-    const repaired = before === undefined ? 0 : repairs(changes) + reloaded.size;
+    const made = this.#uplink?.made === true ? 1 : 0;
+    const repaired = before === undefined ? 0 : repairs(changes) + reloaded.size + made;
     if (!remade) return { problem, failedLinks, repaired };
     // A link that was made anew has lost what hung on it.
     return this.bring(plan, true, true);
@@ -214,18 +215,18 @@ export class Kernel {
     const { before, tasks, after } = stepsOf(changes, this.#names.router);
     const problems: string[] = [];
     const failedLinks = new Map<string, string>();
-    const made: string[] = [];
+    const madeLinks: string[] = [];
     for (const command of before) problems.push(...(await this.#try(command)));
     for (let at = 0; at < tasks.length; at += LINKS_AT_ONCE) {
       const group = tasks.slice(at, at + LINKS_AT_ONCE);
       const outcomes = await Promise.all(group.map((device) => this.#setUpLink(device, plan)));
       for (const [number, outcome] of outcomes.entries()) {
         if (outcome.code !== 0) failedLinks.set(group[number]!, lastLine(outcome.output));
-        else if (/^made$/m.test(outcome.output)) made.push(group[number]!);
+        else if (/^made$/m.test(outcome.output)) madeLinks.push(group[number]!);
       }
     }
     for (const command of after) problems.push(...(await this.#try(command)));
-    return { problem: [...problems, ...failedLinks.values()][0] ?? '', failedLinks, made };
+    return { problem: problems[0] ?? '', failedLinks, madeLinks };
   }
   #setUpLink(device: string, plan: Plan): Promise<Outcome> {
     const link = plan.links.get(device)!;

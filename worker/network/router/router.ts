@@ -46,6 +46,8 @@ export class Router implements ContainerNetwork {
   readonly #backoff: Backoff;
   readonly #endpoints = new Map<string, LocalEndpoint>();
   #overlay: PlanInput['overlay'];
+  #overlayIndex = 0;
+  readonly #settledFns: ((index: number) => void)[] = [];
   #plan: Plan | undefined;
   #failedLinks: ReadonlyMap<string, string> = new Map();
   /** What the last pass could not do; empty: everything is as it should be. */
@@ -86,6 +88,7 @@ export class Router implements ContainerNetwork {
   /** Takes everything of this node's away. */
   async destroy(): Promise<void> {
     await this.close();
+    if (this.#deps.io.stat(`/run/netns/${this.names.router}`) === undefined) return;
     this.#endpoints.clear();
     for (const taskId of this.attached()) await this.#removeNamespace(taskId);
     const keep = await this.#kernel.othersForward().catch(() => true);
@@ -94,9 +97,14 @@ export class Router implements ContainerNetwork {
     this.#kernel.forget();
   }
 
-  /** What the node carries beyond its own containers; undefined: nothing. */
-  setOverlay(overlay: PlanInput['overlay']): void {
+  /** What the node carries beyond its own containers, as of a raft index; undefined: nothing. */
+  setOverlay(overlay: PlanInput['overlay'], index: number): void {
     this.#overlay = overlay;
+    this.#overlayIndex = index;
+  }
+  /** Called with the index of the rows that are in effect. */
+  onSettled(fn: (index: number) => void): void {
+    this.#settledFns.push(fn);
   }
   /** Makes it so. Resolves when a pass that knew all of this has ended, with what it could not do. */
   async settle(): Promise<string> {
@@ -136,8 +144,8 @@ export class Router implements ContainerNetwork {
   async attach(endpoint: LocalEndpoint): Promise<void> {
     this.#endpoints.set(endpoint.taskId, endpoint);
     const problem = await this.settle();
-    const failed = this.#failureOf(endpoint) ?? problem;
-    if (failed === '') return;
+    const failed = problem || this.#failureOf(endpoint);
+    if (failed === undefined || failed === '') return;
     this.#endpoints.delete(endpoint.taskId);
     throw new RuntimeError('IO', `can't attach the container to its networks: ${failed}`, true);
   }
@@ -148,6 +156,9 @@ export class Router implements ContainerNetwork {
   async detach(taskId: string): Promise<void> {
     if (this.#endpoints.delete(taskId) && this.#state === 'open') await this.settle();
     await this.#removeNamespace(taskId);
+  }
+  has(taskId: string): boolean {
+    return this.#endpoints.has(taskId);
   }
   attached(): readonly string[] {
     const prefix = taskNamespace(this.#deps.short, '');
@@ -207,6 +218,7 @@ export class Router implements ContainerNetwork {
     this.#wanted = false;
     this.#look = false;
     const before = this.#problem;
+    const index = this.#overlayIndex;
     try {
       const plan = this.#planner.plan({
         nodeId,
@@ -227,14 +239,16 @@ export class Router implements ContainerNetwork {
     }
     if (this.#problem !== '' && this.#problem !== before)
       log.warn({ problem: this.#problem }, 'the network is not as it should be');
+    if (this.#problem === '') for (const fn of this.#settledFns) fn(index);
     this.#quietAtMs = clock.monotonicMs() + OWN_NOISE_MS;
     this.#arm();
   }
   #arm(): void {
     this.#timer?.cancel();
     if (this.#state === 'closed') return;
-    if (this.#problem === '') this.#backoff.reset();
-    const afterMs = this.#problem === '' ? LOOK_MS : this.#backoff.nextDelayMs();
+    const isWell = this.#problem === '' && this.#failedLinks.size === 0;
+    if (isWell) this.#backoff.reset();
+    const afterMs = isWell ? LOOK_MS : this.#backoff.nextDelayMs();
     this.#timer = this.#deps.clock.setTimer(afterMs, () => void this.#pass(true));
   }
   #disturbed(): void {
