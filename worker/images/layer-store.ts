@@ -105,12 +105,17 @@ export class LayerStore {
         signal.throwIfAborted();
         if (ContainerdError.is(error, 'ALREADY_EXISTS')) return;
         if (ContainerdError.is(error, 'STATE')) {
-          const ref = refOf(digest);
-          await unless(this.#containerd.call(ContentService.abort, { ref }), 'NOT_FOUND');
+          await this.#giveUp(digest);
           throw new ImageError(
             'IMAGE_INVALID',
             `${source.from} gave other bytes for ${digest} than its digest says`,
           );
+        }
+        if (isFull(error)) {
+          // What has come would keep others from the little room that there is.
+          writer.close();
+          await this.#giveUp(digest);
+          throw diskFull("can't be fetched", error);
         }
         const temporary = error instanceof ImageError && error.temporary;
         // What has come stays: the next try goes on from there.
@@ -119,6 +124,10 @@ export class LayerStore {
         writer.close();
       }
     }
+  }
+  async #giveUp(digest: string): Promise<void> {
+    const abort = this.#containerd.call(ContentService.abort, { ref: refOf(digest) });
+    await abort.catch(() => undefined);
   }
   async #writeOnce(
     descriptor: Descriptor,
@@ -237,12 +246,17 @@ function refOf(digest: string): string {
   return `swarm-${digest}`;
 }
 
+function isFull(error: unknown): boolean {
+  return error instanceof ContainerdError && /no space left|quota exceeded/i.test(error.message);
+}
+
+function diskFull(what: string, cause: unknown): RuntimeError {
+  return new RuntimeError('RESOURCE', `the disk is full: a layer ${what}`, true, cause);
+}
+
 function asLayerError(error: unknown, digest: string): unknown {
   if (!(error instanceof ContainerdError)) return error;
-  const full = /no space left/i.test(error.message);
-  if (full) {
-    return new RuntimeError('RESOURCE', "the disk is full: a layer can't be unpacked", true, error);
-  }
+  if (isFull(error)) return diskFull("can't be unpacked", error);
   if (error.code !== 'OTHER') return error;
   return new ImageError('IMAGE_INVALID', `can't unpack layer ${digest}: ${error.message}`);
 }

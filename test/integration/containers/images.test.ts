@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, beforeEach, describe, it } from 'node:test';
@@ -13,7 +16,7 @@ import {
   ContainerdWorld,
   PrivateContainerd,
 } from '../../../worker/runtime/containerd/containerd-world.ts';
-import { until } from '../../support/swarm.ts';
+import { tempDir, until } from '../../support/swarm.ts';
 import { missingForContainers } from './prerequisites.ts';
 
 const missing = missingForContainers();
@@ -136,9 +139,65 @@ describe('an image of a registry', { skip: missing || false }, () => {
     };
     await assert.rejects(pull(), { code: 'IMAGE_INVALID', message: /unpacks to/ });
   });
+  it('with names and links that lead out of it changes nothing of the host', async () => {
+    const outside = tempDir();
+    const [first = []] = busybox().layers;
+    const name = `n${count}`;
+    const up = '../'.repeat(20);
+    image = buildImage({
+      layers: [
+        first,
+        [
+          { name: `${up}${outside.path}/climbed`, content: 'x' },
+          { name: `${outside.path}/absolute`, content: 'x' },
+          { name: `way-${name}`, type: 'symlink', link: outside.path },
+          { name: `way-${name}/through`, content: 'x' },
+          { name: `high-${name}`, type: 'symlink', link: `${up}${outside.path}` },
+          { name: `high-${name}/through`, content: 'x' },
+        ],
+      ],
+    });
+    await pull().catch((error) => assert.match(error.message, /can't unpack layer/));
+    assert.deepEqual(readdirSync(outside.path), []);
+    outside.remove();
+  });
   it('of another machine is refused with both named', async () => {
     image = buildImage({ ...busybox(), architecture: 's390x' });
     await assert.rejects(pull(), { code: 'IMAGE_PLATFORM', message: /linux\/s390x/ });
+  });
+  it('that does not fit says so, leaves nothing, and comes when there is room', async () => {
+    const small = new PrivateContainerd();
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', small.directory]);
+    const other = new ContainerdWorld(small);
+    try {
+      await small.start();
+      const runtime = other.runtime();
+      await runtime.open();
+      const [first = []] = busybox().layers;
+      image = buildImage({ layers: [first, [{ name: 'big', content: randomBytes(30 << 20) }]] });
+      const wish = {
+        image: `${host}/app:1`,
+        auth: undefined,
+        awaitsAuth: false,
+        onManagers: false,
+      };
+      const ensure = () =>
+        runtime.images.ensure({ ...wish, onProgress: () => undefined, signal: never });
+      await assert.rejects(ensure(), {
+        code: 'RESOURCE',
+        temporary: true,
+        message: /disk is full/,
+      });
+      await until('an empty containerd', () => small.blobs() === 0 || undefined);
+      image = buildImage(busybox());
+      await ensure();
+      await runtime.close();
+      await other.close();
+    } finally {
+      await small.kill();
+      execFileSync('umount', ['-l', small.directory]);
+      await small.close();
+    }
   });
   it('that the registry has no more is taken from here', async () => {
     const ready = await pull();

@@ -84,6 +84,11 @@ describe('images of registries', { skip: missing || false }, () => {
     await open.push(imageSaying('two'), 'test/pinned', '1');
     await cluster.must('m1', ['service', 'scale', '-q', 'pinned=3']);
     await untilSaid('pinned', ['one', 'one', 'one']);
+    const events = ['events', '--no-follow', '--filter', 'action=pull'];
+    assert.match(
+      await cluster.must('m1', events),
+      /task pull pinned\.1 .* 2 layers, .*done \d+\/\d+/,
+    );
     await cluster.must('m1', ['service', 'update', '-q', '--image', name, 'pinned']);
     await untilSaid('pinned', ['one', 'one', 'one', 'two', 'two', 'two']);
     await cluster.must('m1', ['service', 'rollback', '-q', 'pinned']);
