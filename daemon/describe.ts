@@ -3,6 +3,7 @@ import { arch, availableParallelism, hostname, networkInterfaces, totalmem } fro
 import { NodeDescription } from '../proto/index.ts';
 import { VERSION } from '../shared/version.ts';
 import type { RuntimeFeatures } from '../worker/runtime/runtime.ts';
+import { hostRoutes } from './host-routes.ts';
 
 const ARCHITECTURES: { readonly [node: string]: string } = { x64: 'x86_64', arm64: 'aarch64' };
 
@@ -23,6 +24,7 @@ export function describeNode(
     features,
     versionText: VERSION,
     addresses: addresses(),
+    routes: hostRoutes(),
     protocol: 1,
   });
 }
