@@ -168,6 +168,22 @@ test('a service that does not converge ends with code 1 and the first reason of 
   );
 });
 
+test('the words of a node are told once, in the sentence that says more', async () => {
+  const ending = async (message: string, code: string, text: string): Promise<string> => {
+    const { err } = await runCli(['service', 'create', 'nginx'], {
+      CreateService: () => ServiceView.create(view),
+      WatchService: () => [ServiceProgress.create({ service: view, failed: true, message })],
+      Why: () => WhyResponse.create({ reasons: [{ code, text }] }),
+    });
+    return err.split('\n')[1]!;
+  };
+  const refused = 'every node that fits has refused it: no such command';
+  const node = 'node w2 refused web.1, it cannot run x: no such command';
+  assert.equal(await ending(refused, 'missing-command', node), refused);
+  const fuller = 'the update of web to revision 2 is paused: exit code 9';
+  assert.equal(await ending('the update is paused: exit code 9', 'update-paused', fuller), fuller);
+});
+
 test('update puts its flags over what somebody else wrote meanwhile', async () => {
   let version = 41;
   const { client, code } = await runCli(['service', 'update', '-d', '--env-add', 'A=1', 'web'], {

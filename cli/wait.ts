@@ -86,6 +86,9 @@ async function watchOnce(
 
 const RETRIED = new Set(['UNREACHABLE', 'NOT_LEADER', 'NO_QUORUM', 'OVERLOADED', 'EXPIRED']);
 
+/** Reasons of `why` that say more of a rollout than its progress does: which revision. */
+const ROLLOUT: ReadonlySet<string> = new Set(['update-paused', 'rollback-paused', 'rolled-back']);
+
 async function notConverged(session: Session, what: WaitFor, judge: Judge): Promise<SwarmError> {
   const message = `Service ${what.name} has not converged.`;
   const lines = judge.reason === '' ? [message] : [message, judge.reason];
@@ -95,9 +98,10 @@ async function notConverged(session: Session, what: WaitFor, judge: Judge): Prom
     const request = WhyRequest.create({ ref: what.id, kind: 'service' });
     const top = (await session.read(ControlService.why, request)).reasons[0];
     if (top !== undefined) {
-      // Often both end with the same words of a node: the fuller sentence is enough.
-      if (top.text.includes(judge.reason.replace(/^[^:]*: /, ''))) lines.splice(1, 1, top.text);
-      else if (!judge.reason.includes(top.text)) lines.push(top.text);
+      // Often both end with the same words of a node: one sentence is enough.
+      const isSame = top.text.includes(judge.reason.replace(/^[^:]*: /, ''));
+      if (isSame && ROLLOUT.has(top.code)) lines.splice(1, 1, top.text);
+      else if (!isSame && !judge.reason.includes(top.text)) lines.push(top.text);
       advice = top.advice;
       command = top.command || command;
     }
