@@ -143,7 +143,15 @@ async function isLocked(directory: string): Promise<boolean> {
   const lock = await stat(join(directory, 'LOCK')).catch(() => undefined);
   const held = lock && (await readFile('/proc/locks', 'latin1').catch(() => ''));
   if (!held) return false;
-  return held.split('\n').some((line) => / POSIX /.test(line) && line.includes(`:${lock.ino} `));
+  // Numbers of files begin anew on every file system.
+  const major = (lock.dev >>> 8) & 0xfff;
+  const minor = (lock.dev & 0xff) | ((lock.dev >>> 12) & 0xfff00);
+  const name = ` ${hex(major)}:${hex(minor)}:${lock.ino} `;
+  return held.split('\n').some((line) => / POSIX /.test(line) && line.includes(name));
+}
+
+function hex(number: number): string {
+  return number.toString(16).padStart(2, '0');
 }
 
 function inUse(directory: string, cause?: unknown): SwarmError {
