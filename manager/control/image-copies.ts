@@ -73,6 +73,7 @@ export async function* copyToManagers(
     yield [...copies];
   }
   deps.signal.throwIfAborted();
+  yield [...copies];
   refuseTooFew(status, copies);
 }
 
