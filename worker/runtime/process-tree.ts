@@ -8,7 +8,6 @@ export interface ProcessRow {
   readonly start: string;
   /** Spent by it and by its children that have ended, in clock ticks. */
   readonly cpuTicks: number;
-  readonly residentPages: number;
   readonly threads: number;
 }
 
@@ -34,7 +33,6 @@ export function parseStat(text: string): ProcessRow | undefined {
     parent: number(4),
     start: fields[22 - 3] ?? '',
     cpuTicks: number(14) + number(15) + number(16) + number(17),
-    residentPages: number(24),
     threads: number(20),
   };
 }

@@ -262,7 +262,7 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>)
       const [task, controller] = await started('run');
       const [usage] = await life.runtime.usage([task]);
       assert.equal(usage?.taskId, task.id);
-      assert.ok(usage.processes >= 1 && usage.memoryBytes > 0, JSON.stringify(usage));
+      assert.ok(usage.processes >= 1, JSON.stringify(usage));
       await controller.terminate();
       await controller.remove();
     });

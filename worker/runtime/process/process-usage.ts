@@ -28,11 +28,17 @@ export function usageOfProcesses(io: Io, roots: readonly UsageRoot[]): readonly 
     return TaskUsage.create({
       taskId: task.id,
       cpuNanos: sum((row) => row.cpuTicks) * NANOS_PER_TICK,
-      memoryBytes: sum((row) => row.residentPages) * page,
+      memoryBytes: sum((row) => residentPages(io, row.pid)) * page,
       memoryLimitBytes: task.spec?.limits?.memoryBytes ?? 0,
       processes: rows.length,
     });
   });
+}
+
+/** Not from `stat`: there the kernel leaves out what each processor has not summed up yet. */
+function residentPages(io: Io, pid: number): number {
+  const text = io.read(`/proc/${pid}/statm`)?.toString('utf8') ?? '';
+  return Number(text.split(' ')[1] ?? 0);
 }
 
 const AT_PAGESZ = 6n;
