@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { checkLevel } from './level-check.ts';
-import { openLevel } from './open-level.ts';
+import { hasLock, openLevel } from './open-level.ts';
 
 describe('the check of the files of a LevelDB', () => {
   let root = '';
@@ -77,4 +77,19 @@ describe('the check of the files of a LevelDB', () => {
     await cp(path, to, { recursive: true });
     return to;
   }
+});
+
+test('a lock on a file of the same number, on another file system, is not ours', () => {
+  const locks = [
+    '1: POSIX  ADVISORY  WRITE 812 07:02:13 0 EOF',
+    '2: FLOCK  ADVISORY  WRITE 813 08:01:13 0 EOF',
+    '3: POSIX  ADVISORY  WRITE 814 08:01:131 0 EOF',
+    '',
+  ].join('\n');
+  assert.equal(hasLock(locks, { dev: 0x0801, ino: 13 }), false);
+  assert.equal(hasLock(locks, { dev: 0x0702, ino: 13 }), true);
+  assert.equal(
+    hasLock('1: POSIX  ADVISORY  WRITE 9 fe:100:7 0 EOF', { dev: 0x10fe00, ino: 7 }),
+    true,
+  );
 });

@@ -142,16 +142,22 @@ function snapshotOption(snapshot: EngineSnapshot | undefined): { snapshot?: Leve
 async function isLocked(directory: string): Promise<boolean> {
   const lock = await stat(join(directory, 'LOCK')).catch(() => undefined);
   const held = lock && (await readFile('/proc/locks', 'latin1').catch(() => ''));
-  if (!held) return false;
-  // Numbers of files begin anew on every file system.
-  const major = (lock.dev >>> 8) & 0xfff;
-  const minor = (lock.dev & 0xff) | ((lock.dev >>> 12) & 0xfff00);
-  const name = ` ${hex(major)}:${hex(minor)}:${lock.ino} `;
-  return held.split('\n').some((line) => / POSIX /.test(line) && line.includes(name));
+  return held ? hasLock(held, lock) : false;
 }
 
-function hex(number: number): string {
-  return number.toString(16).padStart(2, '0');
+/**
+ * Whether `locks` (the text of /proc/locks) has a lock on that very file: another file system may have
+ * a file of the same number.
+ */
+export function hasLock(
+  locks: string,
+  file: { readonly dev: number; readonly ino: number },
+): boolean {
+  const major = Math.floor(file.dev / 256) & 0xfff;
+  const minor = (file.dev & 0xff) | ((file.dev >>> 12) & 0xfff00);
+  const hex = (number: number): string => number.toString(16).padStart(2, '0');
+  const place = ` ${hex(major)}:${hex(minor)}:${file.ino} `;
+  return locks.split('\n').some((line) => line.includes(' POSIX ') && line.includes(place));
 }
 
 function inUse(directory: string, cause?: unknown): SwarmError {
