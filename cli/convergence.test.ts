@@ -121,6 +121,18 @@ test('the deadline for ports does not run while tasks are missing', () => {
   assert.equal(gaveUp(), 0);
 });
 
+test('a rollout that begins after the first look is waited for as long', () => {
+  const { see, clock, gaveUp } = aJudge();
+  const spec = { update: { progressDeadlineMs: 1_000, monitorMs: 500 } };
+  see({ service: { service: { spec } } });
+  clock.advance(100);
+  see({ service: { service: { spec }, state: { rollout: { state: RolloutState.UPDATING } } } });
+  clock.advance(11_499);
+  assert.equal(gaveUp(), 0);
+  clock.advance(1);
+  assert.equal(gaveUp(), 1);
+});
+
 test('in a rollout the cluster decides first', () => {
   const { see, clock, gaveUp } = aJudge();
   const rollout = { state: RolloutState.UPDATING };

@@ -26,6 +26,7 @@ export class Judge {
   readonly #clock: Clock;
   readonly #giveUp: () => void;
   #timer: Timer | undefined;
+  #limitMs = 0;
   #portTimer: Timer | undefined;
   #portLimitMs = 0;
   #mostUp = -1;
@@ -101,10 +102,13 @@ export class Judge {
       return 'failed';
     }
     const up = progress.tasks.filter((task) => task.wishedRevision && isUp(task.state)).length;
-    if (up > this.#mostUp || this.#timer === undefined) {
+    const limitMs = deadlineMs(progress.service);
+    // The first progress may come before the cluster has begun to roll out: then its deadline counts.
+    const grows = limitMs > this.#limitMs;
+    if (up > this.#mostUp || grows || this.#timer === undefined) {
       this.#mostUp = Math.max(up, this.#mostUp);
+      this.#limitMs = limitMs;
       this.#timer?.cancel();
-      const limitMs = deadlineMs(progress.service);
       this.#timer = this.#clock.setTimer(limitMs, () =>
         this.#end(`There was no progress for ${formatDurationMs(limitMs)}.`),
       );
