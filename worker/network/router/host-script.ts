@@ -121,7 +121,7 @@ export function destroyScript(names: NodeNames, keepForwarding: boolean): string
   const off = (mark: string, switchPath: string): string =>
     `if [ -e ${mark}-$here ] && ! ip -o link show | grep -q ' swu'; then
   rm -f ${mark}-$here
-  echo 0 >/proc/sys/net/${switchPath} || true
+  ${keepForwarding ? 'true' : `echo 0 >/proc/sys/net/${switchPath} || true`}
 fi`;
   return `here=$(stat -Lc %i /proc/self/ns/net)
 for device in $(ip -n ${router} -o link show 2>/dev/null | sed -n 's/^[0-9]*: \\(sw[a-z0-9-]*\\).*/\\1/p'); do
@@ -133,7 +133,8 @@ nft delete table ip ${table} 2>/dev/null
 nft delete table ip6 ${table} 2>/dev/null
 ${forwardRules(uplink, 'remove')}
 [ ! -e /run/netns/${router} ] || ip netns del ${router}
-${keepForwarding ? '' : `${off(MARK, 'ipv4/ip_forward')}\n${off(`${MARK}6`, 'ipv6/conf/all/forwarding')}`}
+${off(MARK, 'ipv4/ip_forward')}
+${off(`${MARK}6`, 'ipv6/conf/all/forwarding')}
 true
 `;
 }
