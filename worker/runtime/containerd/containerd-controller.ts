@@ -143,20 +143,30 @@ export class ContainerdController implements TaskController {
   }
   async shutdown(signal: AbortSignal): Promise<void> {
     if (await this.#cancel()) return;
-    const { containerd, records } = this.#shared;
+    const { records } = this.#shared;
     const grace = this.#task.spec?.container?.stopGraceMs ?? 0;
     const name = records.read(this.#id)?.stopSignal ?? 'SIGTERM';
-    const request = { containerId: this.#id, signal: signalNumber(name) };
     if (!records.exit(this.#id)) {
-      await unless(
-        containerd.call(TasksService.kill, request),
-        'NOT_FOUND',
-        'STATE',
-        'UNAVAILABLE',
-      );
+      await this.#sendStop(signalNumber(name), grace, signal);
       await this.#exitWithin(grace, signal);
     }
     await this.terminate();
+  }
+  /** A containerd that is away is waited for, up to the grace: no task is killed unasked. */
+  async #sendStop(stopSignal: number, graceMs: number, signal: AbortSignal): Promise<void> {
+    const { containerd, records, clock } = this.#shared;
+    const request = { containerId: this.#id, signal: stopSignal };
+    const untilMs = clock.monotonicMs() + graceMs;
+    while (!records.exit(this.#id)) {
+      try {
+        await unless(containerd.call(TasksService.kill, request), 'NOT_FOUND', 'STATE');
+        return;
+      } catch (error) {
+        if (!ContainerdError.is(error, 'UNAVAILABLE')) throw error;
+        if (signal.aborted || clock.monotonicMs() >= untilMs) return;
+        await delay(clock, RETRY_MS);
+      }
+    }
   }
   async terminate(): Promise<void> {
     if (await this.#cancel()) return;
