@@ -1,5 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { liveFiles } from './live-files.ts';
 import { commandLines } from './processes.ts';
 
 /** Files that are there to hold keys: 0600 in a directory of 0700. */
@@ -17,16 +16,10 @@ export function findSecrets(dir: string, tokens: readonly string[], outputs: str
     .filter(({ words }) => words.some((word) => word.includes('swarm')))
     .filter(({ words }) => holds(words.join(' ')))
     .map(({ pid, words }) => `arguments of ${pid}: ${words.slice(0, 3).join(' ')}`);
-  for (const path of filesIn(dir)) {
+  for (const { path, bytes } of liveFiles(dir)) {
     if (KEY_FILES.has(path.split('/').at(-1)!)) continue;
-    if (holds(readFileSync(path, 'latin1'))) found.push(path);
+    if (holds(bytes.toString('latin1'))) found.push(path);
   }
   if (holds(outputs)) found.push('what was printed');
   return found;
-}
-
-function filesIn(dir: string): string[] {
-  return readdirSync(dir, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name));
 }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { buildImage } from '../../../shared/distribution/image-fixture.ts';
 import { busybox, PrivateContainerd } from '../../../worker/runtime/containerd/containerd-world.ts';
 import { DevCluster } from '../../support/dev-cluster.ts';
+import { liveFiles } from '../../support/live-files.ts';
 import { LOGIN, TestRegistry } from '../../support/registry.ts';
 import { tempDir, until } from '../../support/swarm.ts';
 import { missingForContainers } from './prerequisites.ts';
@@ -156,14 +157,11 @@ describe('images of registries', { skip: missing || false }, () => {
     docker.remove();
   });
   it('leave no password in any file of a node', async () => {
-    const files = readdirSync(cluster.dir, { recursive: true, withFileTypes: true });
     const wanted = [LOGIN.password, Buffer.from(`alice:${LOGIN.password}`).toString('base64')];
     let looked = 0;
-    for (const entry of files) {
-      if (!entry.isFile()) continue;
+    for (const { path, bytes } of liveFiles(cluster.dir)) {
       looked++;
-      const bytes = readFileSync(join(entry.parentPath ?? entry.path, entry.name));
-      for (const secret of wanted) assert.ok(!bytes.includes(secret), `${entry.name} has it`);
+      for (const secret of wanted) assert.ok(!bytes.includes(secret), `${path} has it`);
     }
     assert.ok(looked > 10, `${looked} files`);
   });
