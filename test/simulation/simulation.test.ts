@@ -7,7 +7,7 @@ import { simulate } from './world.ts';
 /** The same seeds on every machine. `npm run sim` runs any. */
 const SEEDS = 40;
 /** Seeds that found what is not mended yet: `docs/status.md` names each and what it shows. */
-const OPEN = new Set([14]);
+const OPEN = new Set([37]);
 /** Seen at least this often, or the simulator has lost its teeth. */
 const TIMES_MIN = 10;
 
