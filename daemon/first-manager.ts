@@ -5,8 +5,8 @@ import { type InitRequest, InitResponse, Role } from '../proto/index.ts';
 import { newRaftId } from '../shared/ids.ts';
 import { addressesOf } from './address.ts';
 import { hostName } from './describe.ts';
+import type { NodeSteps } from './node-steps.ts';
 import { checkPortFree } from './port-check.ts';
-import type { NodeSteps } from './recovery.ts';
 
 /** `swarm init`: a new cluster with this node as its first manager. */
 export async function makeCluster(request: InitRequest, steps: NodeSteps): Promise<InitResponse> {

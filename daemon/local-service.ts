@@ -1,21 +1,41 @@
 import {
+  type BackupChunk,
   Empty,
   InfoResponse,
   type LocalService,
+  type LocalTask,
   LocalTasksResponse,
+  type LogRecord,
   LogsItem,
   type LogsRequest,
+  type StopRequest,
 } from '../proto/index.ts';
 import { SwarmError } from '../shared/errors.ts';
 import type { CallContext, Handlers } from '../shared/rpc/rpc.ts';
-import type { NodeDaemon } from './node.ts';
+
+type Answers = Handlers<typeof LocalService>;
+
+/** The node as its local socket needs it: most calls are its own methods. */
+export interface LocalNode
+  extends Pick<
+    Answers,
+    'init' | 'join' | 'missingBlobs' | 'uploadBlobs' | 'restore' | 'recover' | 'readdress'
+  > {
+  info(): Partial<InfoResponse>;
+  leave(force: boolean): Promise<void>;
+  /** Ends the daemon; tasks go on. */
+  endProcess(request: StopRequest): Promise<void>;
+  localTasks(): readonly LocalTask[];
+  taskLogs(request: LogsRequest, signal: AbortSignal): AsyncIterable<LogRecord>;
+  backup(context: CallContext): AsyncIterable<BackupChunk>;
+}
 
 /** What the local socket answers about this very node, in a cluster or not. */
-export function localService(node: NodeDaemon): Handlers<typeof LocalService> {
+export function localService(node: LocalNode): Answers {
   return {
     info: async () => InfoResponse.create(node.info()),
-    init: (request) => node.init(request),
-    join: (request) => node.join(request),
+    init: (request, context) => node.init(request, context),
+    join: (request, context) => node.join(request, context),
     leave: async (request) => {
       await node.leave(request.force);
       return Empty.create();
@@ -25,21 +45,21 @@ export function localService(node: NodeDaemon): Handlers<typeof LocalService> {
       setImmediate(() => void node.endProcess(request));
       return Empty.create();
     },
-    missingBlobs: (request) => node.missingBlobs(request),
-    uploadBlobs: (uploads) => node.uploadBlobs(uploads),
+    missingBlobs: (request, context) => node.missingBlobs(request, context),
+    uploadBlobs: (uploads, context) => node.uploadBlobs(uploads, context),
     tasks: async () => LocalTasksResponse.create({ tasks: node.localTasks() }),
     taskLogs: (request, context) => taskLogs(node, request, context),
     backup: (_request, context) => node.backup(context),
-    restore: (chunks) => node.restore(chunks),
-    recover: (request) => node.recover(request),
-    readdress: (request) => node.readdress(request),
+    restore: (chunks, context) => node.restore(chunks, context),
+    recover: (request, context) => node.recover(request, context),
+    readdress: (request, context) => node.readdress(request, context),
   };
 }
 
 const RECORDS_PER_ITEM = 256;
 
 async function* taskLogs(
-  node: NodeDaemon,
+  node: LocalNode,
   request: LogsRequest,
   context: CallContext,
 ): AsyncIterable<LogsItem> {

@@ -52,11 +52,12 @@ import { localService } from './local-service.ts';
 import { ManagerPart } from './manager-part.ts';
 import { Membership } from './membership.ts';
 import { makeConfig, type NodeConfig, readNodeConfig, writeNodeConfig } from './node-config.ts';
+import type { NodeSteps } from './node-steps.ts';
 import type { DaemonOptions } from './options.ts';
 import { type NodePaths, nodePaths } from './paths.ts';
 import { checkPortFree } from './port-check.ts';
 import { readdressNode, redetected } from './readdress.ts';
-import { backUpNode, type NodeSteps, recoverNode, restoreNode } from './recovery.ts';
+import { backUpNode, recoverNode, restoreNode } from './recovery.ts';
 import { SYSTEM_DIR, socketAccess } from './socket-access.ts';
 
 /** Whoever asked this daemon to stop has its answer by then. */

@@ -2,8 +2,8 @@ import { networkInterfaces } from 'node:os';
 import { type ReaddressRequest, ReaddressResponse, Role } from '../proto/index.ts';
 import { addressesOf, advertise, formatHostPort, parseHostPort } from './address.ts';
 import type { NodeConfig } from './node-config.ts';
+import type { NodeSteps } from './node-steps.ts';
 import { checkPortFree } from './port-check.ts';
-import type { NodeSteps } from './recovery.ts';
 
 interface NewAddresses {
   readonly advertiseAddress: string;

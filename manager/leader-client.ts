@@ -1,7 +1,7 @@
 import type { RaftStatus } from '../proto/index.ts';
 import type { SwarmError } from '../shared/errors.ts';
 import type { Client } from '../shared/rpc/rpc.ts';
-import { noQuorum } from './control/writes.ts';
+import { noQuorum } from './control/no-quorum.ts';
 import type { RaftDriver } from './raft/index.ts';
 
 export interface LeaderClientDeps {

@@ -9,7 +9,7 @@ import { messageOf, SwarmError } from '../../shared/errors.ts';
 import type { Client } from '../../shared/rpc/rpc.ts';
 import { type BlobCopies, spoken } from '../images/blob-copies.ts';
 import type { BlobSize, BlobStore } from '../images/blob-store.ts';
-import { noQuorum } from './writes.ts';
+import { noQuorum } from './no-quorum.ts';
 
 /** What adding an image needs of the managers' disks. */
 export interface ImageDisks {

@@ -6,25 +6,8 @@ import type { Attachment, LocalEndpoint } from '../container-network.ts';
 import { element, type Item, isV6, MAIN, route, routerTable, setting, taskLink } from './items.ts';
 import { endpointDevice, GATEWAY, taskNamespace } from './names.ts';
 import { addressesOf, mtuOf, tableOf } from './surroundings.ts';
+import type { TaskLink } from './task-link.ts';
 import { digestOf } from './task-script.ts';
-
-/** One link of a container: what is set up inside its namespace, at the other end of `device`. */
-export interface TaskLink {
-  readonly device: string;
-  readonly namespace: string;
-  /** Its name in there. */
-  readonly name: string;
-  /** 0: as the kernel makes it. */
-  readonly mtu: number;
-  /** With their networks' lengths, which route nothing. */
-  readonly addresses: readonly string[];
-  readonly gateway: string;
-  readonly hasDefault: boolean;
-  /** What goes through this link although another has the default route. */
-  readonly prefixes: readonly string[];
-  /** Names are asked for through it. */
-  readonly names: boolean;
-}
 
 export interface EndpointPart {
   readonly items: readonly Item[];

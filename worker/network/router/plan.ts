@@ -4,7 +4,7 @@ import type { LocalEndpoint } from '../container-network.ts';
 import { type Choice, choiceItem } from './choices.ts';
 import type { Item } from './items.ts';
 import type { NodeNames } from './names.ts';
-import { type EndpointPart, planEndpoint, type TaskLink } from './plan-endpoints.ts';
+import { type EndpointPart, planEndpoint } from './plan-endpoints.ts';
 import { planBase, planNetwork, planNodeAddresses, planPeer, planRules } from './plan-networks.ts';
 import {
   type CarriedPort,
@@ -14,6 +14,7 @@ import {
 } from './plan-published.ts';
 import { planNetworkService, type ServicePart } from './plan-services.ts';
 import { type OverlayRows, Surroundings } from './surroundings.ts';
+import type { TaskLink } from './task-link.ts';
 
 export interface PlanInput {
   readonly nodeId: string;

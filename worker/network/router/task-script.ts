@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { namespaceExists } from './host-script.ts';
 import { isV6 } from './items.ts';
 import { GATEWAY, GATEWAY_MAC, GATEWAY6 } from './names.ts';
-import type { TaskLink } from './plan-endpoints.ts';
+import type { TaskLink } from './task-link.ts';
 
 /**
  * Sets up one link of a container: the pair of devices where it is missing, then both ends. May be run

@@ -18,8 +18,8 @@ import {
 import { parseSignal } from './exit.ts';
 import { isSame, type ProcessIdentity } from './identity.ts';
 import { type Plan, planTask } from './plan.ts';
-import type { ProcessShared } from './process-controller.ts';
 import { startExec } from './process-exec.ts';
+import type { ProcessShared } from './process-shared.ts';
 import { type Prepared, readClaim, readPrepared, readTask } from './run-files.ts';
 import { resolveUser } from './users.ts';
 

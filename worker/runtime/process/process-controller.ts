@@ -1,12 +1,9 @@
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { AssignedTask, ExecRequest, FilesRequest } from '../../../proto/index.ts';
-import { type Clock, delay } from '../../../shared/clock.ts';
+import { delay } from '../../../shared/clock.ts';
 import { messageOf } from '../../../shared/errors.ts';
 import { LIMITS } from '../../../shared/limits.ts';
-import type { Random } from '../../../shared/random.ts';
-import type { InsideCommand } from '../../inside/dialer.ts';
-import type { Io } from '../io.ts';
 import {
   type AttachSession,
   type ExecSession,
@@ -16,7 +13,6 @@ import {
   type RuntimeStatus,
   type TaskController,
 } from '../runtime.ts';
-import type { Cgroups } from './cgroups.ts';
 import { cancelledExit, exitOf, lostExit } from './exit.ts';
 import { isSame } from './identity.ts';
 import {
@@ -26,10 +22,9 @@ import {
   filesOfProcess,
   runningProcess,
 } from './inside.ts';
-import { type Plan, type PlanDeps, planTask } from './plan.ts';
-import type { Ports } from './ports.ts';
+import { type Plan, planTask } from './plan.ts';
+import type { ProcessShared } from './process-shared.ts';
 import type { UsageRoot } from './process-usage.ts';
-import type { RunDirectory } from './run-directory.ts';
 import {
   cancel,
   type Prepared,
@@ -40,29 +35,7 @@ import {
   writePrepared,
 } from './run-files.ts';
 import { supervisorArgs } from './supervisor.ts';
-import { type Sweeper, TASK_MARK } from './sweep.ts';
-
-/** What all tasks of one runtime share. */
-export interface ProcessShared {
-  readonly io: Io;
-  readonly clock: Clock;
-  readonly random: Random;
-  /** Names this node's state directory: of several daemons on a machine each ends only its own. */
-  readonly place: string;
-  readonly boot: string;
-  readonly run: RunDirectory;
-  readonly ports: Ports;
-  readonly cgroups: Cgroups;
-  readonly sweeper: Sweeper;
-  readonly plan: PlanDeps;
-  /** The helper that works in a task's files. */
-  readonly inside: InsideCommand;
-  readonly script: string;
-  /** Command that makes the supervisor process 1 of a pid namespace; undefined: it can't be here. */
-  readonly pidNamespace: readonly string[] | undefined;
-  readonly publishHost: string;
-  readonly logDirectory: (taskId: string) => string;
-}
+import { TASK_MARK } from './sweep.ts';
 
 /** How long a supervisor may take for a step of its own before it is taken for broken. */
 const SUPERVISOR_MS = 5_000;
