@@ -67,6 +67,8 @@ export interface Addresses {
   readonly advertise: string;
   /** Without a port: published ports and task ports answer there. */
   readonly publish: string;
+  /** Nobody gave the former. */
+  readonly publishesEverywhere: boolean;
   /** True where the advertised one was found, not given. */
   readonly detected: boolean;
   /** Where containers of other nodes reach those of this one; empty: the advertised host. */
@@ -95,6 +97,7 @@ export function addressesOf(given: {
     listen: formatHostPort(listen),
     advertise: formatHostPort(advertised),
     publish,
+    publishesEverywhere: given.publishAddress === '',
     dataPath: given.dataPathAddress ? parseHostPort(given.dataPathAddress).host : '',
     detected: given.advertiseAddress === '' && fixed === '',
     warnings,

@@ -4,6 +4,7 @@ import { NodeDescription } from '../proto/index.ts';
 import { VERSION } from '../shared/version.ts';
 import type { RuntimeFeatures } from '../worker/runtime/runtime.ts';
 import { hostRoutes } from './host-routes.ts';
+import type { OverlayTier } from './overlay-tier.ts';
 
 const ARCHITECTURES: { readonly [node: string]: string } = { x64: 'x86_64', arm64: 'aarch64' };
 
@@ -11,9 +12,11 @@ const ARCHITECTURES: { readonly [node: string]: string } = { x64: 'x86_64', arm6
 export function describeNode(
   nodeName: string,
   runtimes: readonly RuntimeFeatures[],
-  networkTier: string,
+  overlay: OverlayTier,
 ): NodeDescription {
-  const features: { [key: string]: string } = { network: networkTier };
+  const features: { [key: string]: string } = overlay.found
+    ? { network: 'overlay' }
+    : { network: 'proxy', 'network-reason': overlay.why };
   for (const runtime of runtimes) Object.assign(features, runtime.features);
   return NodeDescription.create({
     hostname: nodeName,
@@ -24,8 +27,11 @@ export function describeNode(
     features,
     versionText: VERSION,
     addresses: addresses(),
-    routes: hostRoutes(),
     protocol: 1,
+    routes: hostRoutes(),
+    ...(overlay.found
+      ? { mtu: overlay.mtu, dataAddress: overlay.dataAddress, dataPort: overlay.dataPort }
+      : {}),
   });
 }
 
@@ -46,9 +52,10 @@ function memoryBytes(): number {
   return totalmem();
 }
 
+/** Without those on devices that nodes make. */
 function addresses(): string[] {
-  return Object.values(networkInterfaces())
-    .flatMap((list) => list ?? [])
+  return Object.entries(networkInterfaces())
+    .flatMap(([device, list]) => (/^sw[ug]/.test(device) ? [] : (list ?? [])))
     .filter((a) => !a.internal && !a.address.startsWith('fe80'))
     .map((a) => a.address);
 }

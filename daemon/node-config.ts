@@ -19,6 +19,8 @@ export interface NodeConfig {
   readonly advertiseAddress: string;
   /** Address on which published ports and task ports answer. */
   readonly publishAddress: string;
+  /** Nobody gave that address: where the kernel carries published ports, all of this node's answer. */
+  readonly publishesEverywhere?: boolean;
   /** Address for traffic between containers of different nodes; absent: the advertised one. */
   readonly dataPathAddress?: string;
   readonly allowProcess: boolean;
@@ -39,6 +41,7 @@ export function makeConfig(
     listenAddress: addresses.listen,
     advertiseAddress: addresses.advertise,
     publishAddress: addresses.publish,
+    publishesEverywhere: addresses.publishesEverywhere,
     ...(addresses.dataPath === '' ? {} : { dataPathAddress: addresses.dataPath }),
     allowProcess,
     managers,

@@ -14,6 +14,8 @@ import type { LiveIdentity } from '../shared/tls/live-identity.ts';
 import { VERSION } from '../shared/version.ts';
 import { Agent } from '../worker/agent/agent.ts';
 import { TaskLogs } from '../worker/logs/task-logs.ts';
+import type { Network } from '../worker/network/network.ts';
+import { OverlayNetwork } from '../worker/network/overlay-network.ts';
 import { ProxyNetwork } from '../worker/network/proxy-network.ts';
 import { SystemNetcmd } from '../worker/network/router/netcmd.ts';
 import { Router } from '../worker/network/router/router.ts';
@@ -26,6 +28,7 @@ import type { DaemonDeps } from './deps.ts';
 import { describeNode } from './describe.ts';
 import { findInstallation, type Installation } from './installation.ts';
 import type { NodeConfig } from './node-config.ts';
+import { findOverlayTier, giveUpOverlay } from './overlay-tier.ts';
 import type { NodePaths } from './paths.ts';
 
 export interface WorkerPartOptions {
@@ -45,7 +48,8 @@ export interface WorkerPartDeps extends DaemonDeps {
 export class WorkerPart {
   readonly #agent: Agent;
   readonly #logs: TaskLogs;
-  readonly #network: ProxyNetwork;
+  readonly #network: Network;
+  readonly #forgetNetwork: () => void;
   readonly #router: Router;
   readonly #containers: ContainerRuntime | undefined;
   #forget = false;
@@ -53,13 +57,15 @@ export class WorkerPart {
   private constructor(parts: {
     readonly agent: Agent;
     readonly logs: TaskLogs;
-    readonly network: ProxyNetwork;
+    readonly network: Network;
+    readonly forgetNetwork: () => void;
     readonly router: Router;
     readonly containers: ContainerRuntime | undefined;
   }) {
     this.#agent = parts.agent;
     this.#logs = parts.logs;
     this.#network = parts.network;
+    this.#forgetNetwork = parts.forgetNetwork;
     this.#router = parts.router;
     this.#containers = parts.containers;
   }
@@ -73,11 +79,16 @@ export class WorkerPart {
     const io = new SystemIo(clock);
     const installation = findInstallation();
     const logs = new TaskLogs({ io, clock, log, stateDir, nodeId });
-    const network = new ProxyNetwork({
+    const netcmd = new SystemNetcmd(io);
+    const tier = await findOverlayTier({ io, netcmd, config, nodeId, stateDir });
+    log.info({ ...tier }, 'networks between nodes');
+    const isEverywhere = tier.found && config.publishesEverywhere === true;
+    const publishAddress = isEverywhere ? '' : config.publishAddress;
+    const proxy = new ProxyNetwork({
       stateDir,
       socketPath: paths.netdSocket,
       nodeId,
-      publishAddress: config.publishAddress,
+      publishAddress,
       versionText: VERSION,
       netd: { execPath: process.execPath, args: [installation.netdScript] },
       clock,
@@ -93,9 +104,12 @@ export class WorkerPart {
     const router = new Router({
       ...around,
       short: nodeId.slice(0, 8),
-      netcmd: new SystemNetcmd(io),
+      netcmd,
       watch: (names, onChange) => watchKernel(clock, names, onChange),
     });
+    const network = tier.found
+      ? new OverlayNetwork({ proxy, router, clock, publishAddress })
+      : proxy;
     const containers = await findContainerRuntime({
       ...around,
       keptImages: () => known.keptImages(),
@@ -107,7 +121,7 @@ export class WorkerPart {
       publishHost: config.publishAddress,
       portsDirectory: portsDirectory(),
       logDirectory: (taskId) => logs.directory(taskId),
-      onTaskPorts: (taskId, ports) => network.setTaskPorts(taskId, ports),
+      onTaskPorts: (taskId, ports) => proxy.setTaskPorts(taskId, ports),
       inside: { execPath: process.execPath, args: [installation.insideScript] },
     });
     const processes = processRuntime(options, deps, io, logs, installation);
@@ -124,7 +138,7 @@ export class WorkerPart {
       logs,
       dial: (address) => dial(address, { tls: live, ownConnection: true }),
       managers: config.managers,
-      describe: () => describeNode(config.nodeName, [], network.tier),
+      describe: () => describeNode(config.nodeName, [], tier),
       publishAddress: config.publishAddress,
       bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
       onManagers: (addresses) => deps.onManagers(addresses),
@@ -132,7 +146,8 @@ export class WorkerPart {
       onRemoved: (reason) => deps.onRemoved(reason),
     });
     known = agent;
-    return new WorkerPart({ agent, logs, network, router, containers });
+    const forgetNetwork = (): void => giveUpOverlay(io, nodeId);
+    return new WorkerPart({ agent, logs, network, forgetNetwork, router, containers });
   }
 
   async start(): Promise<void> {
@@ -145,7 +160,11 @@ export class WorkerPart {
     if (goodbye === Liveness.RESTARTING || goodbye === Liveness.LEAVING)
       this.#agent.sayGoodbye(goodbye);
     await this.#agent.stop();
-    if (this.#forget) await this.#containers?.destroy();
+    if (this.#forget) {
+      await this.#containers?.destroy();
+      await this.#router.destroy();
+      this.#forgetNetwork();
+    }
     await this.#router.close();
     await this.#network.stop();
     this.#logs.stop();
