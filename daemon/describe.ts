@@ -29,9 +29,7 @@ export function describeNode(
     addresses: addresses(),
     protocol: 1,
     routes: hostRoutes(),
-    ...(overlay.found
-      ? { mtu: overlay.mtu, dataAddress: overlay.dataAddress, dataPort: overlay.dataPort }
-      : {}),
+    ...(overlay.found ? { mtu: overlay.mtu, dataAddress: overlay.dataAddress } : {}),
   });
 }
 

@@ -13,7 +13,6 @@ export type OverlayTier =
   | {
       readonly found: true;
       readonly dataAddress: string;
-      readonly dataPort: number;
       readonly mtu: number;
     }
   | { readonly found: false; readonly why: string };
@@ -44,7 +43,7 @@ export async function findOverlayTier(deps: OverlayTierDeps): Promise<OverlayTie
   const owner = claim(deps);
   if (owner !== '') return no(`the node of ${owner} carries the networks of this machine`);
   const mtu = await mtuOf(deps.netcmd, device);
-  return { found: true, dataAddress, dataPort: DEFAULTS.dataPort, mtu };
+  return { found: true, dataAddress, mtu };
 }
 
 /** Another daemon of this machine may carry networks from now on. */
