@@ -2,14 +2,16 @@ import type { ListenFailure } from '../../proto/index.ts';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { countInbound } from './inbound.ts';
 import type { Network, NetworkRows } from './network.ts';
-import type { ProxyNetwork } from './proxy-network.ts';
 import { type Publishing, portKey } from './router/plan-published.ts';
 import type { Router } from './router/router.ts';
 
 export interface OverlayNetworkDeps {
   /** Has the ports of processes, holds the others so that nobody else takes them, and answers names. */
-  readonly proxy: ProxyNetwork;
-  readonly router: Router;
+  readonly proxy: Omit<Network, 'tier'>;
+  readonly router: Pick<
+    Router,
+    'setOverlay' | 'onSettled' | 'open' | 'settle' | 'close' | 'destroy' | 'has'
+  >;
   readonly clock: Clock;
   /** Where ports are published that name no address; empty: on all of this node's. */
   readonly publishAddress: string;

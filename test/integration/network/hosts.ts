@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Ran, ROOT, run } from '../../support/swarm.ts';
@@ -50,8 +51,17 @@ export class Hosts {
     this.#peers.push(peer);
     return peer;
   }
+  /** What a node left in this machine's list of namespaces. */
+  async removeOf(short: string): Promise<void> {
+    const names = readdirSync('/run/netns').filter((name) => /^sw[rt]-/.test(name));
+    for (const name of names.filter((each) => each.includes(short)))
+      await run('ip', ['netns', 'del', name]);
+  }
+  endPeers(): void {
+    for (const peer of this.#peers.splice(0)) peer.end();
+  }
   async end(): Promise<void> {
-    for (const peer of this.#peers) peer.end();
+    this.endPeers();
     for (const name of [...this.names, this.#lan])
       await run('sh', ['-c', `[ ! -e /run/netns/${name} ] || ip netns del ${name}`]);
   }

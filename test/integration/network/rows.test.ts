@@ -106,10 +106,10 @@ describe('routers driven by rows', { skip: missing || false }, () => {
     assert.equal(await at['c2']!.call('tcp', 'fd00:0:0:1::13', 80), 'c3 fd00:0:0:1::12');
   });
   it('spread a virtual address over its backends, which see the client; one may be itself', async () => {
-    const expected = ['c1 198.18.0.1', 'c2 10.0.1.11', 'c3 10.0.1.11'];
+    const expected = ['c1 10.0.1.2', 'c2 10.0.1.11', 'c3 10.0.1.11'];
     assert.deepEqual(await at['c1']!.times(OFTEN, 'tcp', '10.0.1.2', 80), expected);
     assert.deepEqual(await at['c1']!.times(OFTEN, 'udp', '10.0.1.2', 80), expected);
-    const six = ['c1 fd73:7761:726d::1', 'c2 fd00:0:0:1::11', 'c3 fd00:0:0:1::11'];
+    const six = ['c1 fd00:0:0:1::2', 'c2 fd00:0:0:1::11', 'c3 fd00:0:0:1::11'];
     assert.deepEqual(await at['c1']!.times(OFTEN, 'tcp', 'fd00:0:0:1::2', 80), six);
   });
   it('keep the address of clients at a published port of any node', async () => {
@@ -127,7 +127,7 @@ describe('routers driven by rows', { skip: missing || false }, () => {
     assert.deepEqual(await own.times(OFTEN, 'tcp', '127.0.0.1', 8088), expected);
     assert.deepEqual(await own.times(OFTEN, 'udp', '127.0.0.1', 8088), expected);
     assert.deepEqual(await own.times(OFTEN, 'tcp', hosts.address(1), 8088), expected);
-    const inside = ['c1 10.0.1.12', 'c2 198.18.0.1', 'c3 10.0.1.12'];
+    const inside = ['c1 10.0.1.12', `c2 ${hosts.address(3)}`, 'c3 10.0.1.12'];
     assert.deepEqual(await at['c2']!.times(OFTEN, 'tcp', hosts.address(3), 8088), inside);
   });
   it('let containers out with the address of their node, and none of an internal network', async () => {

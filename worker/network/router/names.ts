@@ -31,8 +31,6 @@ export const INSIDE = 'up0';
 export const GATEWAY = '198.18.0.1';
 /** Gateway of every container in IPv6, on each of its links. */
 export const GATEWAY6 = 'fe80::1';
-/** The same address on the router itself: what a container sees that reaches itself through a service. */
-export const SELF6 = 'fd73:7761:726d::1';
 /** MAC address of every link's end in the router: a container that moves finds the gateway it knew. */
 export const GATEWAY_MAC = '02:42:00:00:00:01';
 

@@ -24,7 +24,6 @@ import {
   nodeHop6,
   nodeMac,
   returnTable,
-  SELF6,
 } from './names.ts';
 import { mtuOf, type Surroundings } from './surroundings.ts';
 import { encryptedPort, tunnelAddress } from './tunnel-names.ts';
@@ -33,7 +32,7 @@ const FAMILIES: readonly Family[] = [4, 6];
 
 /** What every router has, whatever its node carries. */
 export function planBase(): readonly Item[] {
-  return [ownAddress(GATEWAY), ownAddress(SELF6)];
+  return [ownAddress(GATEWAY)];
 }
 
 /**

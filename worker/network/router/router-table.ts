@@ -1,19 +1,18 @@
 import type { Family } from './items.ts';
 import {
-  GATEWAY,
   INGRESS_DEVICE,
   INGRESS_DOOR,
   INGRESS_DOOR6,
   INGRESS_MARK,
   INSIDE,
   ROUTER_TABLE,
-  SELF6,
 } from './names.ts';
 
 /**
  * The router's table without the elements of its sets: the same on every node. What a packet meets, in
  * this order: its mark, its backend (virtual address, published port, task port), its route, then
- * whether it may pass.
+ * whether it may pass. A container that comes to itself through a service sees the address that it
+ * asked for as its client: its answer to that goes back the way it came, whatever link that was.
  */
 export function routerTableText(family: Family): string {
   const six = family === 6;
@@ -58,7 +57,7 @@ export function routerTableText(family: Family): string {
   }
   chain sw_leave {
     type nat hook postrouting priority 100;
-    ct status dnat ${ip} saddr . ${ip} daddr @sw_self snat to ${six ? SELF6 : GATEWAY}
+    ct status dnat ${ip} saddr . ${ip} daddr @sw_self snat to ct original ${ip} daddr
     oifname "${INSIDE}" masquerade
   }
   chain sw_pass {

@@ -7,6 +7,11 @@ const GATHER_MS = 50;
 /** Between the end of a program that tells of changes and the next one. */
 const AGAIN_MS = 5_000;
 
+/** A program that tells of changes on its standard output. */
+export type Watching = Pick<ChildProcess, 'once' | 'kill'> & {
+  readonly stdout: Pick<NonNullable<ChildProcess['stdout']>, 'on'>;
+};
+
 /**
  * Tells when the host's tables or links, or anything in the router, changed. The programs that do so
  * end with this daemon, also when it is killed.
@@ -15,6 +20,7 @@ export function watchKernel(
   clock: Clock,
   names: NodeNames,
   onChange: () => void,
+  start: (words: readonly string[]) => Watching = startProgram,
 ): { close(): void } {
   const inRouter = ['nsenter', `--net=/run/netns/${names.router}`];
   const told = new Gathered(clock, onChange);
@@ -23,7 +29,14 @@ export function watchKernel(
     ['ip', 'monitor', 'link'],
     [...inRouter, 'nft', 'monitor', 'ruleset'],
     [...inRouter, 'ip', 'monitor', 'link', 'address', 'route', 'rule', 'nexthop'],
-  ].map((words) => new Program(clock, words, () => told.event()));
+  ].map(
+    (words) =>
+      new Program(
+        clock,
+        () => start(words),
+        () => told.event(),
+      ),
+  );
   return {
     close() {
       told.close();
@@ -55,15 +68,15 @@ class Gathered {
 /** One program that runs as long as it is wanted. */
 class Program {
   readonly #clock: Clock;
-  readonly #words: readonly string[];
+  readonly #run: () => Watching;
   readonly #onOutput: () => void;
-  #child: ChildProcess | undefined;
+  #child: Watching | undefined;
   #again: Timer | undefined;
   #closed = false;
 
-  constructor(clock: Clock, words: readonly string[], onOutput: () => void) {
+  constructor(clock: Clock, run: () => Watching, onOutput: () => void) {
     this.#clock = clock;
-    this.#words = words;
+    this.#run = run;
     this.#onOutput = onOutput;
     this.#start();
   }
@@ -73,11 +86,7 @@ class Program {
     this.#child?.kill('SIGKILL');
   }
   #start(): void {
-    const path = `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin`;
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...this.#words], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-      env: { PATH: path, LC_ALL: 'C' },
-    });
+    const child = this.#run();
     this.#child = child;
     child.stdout.on('data', () => this.#onOutput());
     let ended = false;
@@ -90,7 +99,16 @@ class Program {
     };
     child.once('error', end);
     child.once('exit', end);
-    // What is only watched keeps no daemon alive.
-    child.unref();
   }
+}
+
+function startProgram(words: readonly string[]): Watching {
+  const path = `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin`;
+  const child = spawn('setpriv', ['--pdeathsig', 'KILL', ...words], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: { PATH: path, LC_ALL: 'C' },
+  });
+  // What is only watched keeps no daemon alive.
+  child.unref();
+  return child;
 }

@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { type Inhabited, OverlayCluster, PORT } from '../../support/overlay/cluster.ts';
+import { until } from '../../support/swarm.ts';
+import { missingForContainers } from '../containers/prerequisites.ts';
+import type { Peer } from './hosts.ts';
+
+const missing = missingForContainers(['bridge', 'conntrack', 'setpriv']);
+/** Enough that no backend of three is left out: one in ten million. */
+const OFTEN = 40;
+const OUTSIDE = '192.168.99.254';
+/** Six usable addresses a subnet. */
+const POOL = ['--default-addr-pool', '10.7.0.0/16', '--default-addr-pool-mask-length', '29'];
+
+describe('containers on three nodes in the overlay tier', { skip: missing || false }, () => {
+  let cluster: OverlayCluster;
+  let outside: Peer;
+  const tasks: { [service: string]: Inhabited[] } = {};
+
+  before(async () => {
+    cluster = await OverlayCluster.up(3, POOL);
+    outside = await cluster.outside();
+    await outside.call('serve', PORT);
+    await cluster.type('network', 'create', '--ipv6', 'front');
+    await cluster.type('network', 'create', '--internal', 'back');
+    const both = ['--network', 'front', '--network', 'name=back,alias=inner'];
+    const published = ['-p', `8088:${PORT}`, '-p', `8088:${PORT}/udp`];
+    await cluster.create('web', ['--mode', 'global', ...both, ...published]);
+    tasks['web'] = await cluster.inhabit('web', 3);
+  });
+  after(() => cluster?.down());
+
+  const web = (host: number): Inhabited => tasks['web']![host - 1]!;
+  const here = (host: number): string => cluster.node(host).ip;
+  const all = (client: string, service = 'web'): string[] =>
+    tasks[service]!.map(({ name }) => `${name} ${client}`);
+  /** Until every backend answers, and nobody else. */
+  function untilSeen(
+    expected: readonly string[],
+    client: Peer,
+    ...[call, host, port]: readonly [string, string | undefined, number]
+  ): Promise<boolean> {
+    return until(`${expected} at ${host}:${port}`, async () => {
+      const seen = await client.times(OFTEN, call, host, port);
+      if (String(seen) === String(expected)) return true;
+      throw new Error(`${call} ${host}:${port}: ${seen}`);
+    });
+  }
+  const on = (host: number): string[] => ['--constraint', `node.hostname==n${host}`];
+
+  it('say that they carry networks', async () => {
+    for (const { status } of await cluster.api().nodes()) {
+      assert.equal(status?.description?.features['network'], 'overlay');
+      assert.equal(status?.description?.mtu, 1_500);
+    }
+  });
+  it('reach each other over TCP and UDP, by both families, with their own addresses', async () => {
+    const [front, front6, back] = web(2).addresses;
+    const [from, from6, inner] = web(1).addresses;
+    await untilSeen([`web.n2 ${from}`], web(1).peer, 'tcp', front, PORT);
+    assert.deepEqual(await web(1).peer.call('udp', front, PORT), [`web.n2 ${from}`]);
+    assert.equal(await web(1).peer.call('tcp', front6, PORT), `web.n2 ${from6}`);
+    assert.equal(await web(1).peer.call('tcp', back, PORT), `web.n2 ${inner}`);
+  });
+  it('reach a service by its virtual address on each network, also a backend its own', async () => {
+    const { front, back } = await cluster.virtual('web');
+    for (const [address, at] of [[front, 0] as const, [back, 2] as const]) {
+      const from = web(1).addresses[at];
+      const seen = [`web.n1 ${address}`, `web.n2 ${from}`, `web.n3 ${from}`];
+      await untilSeen(seen, web(1).peer, 'tcp', address, PORT);
+      await untilSeen(seen, web(1).peer, 'udp', address, PORT);
+    }
+  });
+  it('answer at a published port of every node, which keeps the address of clients', async () => {
+    for (const host of [1, 2, 3]) {
+      await untilSeen(all(OUTSIDE), outside, 'tcp', here(host), 8_088);
+      await untilSeen(all(OUTSIDE), outside, 'udp', here(host), 8_088);
+      await untilSeen(all('fd99::254'), outside, 'tcp', cluster.hosts.address6(host), 8_088);
+    }
+  });
+  it('answer at a published port of the node itself, and of any node to containers', async () => {
+    const own = await cluster.hosts.peer(cluster.hosts.name(2), 'host2');
+    for (const address of ['127.0.0.1', here(2)]) {
+      await untilSeen(all(here(2)), own, 'tcp', address, 8_088);
+      await untilSeen(all(here(2)), own, 'udp', address, 8_088);
+    }
+    const [from] = web(3).addresses;
+    const seen = [`web.n1 ${from}`, `web.n2 ${from}`, `web.n3 ${here(1)}`];
+    await untilSeen(seen, web(3).peer, 'tcp', here(1), 8_088);
+  });
+  it('find nobody on a network that they are not on, and no way out of an internal one', async () => {
+    await cluster.create('inner', ['--network', 'back', ...on(1)]);
+    const [{ peer, addresses }] = (await cluster.inhabit('inner', 1)) as [Inhabited];
+    await untilSeen([`web.n3 ${addresses[0]}`], peer, 'tcp', web(3).addresses[2], PORT);
+    assert.equal(await peer.call('tcp', web(3).addresses[0], PORT), 'EHOSTUNREACH');
+    assert.equal(await peer.call('tcp', OUTSIDE, PORT), 'EHOSTUNREACH');
+    assert.equal(await web(1).peer.call('tcp', OUTSIDE, PORT), `outside ${here(1)}`);
+  });
+  it('publish on their own node, at one address, and for one client one task', async () => {
+    const hosted = ['-p', `mode=host,published=8090,target=${PORT}`];
+    const bound = ['-p', `${here(1)}:8091:${PORT}`, '-p', `127.0.0.1:8092:${PORT}`];
+    await cluster.create('hosted', [...hosted, ...bound, ...on(2)]);
+    const sticky = ['--replicas', '3', '--affinity', 'client', '--network', 'back'];
+    await cluster.create('sticky', [...sticky, '-p', `8093:${PORT}`]);
+    tasks['hosted'] = await cluster.inhabit('hosted', 1);
+    tasks['sticky'] = await cluster.inhabit('sticky', 3);
+    await untilSeen(all(OUTSIDE, 'hosted'), outside, 'tcp', here(2), 8_090);
+    assert.equal(await outside.call('tcp', here(1), 8_090), 'ECONNREFUSED');
+    await untilSeen(all(OUTSIDE, 'hosted'), outside, 'tcp', here(1), 8_091);
+    assert.equal(await outside.call('tcp', here(3), 8_091), 'ECONNREFUSED');
+    const own = await cluster.hosts.peer(cluster.hosts.name(3), 'host3');
+    await untilSeen(all(here(3), 'hosted'), own, 'tcp', '127.0.0.1', 8_092);
+    assert.equal(await outside.call('tcp', here(3), 8_092), 'ECONNREFUSED');
+
+    const { back } = await cluster.virtual('sticky');
+    assert.equal((await web(1).peer.times(OFTEN, 'tcp', back, PORT)).length, 1);
+    const one = await outside.times(OFTEN, 'tcp', here(1), 8_093);
+    assert.equal(one.length, 1);
+    assert.deepEqual(await outside.times(OFTEN, 'tcp', here(3), 8_093), one);
+    await cluster.type('service', 'rm', 'sticky', 'hosted', 'inner');
+  });
+  it('have a second subnet when the first is full, and dnsrr has no virtual address', async () => {
+    const flags = ['--network', 'front', '--endpoint-mode', 'dnsrr', '--replicas', '4'];
+    await cluster.create('many', flags);
+    const many = await cluster.inhabit('many', 4);
+    assert.deepEqual(await cluster.virtual('many'), {});
+    const subnets = new Set(many.map(({ addresses }) => addresses[0]!.replace(/\.\d+$/, '')));
+    const first = many.map(({ addresses }) => addresses[0]!);
+    const isFar = (address: string): boolean => address > web(1).addresses[0]!;
+    assert.ok(first.some(isFar), `${[...subnets]}: ${first}`);
+    for (const { name, addresses } of many) {
+      await untilSeen([`${name} ${web(1).addresses[0]}`], web(1).peer, 'tcp', addresses[0], PORT);
+    }
+    for (const { peer, addresses } of many.slice(0, 1))
+      await untilSeen([`web.n2 ${addresses[0]}`], peer, 'tcp', web(2).addresses[0], PORT);
+    await cluster.type('service', 'rm', 'many');
+  });
+  it('leave processes behind the proxy, which are on no network', async () => {
+    const process = ['service', 'create', '-q', '--settle', '0s', '--process'];
+    const refused = await cluster.swarm(cluster.node(1), [
+      ...process,
+      '--network',
+      'front',
+      'hello',
+    ]);
+    assert.notEqual(refused.code, 0);
+    assert.match(refused.stderr, /the host's own network/);
+    await cluster.type(...process, '--user', 'root', '--name', 'hi', '-p', '8095:80', 'hello');
+    for (const host of [1, 2, 3])
+      assert.match(
+        await cluster.hosts.must(
+          cluster.hosts.outside,
+          `busybox wget -qO- http://${here(host)}:8095/`,
+        ),
+        /Hello from hi\.1/,
+      );
+    const text = await cluster.type('exec', web(1).taskId, 'wget', '-qO-', `${here(1)}:8095`);
+    assert.match(text, /Hello from hi\.1/);
+    await cluster.type('service', 'rm', 'hi');
+  });
+});

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
+import { test } from 'node:test';
+import { ManualClock } from '../../../shared/clock.ts';
+import { nodeNames } from './names.ts';
+import { type Watching, watchKernel } from './watch.ts';
+
+class Told extends EventEmitter {
+  readonly words: string;
+  readonly stdout = new EventEmitter() as EventEmitter & Watching['stdout'];
+  killed = false;
+
+  constructor(words: readonly string[]) {
+    super();
+    this.words = words.join(' ');
+  }
+  kill(): boolean {
+    this.killed = true;
+    return true;
+  }
+}
+
+function watch() {
+  const clock = new ManualClock();
+  const programs: Told[] = [];
+  let changes = 0;
+  const watcher = watchKernel(
+    clock,
+    nodeNames('node1000'),
+    () => changes++,
+    (words) => {
+      const program = new Told(words);
+      programs.push(program);
+      return program as unknown as Watching;
+    },
+  );
+  return { clock, programs, watcher, changes: () => changes };
+}
+
+test('the tables and links of the host and of the router are watched', () => {
+  const { programs } = watch();
+  const inRouter = 'nsenter --net=/run/netns/swr-node1000';
+  assert.deepEqual(
+    programs.map(({ words }) => words),
+    [
+      'nft monitor ruleset',
+      'ip monitor link',
+      `${inRouter} nft monitor ruleset`,
+      `${inRouter} ip monitor link address route rule nexthop`,
+    ],
+  );
+});
+
+test('what changes within a moment is told once', () => {
+  const { clock, programs, changes } = watch();
+  programs[0]!.stdout.emit('data', 'a rule');
+  programs[3]!.stdout.emit('data', 'a route');
+  clock.advance(49);
+  assert.equal(changes(), 0);
+  clock.advance(1);
+  assert.equal(changes(), 1);
+  programs[3]!.stdout.emit('data', 'another');
+  clock.advance(50);
+  assert.equal(changes(), 2);
+});
+
+test('a program that ends counts as a change, and is started again', () => {
+  const { clock, programs, changes } = watch();
+  programs[1]!.emit('error', new Error('no such program'));
+  programs[1]!.emit('exit', 1);
+  clock.advance(50);
+  assert.equal(changes(), 1);
+  assert.equal(programs.length, 4);
+  clock.advance(5_000);
+  assert.equal(programs.length, 5);
+  assert.equal(programs[4]!.words, programs[1]!.words);
+});
+
+test('closed, every program is ended and nothing is told any more', () => {
+  const { clock, programs, watcher, changes } = watch();
+  programs[0]!.stdout.emit('data', 'a rule');
+  programs[1]!.emit('exit', 0);
+  watcher.close();
+  programs[0]!.emit('exit', 0);
+  clock.advance(60_000);
+  assert.equal(changes(), 0);
+  assert.equal(programs.length, 4);
+  assert.ok(programs.every(({ killed }) => killed));
+});
