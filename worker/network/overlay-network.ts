@@ -77,7 +77,7 @@ export class OverlayNetwork implements Network {
   /** Of a container, as its own kernel tables say; of a process, as the proxy does. */
   async openConnections(taskId: string, pid: number): Promise<number> {
     const inside = this.#deps.router.has(taskId) && pid > 0 ? await countInbound(pid) : undefined;
-    return inside ?? this.#deps.proxy.openConnections(taskId);
+    return inside ?? this.#deps.proxy.openConnections(taskId, pid);
   }
 
   #holdBack(ports: Set<string>): void {
