@@ -198,6 +198,42 @@ export const TREE: { readonly [word: string]: Entry } = {
       },
     },
   },
+  volume: {
+    summary: 'Volumes of the nodes',
+    group: OBJECTS,
+    verbs: {
+      create: {
+        summary: 'Create a volume on a node',
+        load: async () => (await import('./commands/volume/create.ts')).create,
+      },
+      ls: {
+        summary: 'List volumes of all nodes',
+        aliases: ['list'],
+        load: async () => (await import('./commands/volume/ls.ts')).ls,
+      },
+      inspect: {
+        summary: 'Show everything about volumes',
+        load: async () => (await import('./commands/volume/inspect.ts')).inspect,
+      },
+      rm: {
+        summary: 'Remove volumes',
+        aliases: ['remove'],
+        load: async () => (await import('./commands/volume/rm.ts')).rm,
+      },
+      prune: {
+        summary: 'Remove volumes that nobody uses',
+        load: async () => (await import('./commands/volume/prune.ts')).prune,
+      },
+      export: {
+        summary: 'Write what is in a volume to a tar archive',
+        load: async () => (await import('./commands/volume/export.ts')).exportVolume,
+      },
+      import: {
+        summary: 'Fill a volume from a tar archive',
+        load: async () => (await import('./commands/volume/import.ts')).importVolume,
+      },
+    },
+  },
   image: {
     summary: 'Images that the managers keep',
     group: OBJECTS,

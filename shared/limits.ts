@@ -176,6 +176,8 @@ export const LIMITS = {
   /** Containers of one node that have an address at once. */
   containerAddressesMax: 60_000,
   passwdBytesMax: 1 << 20,
+  /** Named volumes of one node: managers know them all. */
+  volumesPerNodeMax: 2_000,
 
   // -- the user's API
   /** Without a leader for this long, reads are answered from local state, marked stale. */

@@ -99,7 +99,7 @@ async function objects(context: Context, path: readonly string[]): Promise<reado
   if (noun === 'dev' && verb !== 'up' && verb !== 'down') return devNodes(context);
   if (verb === 'ls' || verb === 'create') return [];
   const looking = INSIDE.has(noun ?? '');
-  const known = ['service', 'node', 'task', 'network', 'why'].includes(noun ?? '');
+  const known = ['service', 'node', 'task', 'network', 'volume', 'why'].includes(noun ?? '');
   if (!known && !looking) return [];
   const session = await context.connect();
   const lists = [];
@@ -108,6 +108,7 @@ async function objects(context: Context, path: readonly string[]): Promise<reado
   if (noun === 'node' || noun === 'why') lists.push(nodes(session));
   if (noun === 'task' || noun === 'why') lists.push(tasks(session));
   if (noun === 'network' || noun === 'why') lists.push(networks(session));
+  if (noun === 'volume') lists.push(volumes(session));
   return (await Promise.all(lists)).flat();
 }
 
@@ -129,6 +130,14 @@ async function networks(session: Session): Promise<readonly Suggestion[]> {
   return answer.networks
     .filter((view) => !view.predefined)
     .map((view) => [view.network?.spec?.name ?? '', 'network']);
+}
+
+async function volumes(session: Session): Promise<readonly Suggestion[]> {
+  const answer = await session.read(ControlService.listVolumes, ListRequest.create());
+  return answer.volumes.map((view) => [
+    `${view.nodeName}:${view.volume?.name ?? ''}`,
+    view.services.join(','),
+  ]);
 }
 
 async function tasks(session: Session): Promise<readonly Suggestion[]> {

@@ -13,6 +13,7 @@ import { Services } from './services.ts';
 import { TaskStreams } from './task-streams.ts';
 import { Tasks } from './tasks.ts';
 import { Usage } from './usage.ts';
+import { Volumes } from './volumes.ts';
 import { Watch } from './watch.ts';
 import { Why } from './why.ts';
 
@@ -35,6 +36,7 @@ export const LOCAL_METHODS: ReadonlySet<string> = new Set([
   'events',
   'listRegistries',
   'listImages',
+  'listVolumes',
 ]);
 
 /**
@@ -57,6 +59,7 @@ export function makeControl(deps: ControlDeps): Handlers<typeof ControlService> 
   const why = new Why(deps, reads);
   const registries = new Registries(deps, reads);
   const images = new Images(deps, reads);
+  const volumes = new Volumes(deps, reads);
   return {
     createService: (request, context) => services.create(request, context),
     updateService: (request, context) => services.update(request, context),
@@ -91,6 +94,7 @@ export function makeControl(deps: ControlDeps): Handlers<typeof ControlService> 
     listImages: (request, context) => images.list(request, context),
     removeImage: (request, context) => images.remove(request, context),
     pruneImages: (request, context) => images.prune(request, context),
+    listVolumes: (request, context) => volumes.list(request, context),
     taskStream: (stream) => streams.open(stream),
     usage: (request, context) => usage.stream(request, context),
   };

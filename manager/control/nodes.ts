@@ -80,6 +80,7 @@ export class Nodes {
       refuseRemoval(draft, node, request.force);
       draft.delete('node', node.id);
       draft.delete('nodeStatus', node.id);
+      draft.delete('nodeVolumes', node.id);
       draft.delete('certificate', node.id);
       draft.emit({ kind: 'node', action: 'remove', id: node.id, name: node.name, message: '' });
       return { id: node.id };

@@ -4,13 +4,15 @@ import {
   type Task,
   TaskStreamRequest,
   type TaskStreamUp,
+  VolumeAction,
 } from '../../proto/index.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import { relay } from '../../shared/rpc/relay.ts';
 import type { Duplex } from '../../shared/rpc/rpc.ts';
 import type { ControlDeps } from './deps.ts';
-import { resolveTask, taskName } from './resolve.ts';
+import { resolveNode, resolveTask, taskName } from './resolve.ts';
 import { runningTask } from './running-task.ts';
+import { refuseUsedVolume } from './volumes.ts';
 
 /**
  * Commands in tasks, their terminals, ports and files: somebody's stream is joined to one with the
@@ -43,6 +45,10 @@ export class TaskStreams {
       throw new SwarmError('INVALID_ARGUMENT', 'The first message says what is wanted.');
     }
     const { dispatcher, store } = this.#deps;
+    if (open.volume !== null) {
+      this.#joinNode(stream, ref, open.volume);
+      return;
+    }
     // Its last state is readable after its end, too.
     const task =
       open.status === null
@@ -55,6 +61,27 @@ export class TaskStreams {
     relay(stream, dispatcher.openTaskStream(task.nodeId, request), {
       toRight: (message) => message.frame ?? undefined,
       toLeft: (frame) => (frame.started === null ? frame : this.#named(frame, task)),
+    });
+  }
+
+  /** Volumes are a node's, not a task's. */
+  #joinNode(
+    stream: Duplex<TaskStreamUp, Frame>,
+    ref: string,
+    request: NonNullable<TaskStreamRequest['volume']>,
+  ): void {
+    const { dispatcher, store, selfNodeId } = this.#deps;
+    const node = resolveNode(store.view, ref, selfNodeId);
+    if (request.action === VolumeAction.REMOVE) refuseUsedVolume(store.view, node, request.name);
+    const asked = TaskStreamRequest.with(TaskStreamRequest.create(), { volume: request });
+    relay(stream, dispatcher.openTaskStream(node.id, asked), {
+      toRight: (message) => message.frame ?? undefined,
+      toLeft: (frame) => {
+        if (frame.started === null) return frame;
+        return Frame.with(frame, {
+          started: StreamStarted.with(frame.started, { nodeName: node.name }),
+        });
+      },
     });
   }
 

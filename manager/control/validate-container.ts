@@ -92,6 +92,7 @@ function validateMounts(mounts: readonly Mount[]): void {
     checkText(mount.source, 'mounts.source');
     checkPlaceholders(mount.target, 'mounts.target');
     checkPlaceholders(mount.source, 'mounts.source');
+    if (mount.type === 'volume') validateVolume(mount);
     const absolute = mount.type !== 'bind' || mount.source.startsWith('/');
     check(
       absolute,
@@ -106,4 +107,25 @@ function validateMounts(mounts: readonly Mount[]): void {
       'no source with type=tmpfs',
     );
   }
+}
+
+const VOLUME_NAME = /^[a-zA-Z0-9][\w.-]{0,254}$/;
+
+/** Without a name it is the task's own. Its node checks what placeholders become. */
+function validateVolume({ source, options }: Mount): void {
+  check(
+    source === '' || source.includes('{{') || VOLUME_NAME.test(source),
+    'mounts.source',
+    `"${source.slice(0, 200)}" is no name of a volume`,
+    'letters, digits, and _ . - after the first; type=bind for a path of the host',
+  );
+  const driver = options['volume-driver'] ?? 'local';
+  check(driver === 'local', 'mounts.volume-driver', `there is no driver ${driver}`, 'local');
+  const type = options['volume-opt:type'] ?? 'tmpfs';
+  check(
+    type === 'tmpfs',
+    'mounts.volume-opt',
+    `type=${type} would mount something of the host or of the network there`,
+    'type=tmpfs',
+  );
 }

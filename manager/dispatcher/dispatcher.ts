@@ -267,6 +267,7 @@ export class Dispatcher {
       tasks: content.tasks,
       listenFailures: content.listenFailures,
       description: content.description,
+      volumes: content.volumes,
       done: () => {
         if (!this.#isCurrent(session)) return;
         session.send({ reportsCommitted: { sequence } });
@@ -385,6 +386,7 @@ interface ReportContent {
   readonly tasks: StatusReport['tasks'];
   readonly listenFailures?: StatusReport['listenFailures'] | undefined;
   readonly description?: NonNullable<StatusReport['description']> | undefined;
+  readonly volumes?: StatusReport['volumes'] | undefined;
 }
 
 function reportOf(report: StatusReport): ReportContent {
@@ -392,6 +394,7 @@ function reportOf(report: StatusReport): ReportContent {
     tasks: report.tasks,
     listenFailures: report.hasListenFailures ? report.listenFailures : undefined,
     description: report.description ?? undefined,
+    volumes: report.hasVolumes ? report.volumes : undefined,
   };
 }
 

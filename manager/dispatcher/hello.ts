@@ -1,6 +1,7 @@
 import { type Hello, Liveness, NodeDescription, type NodeStatus } from '../../proto/index.ts';
 import type { Draft, Store, View } from '../store/view.ts';
 import { putLiveness } from './liveness-clocks.ts';
+import { hasVolumes, putVolumes } from './status-writer.ts';
 
 /** Commits what a hello says about its node; writes nothing when the row says all of it. */
 export async function commitHello(store: Store, hello: Hello, peerAddress: string): Promise<void> {
@@ -10,9 +11,13 @@ export async function commitHello(store: Store, hello: Hello, peerAddress: strin
     publishAddress: hello.publishAddress,
     listenFailures: hello.listenFailures,
   };
-  if (isKnown(store.view, hello.nodeId, patch)) return;
+  const { nodeId, volumes } = hello;
+  if (isKnown(store.view, nodeId, patch) && hasVolumes(store.view, nodeId, volumes)) return;
   await store.update(
-    (draft: Draft) => putLiveness(draft, hello.nodeId, Liveness.READY, '', patch),
+    (draft: Draft) => {
+      putVolumes(draft, nodeId, volumes);
+      return putLiveness(draft, nodeId, Liveness.READY, '', patch);
+    },
     { writer: 'status' },
   );
 }

@@ -53,6 +53,7 @@ test('under load many reports ride in one entry, in their order', async () => {
         tasks: [TaskReport.create(running)],
         listenFailures: undefined,
         description: undefined,
+        volumes: undefined,
         done: () => {
           done.push(i);
           if (done.length === 100) resolve();

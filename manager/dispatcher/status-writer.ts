@@ -2,6 +2,8 @@ import {
   type ListenFailure,
   type NodeDescription,
   NodeStatus,
+  type NodeVolume,
+  NodeVolumes,
   type Task,
   type TaskReport,
   TaskState,
@@ -11,7 +13,7 @@ import type { Clock, Timer } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
-import type { Draft, Store } from '../store/view.ts';
+import type { Draft, Store, View } from '../store/view.ts';
 import { isCommitted, isFinal, mergeStatus } from './task-status.ts';
 
 /** Under load reports are gathered for this long. */
@@ -23,6 +25,8 @@ export interface Report {
   readonly tasks: readonly TaskReport[];
   readonly listenFailures: readonly ListenFailure[] | undefined;
   readonly description: NodeDescription | undefined;
+  /** All named volumes of the node. */
+  readonly volumes: readonly NodeVolume[] | undefined;
   /** Called when everything in it is committed. */
   done(): void;
   /** Called when it was not: the agent still has it and sends it again in its next session. */
@@ -143,7 +147,9 @@ export class StatusWriter {
 
   /** Saves an entry for reports that are all for people. */
   #changesRows(report: Report): boolean {
-    if (report.listenFailures !== undefined || report.description !== undefined) return true;
+    const { listenFailures, description, volumes } = report;
+    if (listenFailures !== undefined || description !== undefined || volumes !== undefined)
+      return true;
     const tasks = this.#deps.store.view.table('task');
     return report.tasks.some(({ taskId, status }) => {
       const task = tasks.get(taskId);
@@ -172,7 +178,8 @@ function putReport(draft: Draft, report: Report): void {
   }
   const row = draft.table('nodeStatus').get(report.nodeId);
   if (row === undefined) return;
-  const { listenFailures, description } = report;
+  const { listenFailures, description, volumes } = report;
+  if (volumes !== undefined) putVolumes(draft, report.nodeId, volumes);
   if (listenFailures === undefined && description === undefined) return;
   draft.put(
     'nodeStatus',
@@ -181,6 +188,20 @@ function putReport(draft: Draft, report: Report): void {
       ...(description === undefined ? {} : { description }),
     }),
   );
+}
+
+/** Writes nothing when the row says it already. */
+export function putVolumes(draft: Draft, nodeId: string, volumes: readonly NodeVolume[]): void {
+  if (draft.table('node').has(nodeId) && !hasVolumes(draft, nodeId, volumes))
+    draft.put('nodeVolumes', NodeVolumes.create({ id: nodeId, volumes }));
+}
+
+/** What is known of the node's volumes is just this. */
+export function hasVolumes(view: View, nodeId: string, volumes: readonly NodeVolume[]): boolean {
+  const known = view.table('nodeVolumes').get(nodeId)?.volumes ?? [];
+  const bytes = (list: readonly NodeVolume[]) =>
+    NodeVolumes.encode(NodeVolumes.create({ volumes: list }));
+  return Buffer.compare(bytes(known), bytes(volumes)) === 0;
 }
 
 function putStatus(draft: Draft, nodeId: string, taskId: string, status: TaskStatus): void {

@@ -1,9 +1,16 @@
 import type { View } from '../store/view.ts';
 import { needsOf } from './addressing/needs.ts';
 import { NodeIndex } from './node-index.ts';
-import { busyBecause, clashingPort, type FilterCode, unfitBecause } from './scheduler/filters.ts';
+import {
+  awayBecause,
+  busyBecause,
+  clashingPort,
+  type FilterCode,
+  unfitBecause,
+} from './scheduler/filters.ts';
 import { Specs } from './specs.ts';
 import { isAssigned, isWanted } from './task-facts.ts';
+import { homesOf, tyingVolumes } from './volumes.ts';
 
 /** One filter's word about one node. */
 export interface NodeVerdict {
@@ -30,6 +37,8 @@ export function explain(view: View, taskId: string): NodeVerdict[] {
   const clash = clashingPort(view, facts);
   const pinnedTo = task.slot === 0 ? task.nodeId : '';
   const self = isAssigned(task) && isWanted(task) ? task.nodeId : '';
+  const names = tyingVolumes(facts.spec, facts.volumes, task.serviceId, task.slot);
+  const homes = homesOf(view, names);
   const records = index.records.filter(
     (record) => record.node !== undefined && (pinnedTo === '' || pinnedTo === record.id),
   );
@@ -38,6 +47,7 @@ export function explain(view: View, taskId: string): NodeVerdict[] {
     const own = (spread.get(record.at) ?? 0) - Number(self === record.id);
     const verdict =
       unfitBecause(record, facts, needs) ??
+      awayBecause(record, homes) ??
       (clash === undefined
         ? busyBecause(record, facts, own)
         : { code: 'host-port' as const, text: `port ${clash} is published on every node` });

@@ -84,6 +84,9 @@ function markOne(view: View, change: Change, derived: Derived, dirty: Dirty): bo
     case 'nodeState':
       derived.addresses.nodeChanged(id, after as NodeState | undefined);
       return false;
+    // A volume that went, or came to another node, may be what tasks wait for.
+    case 'nodeVolumes':
+      return true;
     case 'taskStatus':
       return markStatus(view, change, derived, dirty);
     case 'node':

@@ -12,6 +12,7 @@ import { revisionKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
 import { NODE_LOCAL } from './addressing/predefined.ts';
 import { type Constraint, parseConstraint } from './constraint.ts';
+import { volumeSources } from './volumes.ts';
 
 /** What the loop needs to know of one revision of a service. Computed once: revisions never change. */
 export interface RevisionFacts {
@@ -43,6 +44,8 @@ export interface RevisionFacts {
   readonly hasVirtualAddress: boolean;
   /** Host-mode ports of a fixed number, as `protocol/port`. */
   readonly hostPorts: readonly string[];
+  /** Named volumes, with placeholders. */
+  readonly volumes: readonly string[];
   /** Revisions with equal keys fit the same nodes, as far as nodes and not their load decide. */
   readonly nodeKey: string;
 }
@@ -120,6 +123,7 @@ function factsOf(
     hostPorts: ports
       .filter((port) => port.mode === PublishMode.HOST && port.published > 0)
       .map((port) => `${port.protocol}/${port.published}`),
+    volumes: volumeSources(spec),
     nodeKey: [runtime, ...constraints.map((c) => c.text)].join('\n'),
   };
 }

@@ -14,6 +14,7 @@ import {
   Node,
   NodeState,
   NodeStatus,
+  NodeVolumes,
   RegistryLogin,
   RemovedMember,
   Service,
@@ -42,6 +43,7 @@ export interface Rows {
   node: Node;
   nodeStatus: NodeStatus;
   nodeState: NodeState;
+  nodeVolumes: NodeVolumes;
   member: Member;
   removedMember: RemovedMember;
   certificate: Certificate;
@@ -107,6 +109,10 @@ export const SCHEMA: { readonly [T in TableName]: TableSchema<Rows[T]> } = {
   node: table(Node, 'users', { alsoPut: ['ca'], indexes: { name: (row) => [row.name] } }),
   nodeStatus: table(NodeStatus, 'status', { alsoPut: ['ca'], alsoDelete: ['users'] }),
   nodeState: table(NodeState, 'loop'),
+  nodeVolumes: table(NodeVolumes, 'status', {
+    alsoDelete: ['users'],
+    indexes: { name: (row) => row.volumes.map(({ name }) => name) },
+  }),
   member: table(Member, 'roles', { indexes: { raftId: (row) => [String(row.raftId)] } }),
   removedMember: table(RemovedMember, 'roles'),
   certificate: table(Certificate, 'ca', { alsoPut: ['roles'], alsoDelete: ['users'] }),

@@ -29,6 +29,11 @@ export interface UnpackOptions {
   readonly rename: (name: string) => string | undefined;
   /** Owners as the archive has them, and bits that lend an owner's rights. */
   readonly keepOwner: boolean;
+  /**
+   * The archive is all of `directory`: an entry for itself gives it its owner and rights, and an archive
+   * without its end mark was cut off.
+   */
+  readonly itself?: boolean;
   /** Links whose target is not below this name (empty: `directory`) are left out, and told. */
   readonly linksInside?: {
     readonly top: string;
@@ -68,7 +73,8 @@ export class Unpacker {
   /** Throws when the archive was cut off. */
   end(): void {
     this.abort();
-    if (this.#left > 0 || this.#extended !== undefined || (!this.#ended && this.#entries === 0)) {
+    const needsMark = this.#entries === 0 || this.#options.itself === true;
+    if (this.#left > 0 || this.#extended !== undefined || (!this.#ended && needsMark)) {
       throw broken('it is cut off');
     }
     for (const { path, entry } of this.#directories.reverse()) this.#finishDirectory(path, entry);
@@ -212,9 +218,9 @@ export class Unpacker {
   #makeDirectory(path: string, entry: TarEntry): void {
     this.#place(path, (place) => {
       if (place.stats === undefined) mkdirSync(place.path, { mode: 0o700 });
-      // What was there stays as it is, but for what is put in.
       else if (!this.#isDirectory(path)) throw refused(`${path} is there, and is no directory`);
-      else return;
+      // What was there stays as it is, but for what is put in.
+      else if (this.#options.itself !== true || path !== this.#options.directory) return;
       this.#directories.push({ path, entry });
     });
   }

@@ -74,6 +74,7 @@ export const RULES: { readonly [path: string]: Rule } = {
     'ListImages',
     'RemoveImage',
     'PruneImages',
+    'ListVolumes',
     'TaskStream',
     'Usage',
   ]),

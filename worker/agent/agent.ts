@@ -28,7 +28,7 @@ import type { Client } from '../../shared/rpc/rpc.ts';
 import type { TaskLogs } from '../logs/task-logs.ts';
 import type { Network } from '../network/network.ts';
 import type { Io } from '../runtime/io.ts';
-import type { Exit, Runtime } from '../runtime/runtime.ts';
+import type { Exit, Runtime, RuntimeVolumes } from '../runtime/runtime.ts';
 import { Acknowledger } from './acknowledger.ts';
 import { Gate } from './gate.ts';
 import { LocalStore } from './local-store.ts';
@@ -41,6 +41,7 @@ import { Streams, type Wire } from './streams.ts';
 import { type RunnerDeps, TaskRunner } from './task-runner.ts';
 import { serveTaskStream } from './task-stream.ts';
 import { serveUsage } from './usage-stream.ts';
+import type { VolumeAccess } from './volume-stream.ts';
 
 export interface AgentDeps {
   readonly nodeId: string;
@@ -229,7 +230,8 @@ export class Agent implements Component {
     if (task !== null) {
       const access = (id: string) => this.#runner(id).access();
       const status = (id: string, lines: number) => this.#runner(id).detailedStatus(lines);
-      await serveTaskStream({ clock, access, status }, task, wire);
+      const volumes = () => this.#volumeAccess();
+      await serveTaskStream({ clock, access, status, volumes }, task, wire);
     } else if (usage !== null) {
       const tasks = () => [...this.#runners.values()].map((runner) => runner.task);
       const look = (of: readonly AssignedTask[]) => this.#usage(of);
@@ -237,6 +239,27 @@ export class Agent implements Component {
     } else if (logs !== null) {
       await serveLogs(this.readLogs(logs.taskId, logs, wire.signal), wire);
     } else throw new SwarmError('UNSUPPORTED', 'This node does not know what is asked for.');
+  }
+  #volumeAccess(): VolumeAccess {
+    const volumes = this.#volumes;
+    if (volumes === undefined)
+      throw new SwarmError('UNSUPPORTED', 'This node runs no containers: it has no volumes.');
+    return {
+      volumes,
+      usersOf: (name) => this.#usersOf(volumes, name),
+      told: () => this.#reporter.told(),
+    };
+  }
+  #usersOf(volumes: RuntimeVolumes, name: string): readonly string[] {
+    const live = [...this.#runners.values()].filter(
+      ({ status, task }) => status.state < TaskState.COMPLETE && task.spec?.container,
+    );
+    return live
+      .filter(({ task }) => volumes.namesOf(task).includes(name))
+      .map(({ task }) => (task.slot > 0 ? `${task.serviceName}.${task.slot}` : task.serviceName));
+  }
+  get #volumes(): RuntimeVolumes | undefined {
+    return this.#deps.runtimes.find((runtime) => runtime.volumes !== undefined)?.volumes;
   }
   #runner(taskId: string): TaskRunner {
     const runner = this.#runners.get(taskId);
@@ -262,6 +285,8 @@ export class Agent implements Component {
       const { features } = await runtime.probe();
       Object.assign(this.#features, features);
       for (const task of await runtime.list()) held.add(task.taskId);
+      const { volumes } = runtime;
+      volumes?.onChange(() => this.#reporter.setVolumes(volumes.list()));
     }
     return held;
   }
@@ -295,6 +320,7 @@ export class Agent implements Component {
       digest: this.#orders.digest,
       reportSequence: this.#reporter.sequence,
       listenFailures: this.#reporter.listenFailures,
+      volumes: this.#volumes?.list() ?? [],
     });
   }
   #up(welcome: Welcome): void {
@@ -329,6 +355,7 @@ export class Agent implements Component {
       for (const runner of this.#runners.values()) {
         runner.committed(message.reportsCommitted.sequence);
       }
+      this.#reporter.committed(message.reportsCommitted.sequence);
     }
     if (message.managers) this.#takeManagers(message.managers.addresses);
     if (message.certificate) this.#deps.onCertificateNews?.(message.certificate);

@@ -1,6 +1,7 @@
 import {
   type ListenFailure,
   type NodeDescription,
+  type NodeVolume,
   StatusReport,
   type TaskReport,
 } from '../../proto/index.ts';
@@ -37,6 +38,8 @@ export class Reporter {
   #failures: readonly ListenFailure[] = [];
   #failuresDirty = false;
   #description: NodeDescription | undefined;
+  #volumes: readonly NodeVolume[] | undefined;
+  #waiting: { readonly sequence: number; readonly resolve: () => void }[] = [];
 
   constructor(deps: ReporterDeps) {
     this.#deps = deps;
@@ -78,6 +81,25 @@ export class Reporter {
     this.next();
     this.#schedule(true);
   }
+  /** All named volumes of this node. */
+  setVolumes(volumes: readonly NodeVolume[]): void {
+    this.#volumes = volumes;
+    this.next();
+    this.#schedule(true);
+  }
+  /** Everything at or below this number is safe with the managers. */
+  committed(sequence: number): void {
+    const done = this.#waiting.filter((each) => each.sequence <= sequence);
+    this.#waiting = this.#waiting.filter((each) => each.sequence > sequence);
+    for (const { resolve } of done) resolve();
+  }
+  /** Resolves when what there is to tell now is committed, or the session is over. */
+  told(): Promise<void> {
+    if (!this.#send) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting.push({ sequence: this.#sequence, resolve });
+    });
+  }
   /** A session is up: `uncommitted` is told again under its own numbers. */
   connect(send: (report: StatusReport) => void, uncommitted: readonly string[]): void {
     this.#send = send;
@@ -89,6 +111,7 @@ export class Reporter {
     this.#send = undefined;
     this.#timer?.timer.cancel();
     this.#timer = undefined;
+    this.committed(Number.POSITIVE_INFINITY);
   }
   #schedule(urgent: boolean): void {
     if (!this.#send) return;
@@ -115,7 +138,8 @@ export class Reporter {
   #sendBatch(reports: readonly NumberedReport[], last: boolean): void {
     const withFailures = last && this.#failuresDirty;
     const description = last ? this.#description : undefined;
-    if (reports.length === 0 && !withFailures && !description) return;
+    const volumes = last ? this.#volumes : undefined;
+    if (reports.length === 0 && !withFailures && !description && !volumes) return;
     this.#send?.(
       StatusReport.create({
         sequence: last ? this.#sequence : (reports.at(-1)?.sequence ?? 0),
@@ -123,9 +147,13 @@ export class Reporter {
         hasListenFailures: withFailures,
         listenFailures: withFailures ? this.#failures : [],
         description: description ?? null,
+        hasVolumes: volumes !== undefined,
+        volumes: volumes ?? [],
       }),
     );
     if (withFailures) this.#failuresDirty = false;
-    if (last) this.#description = undefined;
+    if (!last) return;
+    this.#description = undefined;
+    this.#volumes = undefined;
   }
 }

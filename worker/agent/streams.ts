@@ -85,7 +85,7 @@ export class Streams {
 
 /** Much at once, and nobody sits before it. */
 function isBulk({ logs, task }: StreamRequest): boolean {
-  return logs !== null || (task !== null && task.files !== null);
+  return logs !== null || (task !== null && (task.files !== null || task.volume !== null));
 }
 
 class DuplexWire implements Wire {

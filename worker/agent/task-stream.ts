@@ -9,6 +9,7 @@ import {
   StreamStarted,
   type TaskStatus,
   type TaskStreamRequest,
+  type VolumeRequest,
 } from '../../proto/index.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { type ErrorCode, messageOf, SwarmError } from '../../shared/errors.ts';
@@ -17,6 +18,7 @@ import type { OutputPiece } from '../logs/output-tap.ts';
 import { RuntimeError, type RuntimeErrorCode, type TaskController } from '../runtime/runtime.ts';
 import { OutputPumps, write } from './output-pump.ts';
 import type { Wire } from './streams.ts';
+import { serveVolume, type VolumeAccess } from './volume-stream.ts';
 
 /** A task of this node, as those see it who look into it. */
 export interface TaskAccess {
@@ -33,6 +35,8 @@ export interface TaskStreamDeps {
   readonly access: (taskId: string) => TaskAccess;
   /** Of a task that runs, or ran and is still known; throws SwarmError NOT_FOUND. */
   readonly status: (taskId: string, lastLines: number) => TaskStatus;
+  /** Throws SwarmError UNSUPPORTED where no runtime has any. */
+  readonly volumes: () => VolumeAccess;
 }
 
 /** Serves one stream of frames: says how it began, and how it ended. */
@@ -45,6 +49,10 @@ export async function serveTaskStream(
   try {
     if (request.status !== null) {
       talk.tell(deps.status(request.taskId, request.status.lastLines));
+      return;
+    }
+    if (request.volume !== null) {
+      await talk.volume(deps.volumes(), request.volume);
       return;
     }
     const access = deps.access(request.taskId);
@@ -194,6 +202,12 @@ class Talk {
     }
   }
 
+  async volume(access: VolumeAccess, request: VolumeRequest): Promise<void> {
+    const talk = { clock: this.#deps.clock, frames: this.#frames, gone: this.#gone };
+    await serveVolume(talk, access, request);
+    this.end({});
+  }
+
   #untilDetached(other: (frame: Frame) => void): Promise<'detached'> {
     return new Promise((resolve) => {
       this.#onFrame = (frame) => {
@@ -234,5 +248,6 @@ const ERROR_CODES: { readonly [code in RuntimeErrorCode]?: ErrorCode } = {
   REFUSED: 'UNREACHABLE',
   INVALID_SPEC: 'INVALID_ARGUMENT',
   NOT_ALLOWED: 'FORBIDDEN',
+  VOLUME_NOT_FOUND: 'NOT_FOUND',
   UNSUPPORTED: 'UNSUPPORTED',
 };

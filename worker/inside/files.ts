@@ -15,6 +15,8 @@ export interface FilesOrder {
   readonly path: string;
   readonly followLink: boolean;
   readonly keepOwner: boolean;
+  /** The directory `path` is the whole archive: its own owner and rights belong to it. */
+  readonly itself?: boolean;
   /** Who it is done as; null: whoever this program runs as. `name`: with all of their groups. */
   readonly user: { readonly uid: number; readonly gid: number; readonly name: string } | null;
 }
@@ -54,7 +56,8 @@ function become(user: FilesOrder['user']): void {
   own.setuid?.(user.uid);
 }
 
-async function serve({ action, root, path, followLink, keepOwner }: FilesOrder): Promise<void> {
+async function serve(order: FilesOrder): Promise<void> {
+  const { action, root, path, followLink, keepOwner, itself = false } = order;
   const place = new Tree(root).locate(path, followLink || action === 'write');
   try {
     const stats = place?.stats;
@@ -64,12 +67,13 @@ async function serve({ action, root, path, followLink, keepOwner }: FilesOrder):
     if (action === 'read') {
       const name = posix.basename(posix.normalize(path));
       const contents = path.endsWith('/.') || name === '' || name === '.' || name === '/';
-      await pipeline(Readable.from(packPlace(place, contents ? '' : name)), process.stdout);
+      const archiveName = itself ? '.' : contents ? '' : name;
+      await pipeline(Readable.from(packPlace(place, archiveName)), process.stdout);
       return;
     }
     if (!stats.isDirectory()) throw new Error(`${path} is no directory`);
     const rename = (name: string): string => name;
-    const unpacker = new Unpacker({ root, directory: path, rename, keepOwner });
+    const unpacker = new Unpacker({ root, directory: path, rename, keepOwner, itself });
     for await (const chunk of process.stdin) unpacker.write(chunk as Buffer);
     unpacker.end();
   } finally {

@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import type { Mount } from '../../proto/index.ts';
 import { RuntimeError } from '../runtime/runtime.ts';
+import { volumeUse } from './volume-options.ts';
 
 /** `mounts` of an OCI spec. */
 export interface OciMount {
@@ -53,7 +54,7 @@ export function userMounts(
   const made = mounts.map((each) => {
     if (each.type === 'tmpfs') return tmpfs(each);
     if (each.type === 'bind') throw bindRefused(each);
-    checkVolumeOptions(each);
+    volumeUse(each);
     const mode = each.readOnly ? ['ro'] : ['rw'];
     return bindMount(volumePath(each.source, each.target), clean(each.target), mode);
   });
@@ -93,16 +94,6 @@ function tmpfs({ target, options, readOnly }: Mount): OciMount {
       ...(readOnly ? ['ro'] : []),
     ],
   };
-}
-
-function checkVolumeOptions({ options, source }: Mount): void {
-  const [unknown] = Object.keys(options).filter((key) => key !== 'volume-driver');
-  if (unknown !== undefined) throw unsupported(`the option ${unknown} of a volume`);
-  const driver = options['volume-driver'];
-  if (driver !== undefined && driver !== 'local') throw unsupported(`the volume driver ${driver}`);
-  if (source !== '' && !/^[a-zA-Z0-9][\w.-]{0,254}$/.test(source)) {
-    throw new RuntimeError('INVALID_SPEC', `${source} is no name of a volume`);
-  }
 }
 
 function bindRefused({ source }: Mount): RuntimeError {

@@ -5,6 +5,7 @@ import type {
   ExecRequest,
   FileStatus,
   FilesRequest,
+  NodeVolume,
   PortBinding,
   RegistryAuth,
   TaskState,
@@ -29,6 +30,35 @@ export interface Runtime {
   controller(task: AssignedTask, secrets?: TaskSecrets): TaskController;
   /** What these tasks use right now; those that do not run are left out. */
   usage(tasks: readonly AssignedTask[]): Promise<readonly TaskUsage[]>;
+  /** Where its tasks can have volumes of the node. */
+  readonly volumes?: RuntimeVolumes;
+}
+
+/** The named volumes of a node. What fails throws RuntimeError. Who removes has asked who uses it. */
+export interface RuntimeVolumes {
+  list(): readonly NodeVolume[];
+  onChange(fn: () => void): void;
+  create(
+    name: string,
+    labels: { readonly [key: string]: string },
+    options: { readonly [key: string]: string },
+  ): Promise<NodeVolume>;
+  remove(name: string): Promise<void>;
+  /** A tar archive of what is in it comes out. */
+  read(name: string): Promise<FilesSession>;
+  /** `replace`: although something is in it. */
+  write(name: string, replace: boolean): Promise<VolumeImport>;
+  /** Those that a task names. */
+  namesOf(task: AssignedTask): readonly string[];
+}
+
+/** An archive on its way into a volume. Who has it closes it. */
+export interface VolumeImport {
+  readonly files: FilesSession;
+  /** What came becomes the volume; to be called when `files.done` has resolved. */
+  commit(): Promise<void>;
+  /** What was not committed goes. */
+  close(): Promise<void>;
 }
 
 /** What a task needs and no file of this node holds; it comes from a manager each time. */
@@ -178,6 +208,7 @@ export type RuntimeErrorCode =
   | 'IMAGE_PLATFORM'
   | 'IMAGE_INVALID'
   | 'PULL_FAILED'
+  | 'VOLUME_NOT_FOUND'
   | 'UNAVAILABLE';
 
 /** The states a controller's task passes through on the agent. */

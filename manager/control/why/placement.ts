@@ -161,9 +161,22 @@ function fullNodes(placing: Placing, fitting: readonly KnownNode[]): Reason {
       command: `swarm service update --replicas-max-per-node NUMBER ${name}`,
       details,
     });
+  const away = refused.find((verdict) => verdict.code === 'volume');
+  if (away !== undefined) return volumeElsewhere(name, away.text, details);
   return why('no-suitable-node', `${name}: no node fits`, {
     advice: 'Change the placement or the reservations of the service, or add a node that fits.',
     command: 'swarm node ls',
+    details,
+  });
+}
+
+/** The nodes that have its volumes take no tasks now, or none has all of them. */
+function volumeElsewhere(name: string, text: string, details: readonly string[]): Reason {
+  return why('volume-elsewhere', `${name} waits: its ${text}`, {
+    advice:
+      'Bring that node back, or move the contents (swarm volume export, import); to begin anew ' +
+      'elsewhere, remove the volume or the node.',
+    command: 'swarm volume ls',
     details,
   });
 }

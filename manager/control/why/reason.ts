@@ -14,6 +14,7 @@ export type WhyCode =
   | 'addresses-used-up'
   | 'not-enough-resources'
   | 'max-replicas-per-node'
+  | 'volume-elsewhere'
   | 'missing-command'
   | 'missing-workdir'
   | 'unknown-user'

@@ -8,6 +8,7 @@ import {
 } from '../../../proto/index.ts';
 import { unpackReason } from '../../loop/reason.ts';
 import type { Entry } from '../../loop/task-facts.ts';
+import { homesOf, tyingVolumes, volumeSources } from '../../loop/volumes.ts';
 import type { View } from '../../store/view.ts';
 import type { Explain } from '../deps.ts';
 import { taskName } from '../resolve.ts';
@@ -49,7 +50,7 @@ export function whyService(around: Around, service: Service): Reason[] {
     ...lacking(view, service),
   ];
   const distinct = withoutRepeats(reasons);
-  return distinct.length > 0 ? distinct : [fine(service, slots, state)];
+  return distinct.length > 0 ? distinct : [fine(view, service, slots, state)];
 }
 
 function quarantined(service: Service, state: ServiceState | undefined): Reason[] {
@@ -210,6 +211,7 @@ function withoutRepeats(reasons: readonly Reason[]): Reason[] {
 }
 
 function fine(
+  view: View,
   service: Service,
   slots: readonly SlotState[],
   state: ServiceState | undefined,
@@ -217,6 +219,7 @@ function fine(
   const name = serviceName(service);
   const command = `swarm service ps ${name}`;
   const object = service.id;
+  const tied = slots.flatMap(({ head }) => tieOf(view, service, head));
   if ((state?.seenRevision ?? 0) < service.revision)
     return why('waits', `${name}: its newest revision has not been taken up yet`, {
       object,
@@ -238,5 +241,14 @@ function fine(
       advice: 'Wait a moment.',
       command,
     });
-  return why('fine', `${name} is as it was wished`, { object, command });
+  return why('fine', `${name} is as it was wished`, { object, command, details: tied });
+}
+
+/** "web.1 stays on n1: volume data is on n1" */
+function tieOf(view: View, service: Service, head: Entry | undefined): string[] {
+  if (head === undefined || service.spec === null) return [];
+  const { spec, id } = service;
+  const homes = homesOf(view, tyingVolumes(spec, volumeSources(spec), id, head.task.slot));
+  if (homes === undefined) return [];
+  return [`${taskName(view, head.task)} runs only where its volumes are: ${homes.text}`];
 }

@@ -4,6 +4,7 @@ import { meets } from '../constraint.ts';
 import type { NodeIndex, NodeRecord } from '../node-index.ts';
 import { ingressOwner } from '../published.ts';
 import type { RevisionFacts } from '../specs.ts';
+import type { Homes } from '../volumes.ts';
 
 export type FilterCode =
   | 'availability'
@@ -12,7 +13,8 @@ export type FilterCode =
   | 'constraint'
   | 'resources'
   | 'host-port'
-  | 'max-replicas';
+  | 'max-replicas'
+  | 'volume';
 
 /** Why a node does not take a task: a few words that read well after "2 nodes: ". */
 export interface Verdict {
@@ -66,6 +68,12 @@ export function busyBecause(
       text: `has its ${maxPerNode} of this service (--replicas-max-per-node)`,
     };
   return undefined;
+}
+
+/** And where its volumes are. */
+export function awayBecause(record: NodeRecord, homes: Homes): Verdict | undefined {
+  if (homes === undefined || homes.nodes.has(record.id)) return undefined;
+  return { code: 'volume', text: homes.text };
 }
 
 function tooLittle(what: string): Verdict {

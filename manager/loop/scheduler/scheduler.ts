@@ -8,8 +8,10 @@ import { packReason, type Reason, type ReasonCode, reason } from '../reason.ts';
 import type { RevisionFacts } from '../specs.ts';
 import { type Entry, isAssigned, isWanted } from '../task-facts.ts';
 import { PoisonedService, type Turn } from '../turn.ts';
+import { type Homes, homesOf, tyingVolumes } from '../volumes.ts';
 import { bestOf, LoadHeap, NodeHeap, scoreOf } from './choose.ts';
 import {
+  awayBecause,
   busyBecause,
   clashingPort,
   type FittingNodes,
@@ -82,17 +84,41 @@ function placeGroup(placing: Placing, entries: readonly Entry[]): void {
     for (const entry of entries) setPending(turn, entry, blocked);
     return;
   }
-  const group = { facts, needs: needsOf(turn.draft, facts.networks) };
+  const group = { facts, needs: needsOf(turn.draft, facts.networks), homes: undefined };
   const pinned = entries.filter((entry) => entry.task.nodeId !== '');
   for (const entry of pinned) placePinned(turn, group, entry);
   const free = pinned.length === 0 ? entries : entries.filter((e) => e.task.nodeId === '');
-  if (free.length > 0) placeFree(placing, group, free);
+  for (const [homes, those] of byVolumes(turn, facts, free))
+    placeFree(placing, { ...group, homes }, those);
+}
+
+/** Tasks that go to different nodes, since their volumes are there, are placed one group after another. */
+function byVolumes(
+  turn: Turn,
+  facts: RevisionFacts,
+  entries: readonly Entry[],
+): readonly (readonly [Homes, readonly Entry[]])[] {
+  if (entries.length === 0) return [];
+  if (facts.volumes.length === 0) return [[undefined, entries]];
+  const groups = new Map<string, { names: readonly string[]; entries: Entry[] }>();
+  for (const entry of entries) {
+    const names = tyingVolumes(facts.spec, facts.volumes, facts.serviceId, entry.task.slot);
+    const group = groups.get(names.join('\n')) ?? { names, entries: [] };
+    group.entries.push(entry);
+    groups.set(names.join('\n'), group);
+  }
+  return [...groups.values()].map(({ names, entries: those }) => [
+    homesOf(turn.draft, names),
+    those,
+  ]);
 }
 
 /** What the tasks of one revision have in common. */
 interface Group {
   readonly facts: RevisionFacts;
   readonly needs: NetworkNeeds;
+  /** Where the volumes of its tasks are. */
+  readonly homes: Homes;
 }
 
 function portReason(turn: Turn, facts: RevisionFacts): Reason | undefined {
@@ -114,8 +140,9 @@ function portReason(turn: Turn, facts: RevisionFacts): Reason | undefined {
 
 function placeFree(placing: Placing, group: Group, entries: readonly Entry[]): void {
   const { turn } = placing;
-  const { facts, needs } = group;
+  const { facts, needs, homes } = group;
   const isFree = (node: NodeRecord) =>
+    awayBecause(node, homes) === undefined &&
     busyBecause(node, facts, turn.index.spreadOf(facts.serviceId).get(node.at) ?? 0) === undefined;
   const isRefused = refusedByAll(turn, entries[0]!, () =>
     placing.fitting.get(facts, needs).filter(isFree),
@@ -179,13 +206,15 @@ function tellPending(turn: Turn, facts: RevisionFacts, why: Reason): void {
   turn.tell('service', 'pending', facts.serviceId, facts.spec.name, why.text);
 }
 
-function whyNone(turn: Turn, { facts, needs }: Group): Reason {
+function whyNone(turn: Turn, { facts, needs, homes }: Group): Reason {
   const spread = turn.index.spreadOf(facts.serviceId);
   const verdicts: Verdict[] = [];
   for (const record of turn.index.records) {
     if (record.node === undefined) continue;
     const verdict =
-      unfitBecause(record, facts, needs) ?? busyBecause(record, facts, spread.get(record.at) ?? 0);
+      unfitBecause(record, facts, needs) ??
+      awayBecause(record, homes) ??
+      busyBecause(record, facts, spread.get(record.at) ?? 0);
     if (verdict !== undefined) verdicts.push(verdict);
   }
   return summarize(verdicts);

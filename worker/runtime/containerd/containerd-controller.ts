@@ -18,6 +18,7 @@ import { SNAPSHOTTER } from '../../images/layer-store.ts';
 import { type PullState, PullSummary } from '../../images/pull-progress.ts';
 import { ACTIONS, openFiles } from '../../inside/files-session.ts';
 import { SnapshotRoot } from '../../mounts/snapshot-root.ts';
+import { volumeUse } from '../../mounts/volume-options.ts';
 import type { VolumeUse } from '../../mounts/volumes.ts';
 import type { LocalEndpoint } from '../../network/container-network.ts';
 import {
@@ -372,12 +373,9 @@ export class ContainerdController implements TaskController {
   }
   #volumes(image: ReadyImage): readonly VolumeUse[] {
     const mounts = askedMounts({ task: this.#task, node: this.#shared.node });
-    const named = mounts.filter(({ type }) => type === 'volume');
+    const named = mounts.filter(({ type }) => type === 'volume').map(volumeUse);
     const own = image.config.volumes.filter((target) => !mounts.some((m) => m.target === target));
-    return [
-      ...named.map(({ source, target }) => ({ name: source, target })),
-      ...own.map((target) => ({ name: '', target })),
-    ];
+    return [...named, ...own.map((target) => ({ name: '', target }))];
   }
   #spec(image: ReadyImage, rootfs: readonly MountPoint[], endpoint: LocalEndpoint): Uint8Array {
     const { io, node, network, cgroups, records, initPath, apparmorProfile } = this.#shared;

@@ -23,6 +23,7 @@ import { Volumes } from '../../mounts/volumes.ts';
 import type { ContainerNetwork } from '../../network/container-network.ts';
 import type { TaskPort } from '../../network/network.ts';
 import type { Io } from '../io.ts';
+import { askedMounts } from '../oci/spec.ts';
 import { bootId } from '../process/identity.ts';
 import { type BindProbe, Ports } from '../process/ports.ts';
 import { Sweeper } from '../process/sweep.ts';
@@ -31,6 +32,7 @@ import {
   type Runtime,
   RuntimeError,
   type RuntimeFeatures,
+  type RuntimeVolumes,
   type TaskSecrets,
 } from '../runtime.ts';
 import { CgroupHost } from './cgroup-host.ts';
@@ -122,6 +124,21 @@ export class ContainerdRuntime implements Runtime {
       kept: () => this.#keptImages(),
     });
   }
+  get volumes(): RuntimeVolumes {
+    const { volumes, node } = this.#shared;
+    return {
+      list: () => volumes.list(),
+      onChange: (fn) => volumes.onChange(fn),
+      create: (name, labels, options) => volumes.create(name, labels, options),
+      remove: (name) => volumes.remove(name),
+      read: (name) => volumes.read(name),
+      write: (name, replace) => volumes.write(name, replace),
+      namesOf: (task) =>
+        askedMounts({ task, node }).flatMap(({ type, source }) =>
+          type === 'volume' && source !== '' ? [source] : [],
+        ),
+    };
+  }
   get images(): ImageStore {
     return this.#shared.images;
   }
@@ -149,6 +166,7 @@ export class ContainerdRuntime implements Runtime {
     this.#closed = false;
     records.open();
     ports.open();
+    await this.#shared.volumes.open();
     for (const id of records.ids()) {
       const record = records.read(id);
       if (record) addresses.add(record.index);
@@ -202,6 +220,7 @@ export class ContainerdRuntime implements Runtime {
     await this.#collect();
     for (const { name } of await images.list()) await images.remove(name);
     await network.destroy();
+    await this.#shared.volumes.unmountAll();
     this.#shared.cgroups.removeParents();
     const name = namespaceOf(this.#deps.nodeId);
     // Refused as long as containerd is still collecting: then an empty name stays, and no more.
@@ -232,7 +251,13 @@ export class ContainerdRuntime implements Runtime {
         architecture,
       }),
       records: new Records(io, directory),
-      volumes: new Volumes(io, join(stateDir, 'volumes')),
+      volumes: new Volumes({
+        io,
+        clock,
+        random: random.stream('volumes'),
+        directory: join(stateDir, 'volumes'),
+        inside: this.#deps.inside,
+      }),
       network: this.#deps.network,
       dialers: new Dialers({ clock, command: this.#deps.inside }),
       inside: this.#deps.inside,

@@ -1,0 +1,61 @@
+import {
+  ControlService,
+  ListRequest,
+  VolumeAction,
+  type VolumeView,
+} from '../../../proto/index.ts';
+import type { Verb } from '../../command.ts';
+import { printable } from '../../output/printable.ts';
+import { parseFilters } from '../../parse/filter.ts';
+import { collect } from '../../spec/declare-options.ts';
+import { doWith } from '../../volume-place.ts';
+import { reporter } from '../report.ts';
+
+const FILTERS = ['label', 'name', 'node'];
+
+export const prune: Verb = {
+  declare(command) {
+    command
+      .option('-a, --all', 'Also those with names: all that no service and no task uses')
+      .option('-f, --force', 'Do not ask')
+      .option('--filter <KEY=VALUE>', `Only these: ${FILTERS.join(', ')}`, collect)
+      .addHelpText(
+        'after',
+        '\nVolumes without names go with their tasks: there are none to prune.',
+      );
+  },
+  async run(context, _words, flags) {
+    if (!flags.is('all')) {
+      context.io.err(
+        'Volumes without names go with their tasks. --all removes those with names.\n',
+      );
+      return 0;
+    }
+    const asked = parseFilters(flags.list('filter'), FILTERS);
+    const session = await context.connect();
+    const filters = [...asked, { key: 'dangling', value: 'true' }];
+    const request = ListRequest.create({ filters });
+    const { volumes } = await session.read(ControlService.listVolumes, request);
+    if (volumes.length === 0) return 0;
+    const question = `These volumes are removed with all that is in them:\n${volumes
+      .map((view) => `  ${placeOf(view)}\n`)
+      .join('')}Go on? [y/N] `;
+    if (!flags.is('force') && !/^y(es)?$/i.test((await context.io.ask(question)).trim())) return 1;
+    const report = reporter(context);
+    let code = 0;
+    for (const view of volumes) {
+      try {
+        const { name } = view.volume!;
+        await doWith(session, view.nodeId, { action: VolumeAction.REMOVE, name });
+        context.io.out(`${placeOf(view)}\n`);
+      } catch (error) {
+        code ||= report(error);
+      }
+    }
+    return code;
+  },
+};
+
+function placeOf({ nodeName, volume }: VolumeView): string {
+  return `${printable(nodeName)}:${volume?.name ?? ''}`;
+}
