@@ -39,6 +39,7 @@ export class Reporter {
   #failuresDirty = false;
   #description: NodeDescription | undefined;
   #volumes: readonly NodeVolume[] | undefined;
+  #committed = 0;
   #waiting: { readonly sequence: number; readonly resolve: () => void }[] = [];
 
   constructor(deps: ReporterDeps) {
@@ -89,13 +90,14 @@ export class Reporter {
   }
   /** Everything at or below this number is safe with the managers. */
   committed(sequence: number): void {
+    this.#committed = Math.max(this.#committed, sequence);
     const done = this.#waiting.filter((each) => each.sequence <= sequence);
     this.#waiting = this.#waiting.filter((each) => each.sequence > sequence);
     for (const { resolve } of done) resolve();
   }
   /** Resolves when what there is to tell now is committed, or the session is over. */
   told(): Promise<void> {
-    if (!this.#send) return Promise.resolve();
+    if (!this.#send || this.#committed >= this.#sequence) return Promise.resolve();
     return new Promise((resolve) => {
       this.#waiting.push({ sequence: this.#sequence, resolve });
     });
@@ -111,7 +113,7 @@ export class Reporter {
     this.#send = undefined;
     this.#timer?.timer.cancel();
     this.#timer = undefined;
-    this.committed(Number.POSITIVE_INFINITY);
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
   #schedule(urgent: boolean): void {
     if (!this.#send) return;
