@@ -1,14 +1,25 @@
 // Bundles the mains into dist/bundle: swarm.mjs (the command line) with swarm-rpc.mjs (gRPC, loaded at
-// the first call), swarmd.mjs, netd.mjs and inside.mjs. Native code (LevelDB) stays outside, in node_modules.
+// the first call), swarm-containerd.mjs (where its images are asked for) and swarm-codecs.txt
+// (messages), swarmd.mjs, netd.mjs and inside.mjs. Native code (LevelDB) stays outside, in node_modules.
 // Does nothing when it was made of these very files. `--force` makes them anew.
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const OUT = join(ROOT, 'dist', 'bundle');
 const STAMP = join(OUT, 'stamp');
+const CODECS = 'swarm-codecs.txt';
 const FRESH = `${OUT}.${process.pid}`;
 const PARTS = ['proto', 'shared', 'manager', 'worker', 'daemon', 'cli'];
 
@@ -59,9 +70,25 @@ async function main() {
   const esbuild = await import('esbuild');
   rmSync(FRESH, { recursive: true, force: true });
   const { swarm, ...daemons } = entries;
-  await bundle(esbuild, { swarm }, { plugins: [textMessages(esbuild), separateRpc], minify: true });
+  await bundle(
+    esbuild,
+    { swarm },
+    {
+      plugins: [textMessages(esbuild), separate, builtins],
+      minify: true,
+    },
+  );
+  const containerd = join(ROOT, 'dist', 'cli', 'image', 'containerd-image.js');
+  await bundle(
+    esbuild,
+    { 'swarm-containerd': containerd },
+    {
+      plugins: [separate, builtins],
+      minify: true,
+    },
+  );
   const rpc = join(ROOT, 'dist', 'shared', 'rpc', 'client.js');
-  await bundle(esbuild, { 'swarm-rpc': rpc }, { plugins: [noMessages], minify: true });
+  await bundle(esbuild, { 'swarm-rpc': rpc }, { plugins: [noMessages, builtins], minify: true });
   if (Object.keys(daemons).length > 0) await bundle(esbuild, daemons, { sourcemap: 'linked' });
   writeFileSync(join(FRESH, 'stamp'), digest);
   // In one step: what runs meanwhile finds the old bundle or the new one.
@@ -88,13 +115,36 @@ function bundle(esbuild, entryPoints, more) {
   });
 }
 
-/** The command line is one file, for each further one costs; gRPC, the largest part, is its own. */
-const separateRpc = {
-  name: 'separate-rpc',
+/** The command line is one file, for each further one costs; what is large and seldom needed is not. */
+const SEPARATE = [
+  [/\/rpc\/client\.js$/, './swarm-rpc.mjs'],
+  [/\/containerd-image\.js$/, './swarm-containerd.mjs'],
+];
+const separate = {
+  name: 'separate',
   setup(build) {
-    build.onResolve({ filter: /\/rpc\/client\.js$/ }, ({ kind }) =>
-      kind === 'dynamic-import' ? { path: './swarm-rpc.mjs', external: true } : undefined,
+    for (const [filter, path] of SEPARATE) {
+      build.onResolve({ filter }, ({ kind }) =>
+        kind === 'dynamic-import' ? { path, external: true } : undefined,
+      );
+    }
+  },
+};
+
+/**
+ * Import statements all run at the start, also those of commands that were not chosen, and each of a
+ * part of Node.js touches all that it exports. So each is fetched where its module begins to run.
+ */
+const builtins = {
+  name: 'builtins',
+  setup(build) {
+    build.onResolve({ filter: /^(node:)?[a-z0-9_/]+$/ }, ({ path }) =>
+      isBuiltin(path) ? { path, namespace: 'builtin' } : undefined,
     );
+    build.onLoad({ filter: /./, namespace: 'builtin' }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
+      loader: 'js',
+    }));
   },
 };
 
@@ -112,9 +162,10 @@ const noMessages = {
 };
 
 /**
- * Parsing the codecs of all messages and setting them up takes 35 ms, and a command uses a tenth of
- * them. So each is kept as text and becomes code when it is first touched. For the command line alone:
- * on the daemon's hot paths the detour would cost.
+ * Parsing the codecs of all messages and setting them up takes 35 ms, scanning their text another 10,
+ * and a command uses a tenth of them. So they lie in a file of their own, read with the first message,
+ * and each becomes code when it is first touched. For the command line alone: on the daemon's hot
+ * paths the detour would cost.
  */
 function textMessages(esbuild) {
   return {
@@ -139,24 +190,33 @@ async function codecsAsText(esbuild, text) {
   );
   const names = [...new Set(['$root', ...globals])];
   const parts = [];
+  let bodies = '';
   const pattern = /^ {8}v1\.(\w+) = (\(function\(\) \{$[\s\S]*?^ {8}\}\)\(\));$/gm;
   let at = 0;
   let count = 0;
   for (const match of text.matchAll(pattern)) {
     const { code } = await esbuild.transform(`x=${match[2]}`, { minify: true });
     const body = `return ${code.trim().replace(/^x=/, '')}`;
-    parts.push(text.slice(at, match.index), `__lazy(v1, '${match[1]}', ${JSON.stringify(body)});`);
+    if (/[^\x20-\x7e\n]/.test(body)) throw new Error(`the codec of ${match[1]} is no plain text`);
+    const [from, to] = [bodies.length, bodies.length + body.length];
+    bodies += body;
+    parts.push(text.slice(at, match.index), `__lazy(v1, '${match[1]}', ${from}, ${to});`);
     at = match.index + match[0].length;
     count++;
   }
   if (count < 50) throw new Error('the generated codecs have another form: adapt textMessages');
+  mkdirSync(FRESH, { recursive: true });
+  writeFileSync(join(FRESH, CODECS), bodies);
   const lazy = LAZY.replace('NAMES', JSON.stringify(names)).replace('VALUES', names.join(', '));
   return `${parts.join('')}${text.slice(at)}\n${lazy}`;
 }
 
-const LAZY = `function __lazy(target, name, body) {
+const LAZY = `import { readFileSync as __read } from 'node:fs';
+let __bodies;
+function __lazy(target, name, from, to) {
   Object.defineProperty(target, name, { configurable: true, enumerable: true, get() {
-    const value = new Function(...NAMES, body)(VALUES);
+    __bodies ??= __read(new URL('${CODECS}', import.meta.url), 'latin1');
+    const value = new Function(...NAMES, __bodies.slice(from, to))(VALUES);
     Object.defineProperty(target, name, { value, enumerable: true });
     return value;
   } });

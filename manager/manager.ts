@@ -141,6 +141,7 @@ export class Manager {
       setCertificateRole: (nodeId, role) => setCertificateRole(store, nodeId, role),
     });
     const { blobs } = deps;
+    const electionsMs = (count: number): number => driver.timing.electionTimeoutMs * count;
     this.blobs = blobs;
     const copies = new BlobCopies({
       store,
@@ -154,7 +155,11 @@ export class Manager {
       store,
       clock,
       log,
-      reads: { linearize: (consistency) => this.#linearize(consistency === 'stale') },
+      reads: {
+        linearize: (consistency) => this.#linearize(consistency === 'stale'),
+        leaderlessMs: () =>
+          Math.min(electionsMs(LIMITS.readWithoutLeaderElections), LIMITS.readWithoutLeaderMaxMs),
+      },
       raft: { status, leader: () => driver.leader(), ask: (address) => this.#askStatus(address) },
       dispatcher,
       explain,
@@ -172,7 +177,7 @@ export class Manager {
       random,
       isLeader: () => driver.isLeader,
       leaderClient: () => this.#leader.get(),
-      leaderlessMs: () => driver.timing.electionTimeoutMs * LIMITS.writeWithoutLeaderElections,
+      leaderlessMs: () => electionsMs(LIMITS.writeWithoutLeaderElections),
       noLeader: () => this.#leader.noLeader(),
     };
     this.handlers = {

@@ -46,8 +46,10 @@ export const LIMITS = {
   /** What a server may send: whole sets of assignments and long lists come in one message. */
   rpcAnswerBytesMax: 64 << 20,
   rpcDeadlineMs: 20_000,
-  /** A connection without a sign of life for this long is asked; as long again: it is gone. */
+  /** Who opened a connection asks this often whether it still holds; no answer in as long: it does not. */
   rpcKeepaliveMs: 3_000,
+  /** The other end only has to notice, some time, that nobody is there any more. */
+  rpcServerKeepaliveMs: 10_000,
   rpcReconnectMinMs: 50,
   rpcReconnectMaxMs: 500,
   writeDeadlineMs: 60_000,
@@ -180,8 +182,10 @@ export const LIMITS = {
   volumesPerNodeMax: 2_000,
 
   // -- the user's API
-  /** Without a leader for this long, reads are answered from local state, marked stale. */
-  readWithoutLeaderMs: 2_000,
+  /** Without a leader for so many election timeouts, reads are answered from local state, marked stale. */
+  readWithoutLeaderElections: 4,
+  /** The longest that such a read waits: well within the deadline of its call. */
+  readWithoutLeaderMaxMs: 10_000,
   /** Without a leader for so many election timeouts, a write is answered NO_QUORUM. */
   writeWithoutLeaderElections: 16,
   /** A watch is pushed at most this often. */

@@ -4,7 +4,6 @@ import type { Descriptor } from '../../shared/distribution/documents.ts';
 import { imageName, parseReference } from '../../shared/distribution/reference.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
-import { dial } from '../../shared/rpc/client.ts';
 import type { Client } from '../../shared/rpc/rpc.ts';
 import type { Environment } from '../parse/env.ts';
 import type { ImageToCopy } from './image-copy.ts';
@@ -17,6 +16,7 @@ export async function openContainerdImage(
   const socket = env['CONTAINERD_ADDRESS'] || '/run/containerd/containerd.sock';
   if (!existsSync(socket)) return undefined;
   const headers = { 'containerd-namespace': env['CONTAINERD_NAMESPACE'] || 'default' };
+  const { dial } = await import('../../shared/rpc/client.ts');
   const client = dial(socket);
   const full = imageName(parseReference(name));
   const found = await unlessMissing(

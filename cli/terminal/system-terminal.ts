@@ -1,6 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
-import { TerminalSize } from '../../proto/index.ts';
-import type { Terminal } from './terminal.ts';
+import type { Size, Terminal } from './terminal.ts';
 
 /** Signals that may be meant for a task. */
 const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
@@ -21,12 +20,12 @@ export class SystemTerminal implements Terminal {
   get errors(): Writable {
     return process.stderr;
   }
-  size(): TerminalSize {
+  size(): Size {
     // The keyboard's is the same terminal where output goes into a file.
     const { columns = 0, rows = 0 } = process.stdout;
-    return TerminalSize.create({ columns, rows });
+    return { columns, rows };
   }
-  onResize(fn: (size: TerminalSize) => void): () => void {
+  onResize(fn: (size: Size) => void): () => void {
     const resized = (): void => fn(this.size());
     process.stdout.on('resize', resized);
     return () => void process.stdout.off('resize', resized);

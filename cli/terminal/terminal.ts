@@ -1,5 +1,10 @@
 import type { Readable, Writable } from 'node:stream';
-import type { TerminalSize } from '../../proto/index.ts';
+
+/** In characters. */
+export interface Size {
+  readonly columns: number;
+  readonly rows: number;
+}
 
 /** Standard input and output as streams of bytes, and the terminal that they may be. */
 export interface Terminal {
@@ -9,9 +14,9 @@ export interface Terminal {
   readonly output: Writable;
   readonly errors: Writable;
   /** Zeros where standard output is no terminal. */
-  size(): TerminalSize;
+  size(): Size;
   /** Returns what ends it. */
-  onResize(fn: (size: TerminalSize) => void): () => void;
+  onResize(fn: (size: Size) => void): () => void;
   /**
    * From now on each key comes as it is pressed, Ctrl-C too, and nothing is echoed. Returns what
    * undoes it; any other end of the program undoes it as well.

@@ -41,6 +41,8 @@ export interface Reads {
    * index); rejects, or stays pending, while there is no leader with a quorum.
    */
   linearize(consistency: Consistency): Promise<Freshness>;
+  /** A read that waits for this long, in milliseconds, is answered from local state. */
+  leaderlessMs(): number;
 }
 
 export interface RaftInfo {

@@ -52,6 +52,7 @@ export class Fixture {
   readonly ids = new SeededIds(new SeededRandom(7));
   readonly store = new LocalStore({ clock: this.clock, ids: this.ids });
   linearize: () => Promise<Freshness> = async () => Freshness.create();
+  leaderlessMs = 2_000;
   raft: RaftStatus = RaftStatus.create({ raftId: 1, leader: 1 });
   leader: { nodeId: string; address: string } | undefined = { nodeId: 'n1', address: 'h1:2377' };
   verdicts: NodeVerdict[] = [];
@@ -83,7 +84,7 @@ export class Fixture {
   deps(): ControlDeps {
     return {
       store: this.store,
-      reads: { linearize: () => this.linearize() },
+      reads: { linearize: () => this.linearize(), leaderlessMs: () => this.leaderlessMs },
       raft: { status: () => this.raft, leader: () => this.leader },
       dispatcher: {
         openLogs: (_nodeId, request, signal) => {

@@ -1,7 +1,6 @@
 import { Freshness } from '../../proto/index.ts';
 import { delay } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
-import { LIMITS } from '../../shared/limits.ts';
 import type { Consistency } from '../../shared/rpc/rpc.ts';
 import type { ControlDeps } from './deps.ts';
 
@@ -41,13 +40,10 @@ export class FreshReads {
     if (consistency === 'stale') return this.#stale('asked for');
     const { clock } = this.#deps;
     const startMs = clock.monotonicMs();
-    let untilMs = startMs + LIMITS.readWithoutLeaderMs;
+    const waitMs = this.#deps.reads.leaderlessMs();
+    let untilMs = startMs + waitMs;
     let reason = 'no manager leads with a quorum';
-    for (
-      let leftMs = LIMITS.readWithoutLeaderMs;
-      leftMs > 0;
-      leftMs = untilMs - clock.monotonicMs()
-    ) {
+    for (let leftMs = waitMs; leftMs > 0; leftMs = untilMs - clock.monotonicMs()) {
       const result = await this.#try(leftMs);
       if (typeof result !== 'string') {
         this.#freshAtWallMs = clock.wallMs();
@@ -56,17 +52,17 @@ export class FreshReads {
       }
       if (result !== '') reason = result;
       // Whoever asks again while nobody leads does not wait the same time again.
-      untilMs = Math.min(untilMs, this.#failingSince(startMs) + LIMITS.readWithoutLeaderMs);
+      untilMs = Math.min(untilMs, this.#failingSince(startMs, waitMs) + waitMs);
       await delay(clock, Math.min(RETRY_MS, Math.max(0, untilMs - clock.monotonicMs())));
     }
     return this.#stale(reason);
   }
 
   /** Since when tries fail, one right after the other; `startMs` when this read is the first. */
-  #failingSince(startMs: number): number {
+  #failingSince(startMs: number, waitMs: number): number {
     const nowMs = this.#deps.clock.monotonicMs();
     const before = this.#failing;
-    const goesOn = nowMs - before.lastMs <= LIMITS.readWithoutLeaderMs;
+    const goesOn = nowMs - before.lastMs <= waitMs;
     this.#failing = { sinceMs: goesOn ? before.sinceMs : startMs, lastMs: nowMs };
     return this.#failing.sinceMs;
   }

@@ -155,6 +155,22 @@ test('a port that something else has on a node', async () => {
   assert.equal(reason!.text, 'web cannot listen on 80/tcp on any node: n1: taken by nginx (pid 7)');
 });
 
+test('a node that has not told whether it listens is named, by the leader alone', async () => {
+  const at = new Fixture();
+  for (const name of ['n1', 'n2']) await at.node(name);
+  const ports = [{ target: 80, published: 8080 }];
+  const id = await at.create({ replicas: 1, endpoint: { ports } });
+  await at.state({ id, seenRevision: 1, runningRevision: 1, ports });
+  await at.running(id, 't1', 1);
+  assert.deepEqual(await codes(at, 'web'), ['fine']);
+  at.behind.add('n2');
+  const [reason] = (await ask(at, 'web')).reasons;
+  assert.deepEqual([reason!.code, reason!.command], ['port-untold', 'swarm why n2']);
+  assert.match(reason!.text, /node n2 has not told yet/);
+  at.leader = { nodeId: 'n2', address: 'h2:2377' };
+  assert.deepEqual(await codes(at, 'web'), ['fine'], 'only the leader hears the nodes');
+});
+
 test('restarts used up', async () => {
   const at = new Fixture();
   await at.node('n1');

@@ -14,9 +14,10 @@ import { type FreshReads, findIn } from './freshness.ts';
 import { resolveNetwork, resolveNode, resolveService, resolveTask, taskName } from './resolve.ts';
 import { networkName, serviceName } from './specs.ts';
 import { serviceView } from './views.ts';
+import type { Around } from './why/around.ts';
 import { whyNetwork } from './why/network.ts';
 import { whyNode } from './why/node.ts';
-import { type Around, whyService } from './why/service.ts';
+import { whyService } from './why/service.ts';
 import { whyTask } from './why/task.ts';
 
 const KINDS = ['service', 'task', 'node', 'network'] as const;
@@ -30,8 +31,8 @@ interface Answer {
 }
 
 /**
- * `swarm why`: the true cause, first the one that hides the others. Only committed rows are looked
- * at, and the scheduler's filters are run again for the details.
+ * `swarm why`: the true cause, first the one that hides the others. Committed rows are looked
+ * at, the scheduler's filters are run again for the details, and the leader knows who lags behind.
  */
 export class Why {
   readonly #deps: ControlDeps;
@@ -44,8 +45,7 @@ export class Why {
 
   async answer(request: WhyRequest, context: CallContext): Promise<WhyResponse> {
     const freshness = await this.#reads.before(context.consistency);
-    const { store, explain } = this.#deps;
-    const around = { view: store.view, nowMs: store.nowMs(), explain };
+    const around = this.#around();
     const { kind, ref } = request;
     if (kind !== '' && !KINDS.includes(kind as Kind))
       throw new SwarmError('INVALID_ARGUMENT', `why knows ${KINDS.join(', ')}, not "${kind}"`);
@@ -54,6 +54,14 @@ export class Why {
         ? this.#guess(around, ref, freshness)
         : answerOf(kind as Kind, this.#about(kind as Kind, around, ref), freshness),
     );
+  }
+
+  #around(): Around {
+    const { store, explain, raft, dispatcher, selfNodeId } = this.#deps;
+    const around = { view: store.view, nowMs: store.nowMs(), explain };
+    // Only the leader hears the nodes.
+    if (raft.leader()?.nodeId !== selfNodeId) return around;
+    return { ...around, settledIndex: (nodeId) => dispatcher.settledIndex(nodeId) };
   }
 
   /** A service before a task before a node before a network; an ambiguous name stops the search. */

@@ -20,6 +20,7 @@ import {
 } from './core/index.ts';
 import type { RaftDeps, RaftOptions } from './deps.ts';
 import { DiskWatch } from './disk-watch.ts';
+import { HeartbeatAnswers } from './heartbeat-answers.ts';
 import { LeaderWatch } from './leader-watch.ts';
 import { Leadership } from './leadership.ts';
 import { LogRetention } from './log-retention.ts';
@@ -45,8 +46,8 @@ import { type Timing, timing } from './timing.ts';
 import { TraceRing } from './trace-ring.ts';
 import { Transport } from './transport.ts';
 
-/** A linearizable read that finds no quorum this long gives up; then stale answers are in order. */
-const READ_TIMEOUT_MS = 2_000;
+/** A linearizable read that finds no quorum for so many election timeouts gives up. */
+const READ_ELECTIONS = 4;
 
 /**
  * One member of the raft group: the core, driven by a clock, a disk and a network. Made by
@@ -73,6 +74,7 @@ export class RaftDriver implements Proposer {
   readonly #retention = new LogRetention();
   readonly #disk = new DiskWatch();
   readonly #activity: PeerActivity;
+  readonly #answers: HeartbeatAnswers;
   readonly #installer: SnapshotInstaller;
   readonly #leaders: LeaderWatch;
   #timing: Timing;
@@ -91,6 +93,7 @@ export class RaftDriver implements Proposer {
     this.#timing = timing(options.electionTimeoutMs);
     this.#leaders = new LeaderWatch(deps.clock);
     this.#activity = new PeerActivity(deps.clock, () => this.#timing.electionTimeoutMs);
+    this.#answers = new HeartbeatAnswers(deps.clock, () => this.#timing.tickMs);
     this.#store = new LogStore(opened, () => this.#takeSnapshot(), {
       read: (from, bytes) => readStretch(db, from, bytes),
       arrived: () => this.#loop?.run((node) => node.retryAppends()),
@@ -216,7 +219,7 @@ export class RaftDriver implements Proposer {
    * Resolves with an index at or above everything that was acknowledged before the call; it is
    * applied here. Rejects with NO_QUORUM when nobody confirms it in time.
    */
-  readIndex(timeoutMs: number = READ_TIMEOUT_MS): Promise<number> {
+  readIndex(timeoutMs = READ_ELECTIONS * this.#timing.electionTimeoutMs): Promise<number> {
     return this.#reads.read(timeoutMs);
   }
 
@@ -401,6 +404,7 @@ export class RaftDriver implements Proposer {
 
   #send(message: Message): void {
     if (this.#disk.isStalled && isLeaderTraffic(message)) return;
+    if (message.type === MessageType.HeartbeatResp && !this.#answers.goes(message)) return;
     if (message.type !== MessageType.Snap) {
       this.transport.send(message);
       return;

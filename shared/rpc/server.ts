@@ -8,7 +8,7 @@ import type { Log } from '../log.ts';
 import type { Handlers, ServiceDefinition } from './rpc.ts';
 import { type Authorizer, RULES, type Rule } from './rules.ts';
 import { type AnyHandler, type GrpcHandler, implement, type Transport } from './server-calls.ts';
-import { deserializer, SERVER_OPTIONS, serializer } from './wire.ts';
+import { deserializer, SERVER_OPTIONS, serializer, TLS_SERVER_OPTIONS } from './wire.ts';
 
 /** Who may open a local socket: by its mode and, where one is given, its group. */
 export interface SocketAccess {
@@ -139,7 +139,8 @@ export class RpcServer {
   }
 
   #listener(transport: Transport, socketPath: string): Listener {
-    const listener = { server: new Server(SERVER_OPTIONS), transport, socketPath };
+    const options = transport === 'tls' ? TLS_SERVER_OPTIONS : SERVER_OPTIONS;
+    const listener = { server: new Server(options), transport, socketPath };
     for (const service of this.#services) this.#register(listener, service);
     return listener;
   }

@@ -72,7 +72,12 @@ export const SERVER_OPTIONS: ChannelOptions = {
   ...COMMON_OPTIONS,
   'grpc.max_receive_message_length': LIMITS.rpcMessageBytesMax,
   'grpc.max_send_message_length': LIMITS.rpcAnswerBytesMax,
-  'grpc.keepalive_time_ms': LIMITS.rpcKeepaliveMs,
+};
+
+/** Of a unix socket the kernel itself tells when the other end is gone. */
+export const TLS_SERVER_OPTIONS: ChannelOptions = {
+  ...SERVER_OPTIONS,
+  'grpc.keepalive_time_ms': LIMITS.rpcServerKeepaliveMs,
   'grpc.keepalive_timeout_ms': LIMITS.rpcKeepaliveMs,
 };
 

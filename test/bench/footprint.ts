@@ -7,7 +7,7 @@ import { line, since, spread } from './report.ts';
 const TICKS_PER_SECOND = 100;
 const WINDOW_MS = 30_000;
 /** Until the engine has compiled what an idle daemon runs: nobody's daemon is this young for long. */
-const WARM_MS = 60_000;
+const WARM_MS = 180_000;
 
 /** Memory and CPU of idle daemons, per 100 tasks, and the start of the command line. */
 export async function footprint(): Promise<void> {

@@ -7,8 +7,11 @@ import {
   type ServiceState,
 } from '../../../proto/index.ts';
 import type { View } from '../../store/view.ts';
+import { behind } from '../listening.ts';
+import type { SlotState } from '../slots.ts';
 import { serviceName } from '../specs.ts';
 import { portKey, portText } from '../validate-ports.ts';
+import type { Around } from './around.ts';
 import { why } from './reason.ts';
 
 /** Published ports that other services own, or on which nodes cannot listen. */
@@ -70,5 +73,28 @@ function notListening(view: View, service: Service, port: PortConfig): Reason | 
       command: `${move} ${name}`,
       details: failed,
     },
+  );
+}
+
+/** Nodes that have not told whether the service's ports lead to its tasks there; leader only. */
+export function whyUntold(
+  { view, settledIndex }: Pick<Around, 'view' | 'settledIndex'>,
+  service: Service,
+  state: ServiceState | undefined,
+  slots: readonly SlotState[],
+): Reason[] {
+  if (settledIndex === undefined) return [];
+  const tasks = slots.flatMap(({ head }) => head?.task ?? []);
+  const name = serviceName(service);
+  return behind(view, state, tasks, settledIndex).map((node) =>
+    why(
+      'port-untold',
+      `node ${node} has not told yet whether the published ports of ${name} are open there`,
+      {
+        object: service.id,
+        advice: 'It does so as soon as it answers: see how it is.',
+        command: `swarm why ${node}`,
+      },
+    ),
   );
 }

@@ -22,6 +22,7 @@ export type WhyCode =
   | 'task-rejected'
   | 'task-failing'
   | 'port-taken'
+  | 'port-untold'
   | 'restarts-used-up'
   | 'completed'
   | 'update-paused'

@@ -10,24 +10,18 @@ import { unpackReason } from '../../loop/reason.ts';
 import type { Entry } from '../../loop/task-facts.ts';
 import { homesOf, tyingVolumes, volumeSources } from '../../loop/volumes.ts';
 import type { View } from '../../store/view.ts';
-import type { Explain } from '../deps.ts';
 import { taskName } from '../resolve.ts';
 import { type SlotState, slotsOf } from '../slots.ts';
 import { serviceName, specOfTask } from '../specs.ts';
 import { shortages, someOf } from '../warnings.ts';
+import type { Around } from './around.ts';
 import { whyFailed, whyHeld, whyRefusedBefore, whyRejected } from './failures.ts';
 import { whyTasksStay } from './node.ts';
 import { whyNotPlaced } from './placement.ts';
-import { whyPorts } from './ports.ts';
+import { whyPorts, whyUntold } from './ports.ts';
 import { count, type WhyCode, why } from './reason.ts';
 import { whyRollout } from './rollout.ts';
 import { whyWaiting } from './waiting.ts';
-
-export interface Around {
-  readonly view: View;
-  readonly nowMs: number;
-  readonly explain: Explain;
-}
 
 /** Causes in the order in which they hide each other; at least one reason, `fine` when all is well. */
 export function whyService(around: Around, service: Service): Reason[] {
@@ -47,6 +41,7 @@ export function whyService(around: Around, service: Service): Reason[] {
     ...silentNodes(around, slots),
     ...waiting(around, open),
     ...rollout(service, state, false),
+    ...whyUntold(around, service, state, slots),
     ...lacking(view, service),
   ];
   const distinct = withoutRepeats(reasons);

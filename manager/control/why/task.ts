@@ -4,10 +4,11 @@ import type { View } from '../../store/view.ts';
 import { taskName } from '../resolve.ts';
 import { slotsOf } from '../slots.ts';
 import { specOfTask } from '../specs.ts';
+import type { Around } from './around.ts';
 import { whyFailed, whyHeld, whyRejected } from './failures.ts';
 import { whyTasksStay } from './node.ts';
 import { why } from './reason.ts';
-import { type Around, WITHOUT_LIMITS, whyUnplaced } from './service.ts';
+import { WITHOUT_LIMITS, whyUnplaced } from './service.ts';
 import { whyWaiting } from './waiting.ts';
 
 /** What is the matter with one task; at least one reason, `fine` when it serves. */
