@@ -16,6 +16,8 @@ export interface DaemonPlace {
   readonly stateDir: string;
   readonly socket: string;
   readonly allowProcess: boolean;
+  /** Values of --bind-roots and --generic-resource; absent: none. */
+  readonly offer?: { readonly bindRoots: readonly string[]; readonly generic: readonly string[] };
 }
 
 export interface StartedDaemon {
@@ -60,6 +62,8 @@ export function daemonArguments(place: DaemonPlace, logFile: string): string[] {
   const args = [place.daemon, '--state-dir', place.stateDir, '--socket', place.socket];
   args.push('--log-file', logFile);
   if (place.allowProcess) args.push('--allow-process');
+  for (const text of place.offer?.bindRoots ?? []) args.push('--bind-roots', text);
+  for (const text of place.offer?.generic ?? []) args.push('--generic-resource', text);
   return args;
 }
 

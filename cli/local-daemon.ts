@@ -46,7 +46,8 @@ export async function ensureDaemon(context: Context, flags: Flags): Promise<Loca
   }
   const made = !existsSync(stateDir);
   const allowProcess = flags.is('allow-process');
-  const place = { daemon: at.installation.daemon, stateDir, socket, allowProcess };
+  const offer = { bindRoots: flags.list('bind-roots'), generic: flags.list('generic-resource') };
+  const place = { daemon: at.installation.daemon, stateDir, socket, allowProcess, offer };
   const daemon = await startDaemon(place, context.io.clock);
   context.io.err(`Started the daemon (pid ${daemon.pid}), log: ${daemon.logFile}\n`);
   const session = await openSession(socket);

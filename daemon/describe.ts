@@ -13,6 +13,10 @@ export function describeNode(
   nodeName: string,
   runtimes: readonly RuntimeFeatures[],
   overlay: OverlayTier,
+  offer: {
+    readonly bindRoots: readonly string[];
+    readonly generic: { readonly [kind: string]: number };
+  },
 ): NodeDescription {
   const features: { [key: string]: string } = overlay.found
     ? { network: 'overlay' }
@@ -22,7 +26,12 @@ export function describeNode(
     hostname: nodeName,
     os: 'linux',
     architecture: ARCHITECTURES[arch()] ?? arch(),
-    resources: { nanoCpus: availableParallelism() * 1e9, memoryBytes: memoryBytes() },
+    resources: {
+      nanoCpus: availableParallelism() * 1e9,
+      memoryBytes: memoryBytes(),
+      generic: offer.generic,
+    },
+    bindRoots: offer.bindRoots,
     runtimes: runtimes.map((runtime) => runtime.runtime),
     features,
     versionText: VERSION,

@@ -6,6 +6,7 @@ import { newRaftId } from '../shared/ids.ts';
 import { addressesOf } from './address.ts';
 import { hostName } from './describe.ts';
 import type { NodeSteps } from './node-steps.ts';
+import { requestedOffer } from './offer.ts';
 import { checkPortFree } from './port-check.ts';
 
 /** `swarm init`: a new cluster with this node as its first manager. */
@@ -13,6 +14,7 @@ export async function makeCluster(request: InitRequest, steps: NodeSteps): Promi
   steps.refuseIfMember();
   const { clock, random, ids } = steps.deps;
   const addresses = addressesOf(request);
+  const offer = requestedOffer(request.offer);
   const address = addresses.advertise;
   const nodeName = request.nodeName || hostName();
   const raftId = newRaftId(random);
@@ -28,7 +30,8 @@ export async function makeCluster(request: InitRequest, steps: NodeSteps): Promi
   await steps.entering(async () => {
     const deps = { disk: systemDisk, random, openEngine: openLevel };
     await createFirstMember(steps.paths.raft, member, rows, deps);
-    await steps.enter(identity, steps.configFor(addresses, nodeName, request.allowProcess));
+    const { allowProcess } = request;
+    await steps.enter(identity, steps.configFor(addresses, nodeName, allowProcess, offer));
   });
   const { ca } = steps.manager();
   return InitResponse.create({

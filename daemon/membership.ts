@@ -10,6 +10,7 @@ import { Renewal, renewIdentity } from '../shared/tls/renewal.ts';
 import type { DaemonDeps } from './deps.ts';
 import { ManagerPart } from './manager-part.ts';
 import { type NodeConfig, readNodeConfig, writeNodeConfig } from './node-config.ts';
+import type { Offer } from './offer.ts';
 import type { NodePaths } from './paths.ts';
 import { WorkerPart } from './worker-part.ts';
 
@@ -21,11 +22,15 @@ const MANAGER_RETRY_MAX_MS = 10_000;
 
 export interface MembershipOptions {
   readonly stateDir: string;
+  /** The local one of this daemon. */
+  readonly socket: string;
   readonly paths: NodePaths;
   readonly identity: Identity;
   readonly config: NodeConfig;
   /** Whether this node runs commands of the host: told at `init` and `join`, or to the daemon. */
   readonly allowProcess: boolean;
+  /** What services may have of this machine: the same. */
+  readonly offer: Offer;
 }
 
 export interface MembershipDeps extends DaemonDeps {
@@ -63,8 +68,9 @@ export class Membership {
     const worker = await WorkerPart.create(
       {
         stateDir: options.stateDir,
+        socket: options.socket,
         paths: options.paths,
-        config: { ...options.config, allowProcess: options.allowProcess },
+        config: { ...options.config, allowProcess: options.allowProcess, offer: options.offer },
         live,
       },
       {

@@ -10,6 +10,7 @@ import {
 import { dirname, join } from 'node:path';
 import { SwarmError } from '../shared/errors.ts';
 import type { Addresses } from './address.ts';
+import type { Offer } from './offer.ts';
 
 /** What this node was told at `init` or `join` and keeps over restarts: `node.json`. */
 export interface NodeConfig {
@@ -24,6 +25,8 @@ export interface NodeConfig {
   /** Address for traffic between containers of different nodes; absent: the advertised one. */
   readonly dataPathAddress?: string;
   readonly allowProcess: boolean;
+  /** What services may have of this machine; absent: nothing. */
+  readonly offer?: Offer;
   readonly managers: readonly string[];
   /** Nobody gave the advertised address: it is found anew when this machine does not have it any more. */
   readonly detectedAddress?: boolean;
@@ -35,6 +38,7 @@ export function makeConfig(
   nodeName: string,
   allowProcess: boolean,
   managers: readonly string[],
+  offer: Offer,
 ): NodeConfig {
   return {
     nodeName,
@@ -45,6 +49,7 @@ export function makeConfig(
     ...(addresses.dataPath === '' ? {} : { dataPathAddress: addresses.dataPath }),
     allowProcess,
     managers,
+    offer,
     detectedAddress: addresses.detected,
   };
 }

@@ -3,6 +3,7 @@ import type { Identity } from '../shared/tls/identity.ts';
 import type { Addresses } from './address.ts';
 import type { DaemonDeps } from './deps.ts';
 import type { NodeConfig } from './node-config.ts';
+import type { Offer } from './offer.ts';
 import type { NodePaths } from './paths.ts';
 
 /**
@@ -15,7 +16,12 @@ export interface NodeSteps {
   readonly deps: DaemonDeps;
   /** Throws ALREADY_IN_CLUSTER or STATE_DIR. */
   refuseIfMember(): void;
-  configFor(addresses: Addresses, nodeName: string, allowProcess: boolean): NodeConfig;
+  configFor(
+    addresses: Addresses,
+    nodeName: string,
+    allowProcess: boolean,
+    offer?: Offer,
+  ): NodeConfig;
   /** Runs steps that put this node into a cluster; a failure takes all of them back. */
   entering(steps: () => Promise<void>): Promise<void>;
   /** The node is in the cluster of `identity` from now on; resolves when it leads. */

@@ -53,6 +53,7 @@ import { ManagerPart } from './manager-part.ts';
 import { Membership } from './membership.ts';
 import { makeConfig, type NodeConfig, readNodeConfig, writeNodeConfig } from './node-config.ts';
 import type { NodeSteps } from './node-steps.ts';
+import { joinOffers, NO_OFFER, requestedOffer } from './offer.ts';
 import type { DaemonOptions } from './options.ts';
 import { type NodePaths, nodePaths } from './paths.ts';
 import { checkPortFree } from './port-check.ts';
@@ -218,6 +219,7 @@ export class NodeDaemon {
       nodeName,
       request.allowProcess || this.#options.allowProcess,
       managers,
+      requestedOffer(request.offer),
     );
     await this.#entering(() => this.#enter(joined.identity, config));
     rmSync(this.#paths.joinKey, { force: true });
@@ -268,10 +270,11 @@ export class NodeDaemon {
   }
 
   async #begin(identity: Identity, config: NodeConfig, waitForManager: boolean): Promise<void> {
-    const { stateDir } = this.#options;
+    const { stateDir, socket } = this.#options;
+    const offer = joinOffers(config.offer, this.#options.offer);
     const allowProcess = config.allowProcess || this.#options.allowProcess;
     this.#membership = await Membership.create(
-      { stateDir, paths: this.#paths, identity, config, allowProcess },
+      { stateDir, socket, paths: this.#paths, identity, config, allowProcess, offer },
       {
         ...this.#deps,
         exclusive: (fn) => this.#exclusive(fn),
@@ -364,8 +367,8 @@ export class NodeDaemon {
       paths: this.#paths,
       deps: this.#deps,
       refuseIfMember: () => this.#refuseIfMember(),
-      configFor: (to, name, process) =>
-        makeConfig(to, name, process || this.#options.allowProcess, [to.advertise]),
+      configFor: (to, name, process, offer = NO_OFFER) =>
+        makeConfig(to, name, process || this.#options.allowProcess, [to.advertise], offer),
       entering: (steps) => this.#entering(steps),
       enter: (identity, config) =>
         this.#enter(identity, config).then(() => this.#member().untilLeader()),

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { messageOf, SwarmError } from '../shared/errors.ts';
 import { LIMITS } from '../shared/limits.ts';
+import { type Offer, offerOf } from './offer.ts';
 import { SYSTEM_DIR } from './socket-access.ts';
 
 export interface DaemonOptions {
@@ -13,10 +14,12 @@ export interface DaemonOptions {
   readonly logLevel: string;
   /** A root daemon runs host commands only when its operator says so. */
   readonly allowProcess: boolean;
+  /** Beyond what the node was told at `init` or `join`. */
+  readonly offer: Offer;
 }
 
 export const USAGE = `Usage: swarmd [--state-dir DIR] [--socket PATH] [--log-file FILE] [--log-level LEVEL]
-              [--allow-process]
+              [--allow-process] [--bind-roots DIR[,DIR...]]... [--generic-resource OFFER]...
 
 The daemon of one node. \`swarm init\`, \`swarm join\` and \`swarm start\` start it; systemd does where it is installed.
 
@@ -25,6 +28,9 @@ The daemon of one node. \`swarm init\`, \`swarm join\` and \`swarm start\` start
   --log-file FILE    append the log here (default: standard error)
   --log-level LEVEL  debug, info, warn or error (default: info)
   --allow-process    let a root daemon run process tasks: commands of this host, as the user they name
+  --bind-roots DIRS  directories that services may bind into containers (none by default)
+  --generic-resource OFFER
+                     what services may reserve here: gpu=2, or gpu=GPU-1@/dev/nvidia0,GPU-2@/dev/nvidia1
 `;
 
 /** Tokens are never among the arguments: they come over the local socket. */
@@ -56,6 +62,7 @@ export function parseOptions(args: readonly string[], env: NodeJS.ProcessEnv): D
     logFile: values['log-file'],
     logLevel,
     allowProcess: values['allow-process'] === true,
+    offer: offerOf(values['bind-roots'] ?? [], values['generic-resource'] ?? []),
   };
 }
 
@@ -69,6 +76,8 @@ function parse(args: readonly string[]) {
         'log-file': { type: 'string' },
         'log-level': { type: 'string' },
         'allow-process': { type: 'boolean' },
+        'bind-roots': { type: 'string', multiple: true },
+        'generic-resource': { type: 'string', multiple: true },
       },
     }).values;
   } catch (error) {

@@ -9,6 +9,7 @@ import {
   type LogRequest,
   type NodeDescription,
 } from '../proto/index.ts';
+import { countsOf } from '../shared/generic-resources.ts';
 import { dial } from '../shared/rpc/client.ts';
 import type { LiveIdentity } from '../shared/tls/live-identity.ts';
 import { VERSION } from '../shared/version.ts';
@@ -20,6 +21,7 @@ import { ProxyNetwork } from '../worker/network/proxy-network.ts';
 import { SystemNetcmd } from '../worker/network/router/netcmd.ts';
 import { Router } from '../worker/network/router/router.ts';
 import { watchKernel } from '../worker/network/router/watch.ts';
+import { GenericUnits } from '../worker/runtime/generic-units.ts';
 import { ProcessRuntime } from '../worker/runtime/process/process-runtime.ts';
 import type { Runtime } from '../worker/runtime/runtime.ts';
 import { SystemIo } from '../worker/runtime/system-io.ts';
@@ -28,11 +30,15 @@ import type { DaemonDeps } from './deps.ts';
 import { describeNode } from './describe.ts';
 import { findInstallation, type Installation } from './installation.ts';
 import type { NodeConfig } from './node-config.ts';
+import { genericOffers, NO_OFFER } from './offer.ts';
 import { findOverlayTier, giveUpOverlay } from './overlay-tier.ts';
 import type { NodePaths } from './paths.ts';
+import { SYSTEM_DIR } from './socket-access.ts';
 
 export interface WorkerPartOptions {
   readonly stateDir: string;
+  /** The local one of this daemon. */
+  readonly socket: string;
   readonly paths: NodePaths;
   readonly config: NodeConfig;
   readonly live: LiveIdentity;
@@ -52,6 +58,7 @@ export class WorkerPart {
   readonly #forgetNetwork: () => void;
   readonly #router: Router;
   readonly #containers: ContainerRuntime | undefined;
+  readonly #units: GenericUnits;
   #forget = false;
 
   private constructor(parts: {
@@ -61,6 +68,7 @@ export class WorkerPart {
     readonly forgetNetwork: () => void;
     readonly router: Router;
     readonly containers: ContainerRuntime | undefined;
+    readonly units: GenericUnits;
   }) {
     this.#agent = parts.agent;
     this.#logs = parts.logs;
@@ -68,6 +76,7 @@ export class WorkerPart {
     this.#forgetNetwork = parts.forgetNetwork;
     this.#router = parts.router;
     this.#containers = parts.containers;
+    this.#units = parts.units;
   }
 
   /** Finds out on the way which runtimes this machine has. Nothing of it works before `start`. */
@@ -110,6 +119,9 @@ export class WorkerPart {
     const network = tier.found
       ? new OverlayNetwork({ proxy, router, clock, publishAddress })
       : proxy;
+    const { bindRoots, genericResources } = config.offer ?? NO_OFFER;
+    const generic = genericOffers(genericResources);
+    const units = new GenericUnits(io, join(stateDir, 'units'), generic);
     const containers = await findContainerRuntime({
       ...around,
       keptImages: () => known.keptImages(),
@@ -123,6 +135,9 @@ export class WorkerPart {
       logDirectory: (taskId) => logs.directory(taskId),
       onTaskPorts: (taskId, ports) => proxy.setTaskPorts(taskId, ports),
       inside: { execPath: process.execPath, args: [installation.insideScript] },
+      bindRoots,
+      hidden: [options.socket, SYSTEM_DIR],
+      units,
     });
     const processes = processRuntime(options, deps, io, logs, installation);
     const agent = new Agent({
@@ -138,7 +153,10 @@ export class WorkerPart {
       logs,
       dial: (address) => dial(address, { tls: live, ownConnection: true }),
       managers: config.managers,
-      describe: () => describeNode(config.nodeName, [], tier),
+      describe: () => {
+        const offer = { bindRoots, generic: countsOf(generic) };
+        return describeNode(config.nodeName, [], tier, offer);
+      },
       publishAddress: config.publishAddress,
       bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
       onManagers: (addresses) => deps.onManagers(addresses),
@@ -147,13 +165,14 @@ export class WorkerPart {
     });
     known = agent;
     const forgetNetwork = (): void => giveUpOverlay(io, nodeId);
-    return new WorkerPart({ agent, logs, network, forgetNetwork, router, containers });
+    return new WorkerPart({ agent, logs, network, forgetNetwork, router, containers, units });
   }
 
   async start(): Promise<void> {
     this.#logs.start();
     await this.#network.start();
     await this.#agent.start();
+    this.#units.keepOnly(new Set(this.#agent.localTasks().map(({ id }) => id)));
   }
   /** Tasks and published ports go on. */
   async stop(goodbye: Liveness | undefined): Promise<void> {

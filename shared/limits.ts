@@ -65,6 +65,8 @@ export const LIMITS = {
   replicasMax: 100_000,
   portsPerServiceMax: 1_000,
   constraintsMax: 100,
+  devicesMax: 100,
+  seccompBytesMax: 256 << 10,
 
   // -- networks
   networkNameMax: 63,

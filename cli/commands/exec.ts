@@ -22,6 +22,7 @@ export const exec: Verb = {
       .option('--env-file <FILE>', 'Set the variables of a file', collect)
       .option('-u, --user <USER>', 'Run as NAME|UID[:GROUP|GID]')
       .option('-w, --workdir <DIR>', 'Run in this directory of the task')
+      .option('--privileged', 'With every right; needs swarm cluster update --allow-host-access')
       .option('-d, --detach', 'Only start it')
       .option('--detach-keys <KEYS>', `Keys that leave it running (${DETACH_KEYS})`);
   },
@@ -41,6 +42,7 @@ export const exec: Verb = {
         terminal: terminal ?? null,
         input: flags.is('interactive') && !detach,
         detach,
+        privileged: flags.is('privileged'),
       },
     });
     try {

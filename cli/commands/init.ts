@@ -18,7 +18,7 @@ import type { Flags } from '../spec/flags.ts';
 import { declareRecover, recoverCluster } from './cluster/recover.ts';
 import { declareSettings, settingsOf } from './cluster/settings.ts';
 import { AVAILABILITIES } from './node/update.ts';
-import { declareAddresses, declareDataPath, declarePlace } from './start-options.ts';
+import { declareAddresses, declareDataPath, declarePlace, offerOf } from './start-options.ts';
 
 export const init: Verb = {
   declare(command) {
@@ -66,6 +66,7 @@ function initRequest(flags: Flags): InitRequest {
       parseWord(f, t, AVAILABILITIES),
     ),
     allowProcess: flags.is('allow-process'),
+    offer: offerOf(flags),
     nodeName: flags.text('name') ?? '',
     dataPathAddress: flags.text('data-path-addr') ?? '',
     network: {

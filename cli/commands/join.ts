@@ -8,7 +8,7 @@ import { invalid } from '../parse/invalid.ts';
 import { readToken } from '../parse/token.ts';
 import { parseWord } from '../parse/words.ts';
 import { AVAILABILITIES } from './node/update.ts';
-import { declareAddresses, declareDataPath, declarePlace } from './start-options.ts';
+import { declareAddresses, declareDataPath, declarePlace, offerOf } from './start-options.ts';
 
 export const join: Verb = {
   declare(command) {
@@ -35,6 +35,7 @@ export const join: Verb = {
         publishAddress: flags.text('publish-addr') ?? '',
         availability,
         allowProcess: flags.is('allow-process'),
+        offer: offerOf(flags),
         nodeName: flags.text('name') ?? '',
         dataPathAddress: flags.text('data-path-addr') ?? '',
       });

@@ -1,10 +1,27 @@
 import type { Command } from 'commander';
+import type { HostOffer, Init } from '../../proto/index.ts';
+import { collect } from '../spec/declare-options.ts';
+import type { Flags } from '../spec/flags.ts';
 
 /** Where the daemon that a command may start keeps its state. */
 export function declarePlace(command: Command): Command {
   return command
     .option('--state-dir <DIR>', 'Where this node keeps everything')
-    .option('--allow-process', 'Let a root daemon run commands of this host as tasks');
+    .option('--allow-process', 'Let a root daemon run commands of this host as tasks')
+    .option('--bind-roots <DIR[,DIR]>', 'Directories that services may bind here', collect)
+    .option(
+      '--generic-resource <OFFER>',
+      'What services may reserve here: gpu=2, or gpu=NAME@DEVICE,NAME@DEVICE',
+      collect,
+    );
+}
+
+/** What services may have of this machine. */
+export function offerOf(flags: Flags): Init<HostOffer> {
+  return {
+    bindRoots: flags.list('bind-roots').flatMap((text) => text.split(',')),
+    genericResources: flags.list('generic-resource'),
+  };
 }
 
 /** Addresses of a node, for `init` and `join`. */

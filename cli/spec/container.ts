@@ -1,7 +1,10 @@
-import { ContainerSpec, Mount } from '../../proto/index.ts';
+import { ContainerSpec, Mount, Swappiness } from '../../proto/index.ts';
+import { parseBytes } from '../parse/bytes.ts';
+import { parseDevice } from '../parse/device.ts';
 import { type Environment, envName } from '../parse/env.ts';
 import { parseMount } from '../parse/mount.ts';
 import { parseWhole } from '../parse/number.ts';
+import { parseSecurityOption } from '../parse/security-option.ts';
 import { splitShellWords } from '../parse/shell-words.ts';
 import type { Flags } from './flags.ts';
 import { changeList, changeMap, changeWords } from './list-change.ts';
@@ -40,6 +43,8 @@ export function changeContainer(
     dns: changeWords(base.dns, flags, 'dns'),
     dnsSearch: changeWords(base.dnsSearch, flags, 'dns-search'),
     dnsOptions: changeWords(base.dnsOptions, flags, 'dns-option'),
+    ...rights(base, flags),
+    ...weights(base, flags),
   });
 }
 
@@ -83,6 +88,42 @@ function capability(text: string): string {
   const name = text.toUpperCase();
   if (name === 'ALL' || name === 'RESET' || name.startsWith('CAP_')) return name;
   return `CAP_${name}`;
+}
+
+type Rights = 'devices' | 'privileged' | 'seccomp' | 'apparmor' | 'noNewPrivileges';
+
+function rights(base: ContainerSpec, flags: Flags): Pick<ContainerSpec, Rights> {
+  const devices = flags.added('device').map((text) => parseDevice('--device', text));
+  const options = flags
+    .list('security-opt')
+    .map((text) => parseSecurityOption('--security-opt', text));
+  return {
+    devices: flags.changes('device')
+      ? changeList(base.devices, devices, flags.removed('device'), ({ target }) => target)
+      : base.devices,
+    privileged: flags.boolean('privileged') ?? base.privileged,
+    seccomp: base.seccomp,
+    apparmor: base.apparmor,
+    noNewPrivileges: base.noNewPrivileges,
+    ...Object.assign({}, ...options),
+  };
+}
+
+type Weights = 'shmBytes' | 'swapBytes' | 'swappiness' | 'cpuShares' | 'blkioWeight';
+
+function weights(base: ContainerSpec, flags: Flags): Pick<ContainerSpec, Weights> {
+  return {
+    shmBytes: flags.or('shm-size', base.shmBytes, parseBytes),
+    swapBytes: flags.or('memory-swap', base.swapBytes, (f, t) =>
+      t === '-1' ? -1 : parseBytes(f, t),
+    ),
+    swappiness: flags.or('memory-swappiness', base.swappiness, (f, t) => {
+      const percent = parseWhole(f, t, -1, 100);
+      return percent < 0 ? null : Swappiness.create({ percent });
+    }),
+    cpuShares: flags.or('cpu-shares', base.cpuShares, (f, t) => parseWhole(f, t, 0, 262_144)),
+    blkioWeight: flags.or('blkio-weight', base.blkioWeight, (f, t) => parseWhole(f, t, 0, 1_000)),
+  };
 }
 
 function changeMounts(current: readonly Mount[], flags: Flags): readonly Mount[] {

@@ -24,6 +24,14 @@ const CONTAINER_ONLY = [
   'dns-search',
   'mount',
   'image',
+  'device',
+  'privileged',
+  'security-opt',
+  'shm-size',
+  'memory-swap',
+  'memory-swappiness',
+  'cpu-shares',
+  'blkio-weight',
 ];
 
 /** Refuses what a plain process cannot have. */

@@ -227,3 +227,54 @@ test('--on-disconnect is keep, stop or stop with a time', () => {
   assert.equal(create({ 'on-disconnect': 'keep' }).task?.onDisconnect, 0);
   refused('--on-disconnect', () => create({ 'on-disconnect': 'wait' }));
 });
+
+test('devices, rights and weights have the names that docker run gives them', () => {
+  const spec = create({
+    device: ['/dev/kvm', '/dev/sda:/dev/xvda:r', '/dev/dri:rw'],
+    privileged: true,
+    'security-opt': ['no-new-privileges', 'apparmor=unconfined', 'seccomp:unconfined'],
+    'shm-size': '128m',
+    'memory-swap': '-1',
+    'memory-swappiness': '0',
+    'cpu-shares': '512',
+    'blkio-weight': '300',
+  }).task!.container!;
+  assert.deepEqual(
+    spec.devices.map(({ host, target, permissions }) => [host, target, permissions]),
+    [
+      ['/dev/kvm', '/dev/kvm', 'rwm'],
+      ['/dev/sda', '/dev/xvda', 'r'],
+      ['/dev/dri', '/dev/dri', 'rw'],
+    ],
+  );
+  assert.deepEqual([spec.privileged, spec.noNewPrivileges], [true, true]);
+  assert.deepEqual([spec.apparmor, spec.seccomp], ['unconfined', 'unconfined']);
+  assert.deepEqual([spec.shmBytes, spec.swapBytes, spec.swappiness?.percent], [128 << 20, -1, 0]);
+  assert.deepEqual([spec.cpuShares, spec.blkioWeight], [512, 300]);
+  for (const device of ['/dev/a:/dev/b:rwx', '/dev/a:rr', ':x', '/a:/b:r:c'])
+    refused('--device', () => create({ device: [device] }));
+  for (const option of ['label=x', 'seccomp', 'no-new-privileges=maybe'])
+    refused('--security-opt', () => create({ 'security-opt': [option] }));
+});
+
+test('an update takes rights away one by one', () => {
+  const before = create({
+    device: ['/dev/a', '/dev/b'],
+    privileged: true,
+    'security-opt': ['no-new-privileges', 'seccomp=unconfined'],
+    'memory-swappiness': '10',
+  });
+  const after = change(before, {
+    'device-rm': ['/dev/a'],
+    'device-add': ['/dev/b:r'],
+    privileged: 'false',
+    'security-opt': ['no-new-privileges=false', 'seccomp=default'],
+    'memory-swappiness': '-1',
+  }).task!.container!;
+  assert.deepEqual(
+    after.devices.map(({ host, permissions }) => [host, permissions]),
+    [['/dev/b', 'r']],
+  );
+  assert.deepEqual([after.privileged, after.noNewPrivileges, after.seccomp], [false, false, '']);
+  assert.equal(after.swappiness, null);
+});

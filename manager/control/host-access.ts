@@ -1,25 +1,39 @@
 import type { ServiceSpec } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
+import { type HostAccess, hostAccessOf, isWithin } from '../../shared/host-access.ts';
 import { CLUSTER_KEY } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
 
-/** What Docker gives every container. */
-const ORDINARY = new Set(
-  (
-    'AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP ' +
-    'SETGID SETPCAP SETUID SYS_CHROOT'
-  ).split(' '),
-);
+export function allowsHostAccess(view: View): boolean {
+  return view.table('cluster').get(CLUSTER_KEY)?.spec?.allowHostAccess === true;
+}
 
 /** Throws FORBIDDEN for what makes a container root on its host, unless the cluster allows it. */
 export function refuseHostAccess(view: View, spec: ServiceSpec): void {
-  if (view.table('cluster').get(CLUSTER_KEY)?.spec?.allowHostAccess === true) return;
-  const added = spec.task?.container?.capabilityAdd ?? [];
-  const beyond = added.find((name) => !ORDINARY.has(name.toUpperCase().replace(/^CAP_/, '')));
-  if (beyond === undefined) return;
-  throw new SwarmError('FORBIDDEN', `the capability ${beyond} makes a container root on its host`, {
-    advice: 'Leave it out, or let the cluster allow access to hosts.',
+  const container = spec.task?.container ?? null;
+  if (container === null || allowsHostAccess(view)) return;
+  const access = hostAccessOf(container, (source) => isOffered(view, source));
+  if (access !== undefined) throw forbidden(access);
+}
+
+/** Throws FORBIDDEN for a command with every right, unless the cluster allows it. */
+export function refusePrivilegedExec(view: View): void {
+  if (!allowsHostAccess(view)) throw forbidden({ field: 'privileged', what: '--privileged' });
+}
+
+/** Which nodes offer it is looked at anew where the task runs. */
+function isOffered(view: View, source: string): boolean {
+  for (const { description } of view.table('nodeStatus').all())
+    if (description?.bindRoots.some((root) => isWithin(source, root))) return true;
+  return false;
+}
+
+function forbidden({ field, what }: HostAccess): SwarmError {
+  const offer =
+    field === 'mounts' ? ', use a volume, offer the directory (--bind-roots of swarmd)' : '';
+  return new SwarmError('FORBIDDEN', `${what} makes a container root on its host`, {
+    advice: `Leave it out${offer}, or let the cluster allow access to hosts.`,
     command: 'swarm cluster update --allow-host-access',
-    details: { field: 'capabilities' },
+    details: { field },
   });
 }

@@ -10,6 +10,7 @@ import { messageOf, SwarmError } from '../../shared/errors.ts';
 import { relay } from '../../shared/rpc/relay.ts';
 import type { Duplex } from '../../shared/rpc/rpc.ts';
 import type { ControlDeps } from './deps.ts';
+import { refusePrivilegedExec } from './host-access.ts';
 import { resolveNode, resolveTask, taskName } from './resolve.ts';
 import { runningTask } from './running-task.ts';
 import { refuseUsedVolume } from './volumes.ts';
@@ -45,6 +46,7 @@ export class TaskStreams {
       throw new SwarmError('INVALID_ARGUMENT', 'The first message says what is wanted.');
     }
     const { dispatcher, store } = this.#deps;
+    if (open.exec?.privileged) refusePrivilegedExec(store.view);
     if (open.volume !== null) {
       this.#joinNode(stream, ref, open.volume);
       return;

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import type { ContainerSpec, Mount } from '../../proto/index.ts';
 import { check, checkPlaceholders, checkText } from './field.ts';
 import { validateSurroundings, validateWords } from './validate-process.ts';
+import { validateRights } from './validate-rights.ts';
 
 // name[:tag][@digest] as registries define it: [host[:port]/]path, path in lower case.
 const COMPONENT = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
@@ -40,6 +41,7 @@ export function validateContainer(spec: ContainerSpec): void {
   );
   validateNames(spec);
   validateMounts(spec.mounts);
+  validateRights(spec);
 }
 
 function validateNames(spec: ContainerSpec): void {

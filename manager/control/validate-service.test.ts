@@ -35,6 +35,9 @@ function ofTask(task: Init<TaskSpec>): string {
 function ofImage(image: string): string {
   return verdict({ task: { container: { image } } });
 }
+function ofContainer(container: object, task: Init<TaskSpec> = {}): string {
+  return verdict({ task: { container: { image: 'a', ...container }, ...task } });
+}
 function ofPort(...ports: object[]): string {
   return verdict({ endpoint: { ports } });
 }
@@ -229,6 +232,62 @@ const GOLDEN: readonly (readonly [string, string, string])[] = [
     'dnsrr with an ingress port',
     verdict({ endpoint: { mode: EndpointMode.DNSRR, ports: [{ target: 80, published: 8080 }] } }),
     'INVALID_SPEC endpoint.mode: dnsrr with the ingress port 8080/tcp',
+  ],
+  [
+    'a sysctl of the node',
+    ofContainer({ sysctls: { 'vm.swappiness': '1' } }),
+    'INVALID_SPEC sysctls: vm.swappiness belongs to the whole node, not to one container',
+  ],
+  ['a sysctl of the network', ofContainer({ sysctls: { 'net.ipv4.ip_forward': '1' } }), 'ok'],
+  [
+    'a relative device',
+    ofContainer({ devices: [{ host: 'kvm', target: '/dev/kvm', permissions: 'r' }] }),
+    'INVALID_SPEC devices: "kvm" is not absolute',
+  ],
+  [
+    'a device without permissions',
+    ofContainer({ devices: [{ host: '/dev/kvm', target: '/dev/kvm', permissions: 'x' }] }),
+    'INVALID_SPEC devices: "x" are no permissions',
+  ],
+  [
+    'two devices at one path',
+    ofContainer({
+      devices: ['/dev/a', '/dev/b'].map((host) => ({ host, target: '/dev/a', permissions: 'r' })),
+    }),
+    'INVALID_SPEC devices: /dev/a is given twice',
+  ],
+  ['text as a profile', ofContainer({ seccomp: 'none' }), 'INVALID_SPEC seccomp: it is no JSON'],
+  [
+    'a profile without a default',
+    ofContainer({ seccomp: '{"syscalls":[]}' }),
+    'INVALID_SPEC seccomp: it has no defaultAction',
+  ],
+  [
+    'a profile with an unknown action',
+    ofContainer({ seccomp: '{"defaultAction":"DENY"}' }),
+    'INVALID_SPEC seccomp: "DENY" is no defaultAction',
+  ],
+  [
+    'swap without a limit of memory',
+    ofContainer({ swapBytes: 1 << 20 }),
+    'INVALID_SPEC swap: there is no limit of memory',
+  ],
+  [
+    'swap beyond the limit',
+    ofContainer({ swapBytes: -1 }, { limits: { memoryBytes: 64 << 20 } }),
+    'ok',
+  ],
+  [
+    'swappiness of 101',
+    ofContainer({ swappiness: { percent: 101 } }),
+    'INVALID_SPEC swappiness: 101',
+  ],
+  ['one cpu share', ofContainer({ cpuShares: 1 }), 'INVALID_SPEC cpu_shares: 1'],
+  ['a blkio weight of 5', ofContainer({ blkioWeight: 5 }), 'INVALID_SPEC blkio_weight: 5'],
+  [
+    'a kind with a space',
+    ofTask({ reservations: { generic: { 'g pu': 1 } } }),
+    'INVALID_SPEC reservations.generic: "g pu" is no kind',
   ],
   [
     'a rollback that rolls back',

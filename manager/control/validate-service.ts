@@ -10,6 +10,7 @@ import {
   UpdateOrder,
 } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
+import { GENERIC_KIND } from '../../shared/generic-resources.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import { check, checkEnum, checkLabels, checkText, invalid } from './field.ts';
 import { validateNetworks } from './service-networks.ts';
@@ -18,6 +19,7 @@ import { validateHealth, validateProbe } from './validate-health.ts';
 import { validatePlacement } from './validate-placement.ts';
 import { validateEndpoint } from './validate-ports.ts';
 import { validateProcess } from './validate-process.ts';
+import { validateSwap } from './validate-rights.ts';
 
 const NAME = /^[a-zA-Z0-9](?:[a-zA-Z0-9_-]*[a-zA-Z0-9])?$/;
 const MEMORY_MIN = 4 << 20;
@@ -84,6 +86,7 @@ function validateTask(task: TaskSpec, mode: ServiceMode): void {
   else if (task.container !== null) validateContainer(task.container);
   else throw noTask();
   validateResources(task);
+  if (task.container !== null) validateSwap(task.container, task.limits);
   if (task.restart !== null)
     checkEnum(task.restart.condition, RestartCondition, 'restart.condition');
   if (task.placement !== null) validatePlacement(task.placement, mode);
@@ -113,6 +116,8 @@ function validateResources(task: TaskSpec): void {
 }
 
 function validateAmounts(amounts: Resources, field: string): void {
+  for (const kind of Object.keys(amounts.generic))
+    check(GENERIC_KIND.test(kind), `${field}.generic`, `"${kind}" is no kind`, 'names such as gpu');
   const { memoryBytes, nanoCpus } = amounts;
   check(
     memoryBytes === 0 || memoryBytes >= MEMORY_MIN,

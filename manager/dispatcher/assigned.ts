@@ -6,7 +6,7 @@ import {
   TaskState,
 } from '../../proto/index.ts';
 import { loginFor, referenceOf } from '../images/logins.ts';
-import { revisionKey } from '../store/schema.ts';
+import { CLUSTER_KEY, revisionKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
 
 /**
@@ -32,6 +32,7 @@ export function assignedTask(view: View, task: Task): AssignedTask | undefined {
     ports: portsOf(view, task.serviceId, spec.endpoint?.ports ?? []),
     index: task.version,
     attachments: task.attachments,
+    hostAccess: view.table('cluster').get(CLUSTER_KEY)?.spec?.allowHostAccess === true,
     ...imageParts(view, task, spec.task.container?.image ?? ''),
   });
 }

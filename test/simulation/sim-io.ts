@@ -51,6 +51,8 @@ export class SimFiles {
         return true;
       },
       symlink: refuse,
+      node: refuse,
+      realPath: refuse,
       fsync: (path) =>
         new Promise((resolve) => {
           const sync = (): void => {

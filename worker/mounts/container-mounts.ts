@@ -11,9 +11,23 @@ export interface OciMount {
   readonly options: readonly string[];
 }
 
+/** As Docker writes it. */
+const SHM_SIZE = '65536k';
+
+export interface StandardMounts {
+  /** The container has a cgroup namespace of its own. */
+  readonly privateCgroup: boolean;
+  /** It may write to /sys. */
+  readonly privileged: boolean;
+  /** Of /dev/shm; 0: Docker's 64 MiB. */
+  readonly shmBytes: number;
+}
+
 /** What every container has, as with Docker. */
-export function standardMounts(privateCgroup: boolean): readonly OciMount[] {
-  const cgroupOptions = ['ro', 'nosuid', 'noexec', 'nodev'];
+export function standardMounts(wishes: StandardMounts): readonly OciMount[] {
+  const { privateCgroup, privileged, shmBytes } = wishes;
+  const access = privileged ? 'rw' : 'ro';
+  const cgroupOptions = [access, 'nosuid', 'noexec', 'nodev'];
   return [
     mount('/proc', 'proc', ['nosuid', 'noexec', 'nodev']),
     mount('/dev', 'tmpfs', ['nosuid', 'strictatime', 'mode=755', 'size=65536k']),
@@ -25,14 +39,14 @@ export function standardMounts(privateCgroup: boolean): readonly OciMount[] {
       'mode=0620',
       'gid=5',
     ]),
-    mount('/sys', 'sysfs', ['nosuid', 'noexec', 'nodev', 'ro']),
+    mount('/sys', 'sysfs', ['nosuid', 'noexec', 'nodev', access]),
     mount('/sys/fs/cgroup', 'cgroup', [...cgroupOptions, ...(privateCgroup ? [] : ['relatime'])]),
     mount('/dev/mqueue', 'mqueue', ['nosuid', 'noexec', 'nodev']),
     {
       destination: '/dev/shm',
       type: 'tmpfs',
       source: 'shm',
-      options: ['nosuid', 'noexec', 'nodev', 'mode=1777', 'size=65536k'],
+      options: ['nosuid', 'noexec', 'nodev', 'mode=1777', `size=${shmBytes || SHM_SIZE}`],
     },
   ];
 }
@@ -46,24 +60,28 @@ export function bindMount(
   return { destination, type: 'bind', source, options: ['rbind', 'rprivate', ...options] };
 }
 
-/** `volumePath`: where the node keeps a volume of this name, made already. */
+/**
+ * `volumePath`: where the node keeps a volume of this name, made already. `bind`: a place of the node, if
+ * it may be had.
+ */
 export function userMounts(
   mounts: readonly Mount[],
   volumePath: (name: string, target: string) => string,
+  bind: (mount: Mount) => readonly OciMount[],
 ): readonly OciMount[] {
-  const made = mounts.map((each) => {
-    if (each.type === 'tmpfs') return tmpfs(each);
-    if (each.type === 'bind') throw bindRefused(each);
+  const made = mounts.flatMap((each): readonly OciMount[] => {
+    if (each.type === 'tmpfs') return [tmpfs(each)];
+    if (each.type === 'bind') return bind(each);
     volumeUse(each);
     const mode = each.readOnly ? ['ro'] : ['rw'];
-    return bindMount(volumePath(each.source, each.target), clean(each.target), mode);
+    return [bindMount(volumePath(each.source, each.target), cleanTarget(each.target), mode)];
   });
   // What lies in another mount comes after it.
   return made.sort((a, b) => depth(a.destination) - depth(b.destination));
 }
 
 export function checkTarget(target: string): void {
-  const path = clean(target);
+  const path = cleanTarget(target);
   if (path === '/' || /^\/(proc|sys|dev)(\/|$)/.test(path)) {
     throw new RuntimeError('INVALID_SPEC', `nothing can be mounted over ${path}: change --mount`);
   }
@@ -82,7 +100,7 @@ function tmpfs({ target, options, readOnly }: Mount): OciMount {
     throw new RuntimeError('INVALID_SPEC', `tmpfs-mode is octal as in 1777, not ${mode}`);
   }
   return {
-    destination: clean(target),
+    destination: cleanTarget(target),
     type: 'tmpfs',
     source: 'tmpfs',
     options: [
@@ -96,13 +114,6 @@ function tmpfs({ target, options, readOnly }: Mount): OciMount {
   };
 }
 
-function bindRefused({ source }: Mount): RuntimeError {
-  return new RuntimeError(
-    'NOT_ALLOWED',
-    `this node binds nothing of its own into containers, so not ${source}: use a volume`,
-  );
-}
-
 function unsupported(what: string): RuntimeError {
   return new RuntimeError('UNSUPPORTED', `this release has not ${what}: leave it out`);
 }
@@ -111,7 +122,8 @@ function mount(destination: string, type: string, options: readonly string[]): O
   return { destination, type, source: type, options };
 }
 
-function clean(target: string): string {
+/** One spelling for each place in a container. */
+export function cleanTarget(target: string): string {
   const path = posix.normalize(target);
   return path.length > 1 ? path.replace(/\/$/, '') : path;
 }

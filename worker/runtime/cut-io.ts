@@ -1,4 +1,5 @@
 import type {
+  FileNode,
   FileStat,
   Io,
   OpenProcess,
@@ -135,6 +136,12 @@ export class CutIo implements Io {
   }
   stat(path: string): FileStat | undefined {
     return this.#io.stat(path);
+  }
+  node(path: string): FileNode | undefined {
+    return this.#io.node(path);
+  }
+  realPath(path: string): string | undefined {
+    return this.#io.realPath(path);
   }
   executable(path: string): boolean {
     return this.#io.executable(path);

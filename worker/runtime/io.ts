@@ -47,6 +47,10 @@ export interface Io {
   list(path: string): readonly string[];
   /** Undefined when there is no such file. Times are wall milliseconds. */
   stat(path: string): FileStat | undefined;
+  /** What is there itself, links not followed; undefined: nothing. */
+  node(path: string): FileNode | undefined;
+  /** The same place without links; undefined: there is nothing. */
+  realPath(path: string): string | undefined;
   /** True when this daemon may execute the file. */
   executable(path: string): boolean;
   /** Names of changed entries as the kernel tells them; it may forget some under load. */
@@ -59,6 +63,17 @@ export interface FileStat {
   readonly directory: boolean;
   readonly uid: number;
   readonly mode: number;
+}
+
+export interface FileNode {
+  /** Character or block device, directory, link, or anything else. */
+  readonly kind: 'c' | 'b' | 'd' | 'l' | '-';
+  /** Of a device. */
+  readonly major: number;
+  readonly minor: number;
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
 }
 
 export interface SpawnRequest {

@@ -3,6 +3,7 @@ import * as fs from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../../shared/clock.ts';
 import type {
+  FileNode,
   FileStat,
   Io,
   OpenProcess,
@@ -131,6 +132,15 @@ export class SystemIo implements Io {
     const { size, mtimeMs, uid, mode } = stat;
     return { size, mtimeMs, uid, mode, directory: stat.isDirectory() };
   }
+  node(path: string): FileNode | undefined {
+    const stat = fs.lstatSync(path, { throwIfNoEntry: false });
+    if (stat === undefined) return undefined;
+    const { mode, uid, gid, rdev } = stat;
+    return { kind: kindOf(stat), major: majorOf(rdev), minor: minorOf(rdev), mode, uid, gid };
+  }
+  realPath(path: string): string | undefined {
+    return orMissing(() => fs.realpathSync(path));
+  }
   executable(path: string): boolean {
     try {
       fs.accessSync(path, fs.constants.X_OK);
@@ -146,6 +156,21 @@ export class SystemIo implements Io {
     watcher.on('error', () => undefined);
     return watcher;
   }
+}
+
+function kindOf(stat: fs.Stats): FileNode['kind'] {
+  if (stat.isCharacterDevice()) return 'c';
+  if (stat.isBlockDevice()) return 'b';
+  if (stat.isDirectory()) return 'd';
+  return stat.isSymbolicLink() ? 'l' : '-';
+}
+
+/** As glibc packs them into a device number; more than 32 bits are used by nobody. */
+function majorOf(rdev: number): number {
+  return (rdev >>> 8) & 0xfff;
+}
+function minorOf(rdev: number): number {
+  return (rdev & 0xff) | ((rdev >>> 12) & 0xfff00);
 }
 
 /** Makes what a rename in this file's directory did survive a power cut. */

@@ -1,13 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { ControlService, CreateServiceRequest } from '../../../proto/index.ts';
-import { messageOf, SwarmError } from '../../../shared/errors.ts';
 import type { Verb } from '../../command.ts';
-import type { Context } from '../../context.ts';
 import { imageOptions } from '../../image/image-options.ts';
 import { withLocalImage } from '../../image/with-local-image.ts';
-import { mergeEnv, parseEnvFile } from '../../parse/env.ts';
 import { declareServiceOptions } from '../../spec/declare-options.ts';
-import type { Flags } from '../../spec/flags.ts';
+import { withFiles } from '../../spec/read-files.ts';
 import { createSpec } from '../../spec/service.ts';
 import { declareConverge, waiter } from './converge.ts';
 
@@ -30,7 +26,7 @@ export const create: Verb = {
   },
   async run(context, words, flags) {
     const wait = waiter(context, flags);
-    const spec = createSpec(await withEnvFiles(context, flags), words, context.io.env);
+    const spec = createSpec(await withFiles(context, flags), words, context.io.env);
     const session = await context.connect();
     const image = spec.task?.container?.image ?? '';
     const options = await imageOptions(context, flags, image);
@@ -45,22 +41,3 @@ export const create: Verb = {
     return wait(view);
   },
 };
-
-/** Reads the files of `--env-file` and puts their lines in the place of their paths. */
-async function withEnvFiles(context: Context, flags: Flags): Promise<Flags> {
-  const paths = flags.list('env-file');
-  if (paths.length === 0) return flags;
-  const lists = await Promise.all(
-    paths.map(async (path) => {
-      const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-        throw new SwarmError(
-          'INVALID_ARGUMENT',
-          `The --env-file ${path} cannot be read: ${messageOf(cause)}.`,
-          { cause, advice: 'Give the path of a file with NAME=VALUE lines.' },
-        );
-      });
-      return parseEnvFile(path, text, context.io.env);
-    }),
-  );
-  return flags.with({ 'env-file': mergeEnv(...lists) });
-}

@@ -11,6 +11,7 @@ import { type ImageOptions, imageOptions } from '../../image/image-options.ts';
 import { withLocalImage } from '../../image/with-local-image.ts';
 import type { Session } from '../../session.ts';
 import { declareServiceOptions } from '../../spec/declare-options.ts';
+import { withFiles } from '../../spec/read-files.ts';
 import { changeSpec } from '../../spec/service.ts';
 import { declareConverge, waiter } from './converge.ts';
 import { rollBack } from './rollback.ts';
@@ -24,8 +25,9 @@ export const update: Verb = {
     command.option('--rollback', 'Go back to the revision before');
     declareServiceOptions(command, 'update');
   },
-  async run(context, words, flags) {
-    if (flags.is('rollback')) return rollBack(context, words[0]!, 0, flags);
+  async run(context, words, typed) {
+    if (typed.is('rollback')) return rollBack(context, words[0]!, 0, typed);
+    const flags = await withFiles(context, typed);
     const wait = waiter(context, flags);
     const session = await context.connect();
     const image = flags.text('image') ?? '';

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { TaskUsage } from '../../../proto/index.ts';
 import type { Io } from '../io.ts';
+import type { KernelKnobs } from '../oci/resources.ts';
 import { networkUsage, separateUsage, unifiedUsage } from './cgroup-usage.ts';
 
 interface Mount {
@@ -31,13 +32,19 @@ export class CgroupHost {
     if (this.unified) return 'v2';
     return this.#mounts.some(({ version }) => version === 2) ? 'hybrid' : 'v1';
   }
-  /** Swap is counted, so that it can be limited. */
-  get swapLimit(): boolean {
-    const memory = this.#memory();
-    if (!memory) return false;
-    return (
-      this.unified || this.#io.stat(join(memory.path, 'memory.memsw.limit_in_bytes')) !== undefined
-    );
+  /** What can be set for a container here. */
+  get knobs(): KernelKnobs {
+    const has = (controller: string, file: string): boolean => {
+      const mount = this.#mount(controller);
+      return mount !== undefined && this.#io.stat(join(mount.path, file)) !== undefined;
+    };
+    return {
+      swapLimit: this.unified || has('memory', 'memory.memsw.limit_in_bytes'),
+      swappiness: !this.unified && has('memory', 'memory.swappiness'),
+      blkioWeight: this.unified
+        ? this.#anyGroupHas('io.bfq.weight') || this.#anyGroupHas('io.weight')
+        : has('blkio', 'blkio.weight') || has('blkio', 'blkio.bfq.io_service_bytes'),
+    };
   }
   /** As runc wants it. */
   pathFor(taskId: string): string {
@@ -73,8 +80,10 @@ export class CgroupHost {
       }
     }
   }
-  #memory(): Mount | undefined {
-    return this.#mount('memory');
+  /** The first group has no weight, but its children do. */
+  #anyGroupHas(file: string): boolean {
+    const path = this.#mount('io')?.path ?? '/';
+    return this.#io.list(path).some((name) => this.#io.stat(join(path, name, file)) !== undefined);
   }
   #mount(controller: string): Mount | undefined {
     return this.#mounts.find(({ version, controllers }) =>

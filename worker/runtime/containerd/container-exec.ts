@@ -103,6 +103,7 @@ async function execProcess(
   return {
     ...base,
     ...(user === undefined ? {} : asUser(base, user)),
+    ...(request.privileged ? privileged(base, shared.host().capabilities) : {}),
     args: request.command,
     env: [...env].map(([key, value]) => `${key}=${value}`),
     cwd: request.workdir || base.cwd,
@@ -125,6 +126,19 @@ function asUser(base: OciProcess, { uid, gid, additionalGids }: ContainerUser) {
   return {
     user: { uid, gid, additionalGids },
     capabilities: capabilitiesFor(base, uid),
+  };
+}
+
+/** As Docker: every right, whoever it runs as; the filter of system calls stays the container's. */
+function privileged(
+  { apparmorProfile }: OciProcess,
+  capabilities: readonly string[],
+): Partial<OciProcess> {
+  const all = capabilities.map((name) => `CAP_${name}`);
+  const none = { ambient: [], inheritable: [] };
+  return {
+    ...(apparmorProfile === undefined ? {} : { apparmorProfile: 'unconfined' }),
+    capabilities: { ...none, bounding: all, effective: all, permitted: all },
   };
 }
 

@@ -21,6 +21,7 @@ import { SnapshotRoot } from '../../mounts/snapshot-root.ts';
 import { volumeUse } from '../../mounts/volume-options.ts';
 import type { VolumeUse } from '../../mounts/volumes.ts';
 import type { LocalEndpoint } from '../../network/container-network.ts';
+import { missingKnobs } from '../oci/resources.ts';
 import {
   askedMounts,
   buildSpec,
@@ -81,7 +82,7 @@ export class ContainerdController implements TaskController {
     const before = records.read(this.#id);
     if (records.exit(this.#id) || records.started(this.#id)) return;
     if (before?.prepared && before.boot === boot) return;
-    refuse({ task: this.#task, node: this.#shared.node });
+    this.#refuse();
     try {
       await this.#shared.ready();
       this.#fetched = await this.#image(signal, onProgress);
@@ -99,7 +100,7 @@ export class ContainerdController implements TaskController {
     if (before?.prepared && before.boot === boot) return;
     // After a restart of the machine its network and ports are gone, and others may have them.
     if (before && before.boot !== boot) await this.dismantle();
-    refuse({ task: this.#task, node: this.#shared.node });
+    this.#refuse();
     try {
       await this.#shared.ready();
       const image = this.#fetched ?? (await this.#image(signal, () => undefined));
@@ -201,7 +202,8 @@ export class ContainerdController implements TaskController {
     const process = await this.#process().catch(() => undefined);
     const record = this.#shared.records.read(this.#id);
     const host = this.#shared.network.address;
-    return { pid: process?.pid ?? 0, ports: record?.ports ?? [], warning: '', host };
+    const { ports = [], warning = '' } = record ?? {};
+    return { pid: process?.pid ?? 0, ports, warning, host };
   }
   async probeCommand(
     command: readonly string[],
@@ -291,9 +293,15 @@ export class ContainerdController implements TaskController {
     }
     volumes.removeOwn(id);
     records.removeFiles(id);
+    this.#shared.units.release(id);
     this.#shared.dismantled.add(id);
   }
 
+  /** What needs no image: nothing is pulled in vain. */
+  #refuse(): void {
+    const { node, host } = this.#shared;
+    refuse({ task: this.#task, node, host: host() });
+  }
   #image(signal: AbortSignal, tell: (state: PullState) => void): Promise<ReadyImage> {
     const { images } = this.#shared;
     const { image } = containerOf(this.#task);
@@ -335,6 +343,7 @@ export class ContainerdController implements TaskController {
       chainId: image.chainId,
       stopSignal: stopSignalOf(this.#task, image.config),
       terminal: containerOf(this.#task).tty,
+      warning: missingKnobs(containerOf(this.#task), this.#shared.cgroups.knobs),
     };
     records.write(id, record);
     const rootfs = await this.#snapshot(image.chainId);
@@ -378,7 +387,7 @@ export class ContainerdController implements TaskController {
     return [...named, ...own.map((target) => ({ name: '', target }))];
   }
   #spec(image: ReadyImage, rootfs: readonly MountPoint[], endpoint: LocalEndpoint): Uint8Array {
-    const { io, node, network, cgroups, records, initPath, apparmorProfile } = this.#shared;
+    const { io, node, network, cgroups, records, initPath, units, host } = this.#shared;
     const id = this.#id;
     const root = new SnapshotRoot(rootfs);
     const hostname = hostnameOf({ task: this.#task, node });
@@ -397,10 +406,10 @@ export class ContainerdController implements TaskController {
       networkNamespace: network.namespacePath(id),
       cgroupsPath: cgroups.pathFor(id),
       cgroupNamespace: cgroups.unified,
-      swapLimit: cgroups.swapLimit,
       files,
       initPath,
-      apparmorProfile,
+      host: host(),
+      units: units.take(id, this.#task.spec?.reservations?.generic ?? {}),
       openFilesMax: this.#shared.openFilesMax,
       volumePath: (name, target) => this.#shared.volumes.path(id, { name, target }),
     });

@@ -1,5 +1,5 @@
 import { statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import {
   ContainersService,
   IntrospectionService,
@@ -19,10 +19,13 @@ import { ImageStore } from '../../images/image-store.ts';
 import { SNAPSHOTTER } from '../../images/layer-store.ts';
 import { ManagerSource, type ManagerSourceDeps } from '../../images/manager-source.ts';
 import { Dialers, type InsideCommand } from '../../inside/dialer.ts';
+import type { BindPlaces } from '../../mounts/bind-mounts.ts';
 import { Volumes } from '../../mounts/volumes.ts';
 import type { ContainerNetwork } from '../../network/container-network.ts';
 import type { TaskPort } from '../../network/network.ts';
+import type { GenericUnits } from '../generic-units.ts';
 import type { Io } from '../io.ts';
+import { hiddenPlaces, hostSide } from '../oci/host-side.ts';
 import { askedMounts } from '../oci/spec.ts';
 import { bootId } from '../process/identity.ts';
 import { type BindProbe, Ports } from '../process/ports.ts';
@@ -40,6 +43,7 @@ import { type Containerd, ContainerdError, connectContainerd, unless } from './c
 import { endForgottenExecs } from './container-exec.ts';
 import { ContainerdController } from './containerd-controller.ts';
 import { endpointOf, publishedPorts, Records } from './records.ts';
+import { otherMounts } from './same-mounts.ts';
 import type { ContainerdShared } from './shared.ts';
 
 export interface ContainerdRuntimeDeps {
@@ -74,6 +78,12 @@ export interface ContainerdRuntimeDeps {
   readonly env: { readonly [name: string]: string | undefined };
   /** The helper that works inside containers. */
   readonly inside: InsideCommand;
+  /** Directories that services may bind although the cluster allows no access to hosts. */
+  readonly bindRoots: readonly string[];
+  /** Sockets and keys of this daemon. */
+  readonly hidden: readonly string[];
+  /** This node's generic resources; shared with its other runtimes. */
+  readonly units: GenericUnits;
 }
 
 /** First 8 characters of the node id: whatever belongs to this node on the machine has them. */
@@ -85,13 +95,14 @@ export function namespaceOf(nodeId: string): string {
   return `swarm-${shortId(nodeId)}`;
 }
 
+/** Where containerd keeps its state unless it is told otherwise. */
+const ENGINE_PLACES = ['/run/containerd', '/var/lib/containerd'];
 const INIT_PATHS = [
   '/usr/bin/tini-static',
   '/usr/bin/docker-init',
   '/usr/libexec/docker/docker-init',
   '/sbin/docker-init',
 ];
-const APPARMOR = 'docker-default';
 
 /** Containers, in a namespace of this node's own in containerd. */
 export class ContainerdRuntime implements Runtime {
@@ -277,7 +288,8 @@ export class ContainerdRuntime implements Runtime {
       node: { id: nodeId, hostname: nodeName, architecture },
       publishHost: this.#deps.publishHost,
       initPath: INIT_PATHS.find((path) => io.executable(path)),
-      apparmorProfile: apparmorLoaded(io) ? APPARMOR : undefined,
+      host: () => hostSide(io, this.#shared.cgroups.knobs, this.#places()),
+      units: this.#deps.units,
       openFilesMax: openFilesMax(io),
       addresses: new Set(),
       ending: new Map(),
@@ -288,6 +300,15 @@ export class ContainerdRuntime implements Runtime {
       ready: () => this.#ready(),
       settle: (taskId, fn) => this.#settle(taskId, fn),
       settled: async (taskId) => this.#settling.get(taskId),
+    };
+  }
+  /** What of this machine services may bind, and what they never see. */
+  #places(): Pick<BindPlaces, 'roots' | 'hidden'> {
+    const { bindRoots, hidden, socketPath, stateDir } = this.#deps;
+    const engine = this.#imagesPath === '' ? [] : [dirname(this.#imagesPath)];
+    return {
+      roots: bindRoots,
+      hidden: hiddenPlaces([...hidden, ...ENGINE_PLACES, ...engine, socketPath, stateDir]),
     };
   }
   async #usedShare(): Promise<number> {
@@ -326,13 +347,20 @@ export class ContainerdRuntime implements Runtime {
       const why = overlay?.initErr?.message ?? 'it is not there';
       throw new RuntimeError('UNSUPPORTED', `containerd can't use overlayfs here: ${why}`);
     }
+    this.#imagesPath = overlay.exports['root'] ?? '';
+    this.#sameMounts();
     const namespace = { name: namespaceOf(this.#deps.nodeId) };
     const created = this.#containerd.call(NamespacesService.create, { namespace });
     await unless(created, 'ALREADY_EXISTS');
     await images.open();
     await this.#collect();
-    this.#imagesPath = overlay.exports['root'] ?? '';
     this.#collector.start();
+  }
+  /** What is mounted here for a container, containerd has to find where we say it is. */
+  #sameMounts(): void {
+    const { io, socketPath } = this.#deps;
+    const why = otherMounts(io, socketPath, this.#imagesPath);
+    if (why !== '') throw new RuntimeError('UNSUPPORTED', why);
   }
   async #openNetwork(): Promise<void> {
     const { network, records } = this.#shared;
@@ -420,9 +448,4 @@ function openFilesMax(io: Io): number {
   const text = io.read('/proc/self/limits')?.toString('utf8') ?? '';
   const hard = Number(/^Max open files\s+\S+\s+(\S+)/m.exec(text)?.[1]);
   return Number.isSafeInteger(hard) ? hard : Number.MAX_SAFE_INTEGER;
-}
-
-function apparmorLoaded(io: Io): boolean {
-  const text = io.read('/sys/kernel/security/apparmor/profiles')?.toString('utf8') ?? '';
-  return text.split('\n').some((line) => line.startsWith(`${APPARMOR} `));
 }

@@ -11,6 +11,7 @@ import {
   dockerArchive,
   type ImageParts,
 } from '../../../shared/distribution/image-fixture.ts';
+import type { GenericOffer } from '../../../shared/generic-resources.ts';
 import type { Log } from '../../../shared/log.ts';
 import { SystemRandom } from '../../../shared/random.ts';
 import { insideCommand } from '../../inside/fixture.ts';
@@ -19,6 +20,7 @@ import type { TaskPort } from '../../network/network.ts';
 import { SystemNetcmd } from '../../network/router/netcmd.ts';
 import { Router } from '../../network/router/router.ts';
 import { CutIo } from '../cut-io.ts';
+import { GenericUnits } from '../generic-units.ts';
 import type { CommandKind, Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';
 import { SystemIo } from '../system-io.ts';
 import { type Containerd, connectContainerd } from './client.ts';
@@ -99,6 +101,18 @@ export class ContainerdWorld implements RuntimeWorld {
   readonly stateDir = mkdtempSync(join(tmpdir(), 'swarm-containers-'));
   readonly engine: PrivateContainerd;
   readonly nodeId: string;
+  /** What services may bind, and reserve. */
+  readonly bindRoot = mkdtempSync(join(tmpdir(), 'swarm-offer-'));
+  readonly generic: readonly GenericOffer[] = [
+    {
+      kind: 'gpu',
+      count: 2,
+      units: [
+        { name: 'GPU-1', devices: [join(this.bindRoot, 'gpu0')] },
+        { name: 'GPU-2', devices: [join(this.bindRoot, 'gpu1')] },
+      ],
+    },
+  ];
   readonly taskPorts = new Map<string, readonly TaskPort[]>();
   readonly #clock = new SystemClock();
   readonly #random = new SystemRandom();
@@ -175,6 +189,9 @@ export class ContainerdWorld implements RuntimeWorld {
         else this.taskPorts.delete(taskId);
       },
       inside: insideCommand(),
+      bindRoots: [this.bindRoot],
+      hidden: [],
+      units: new GenericUnits(io, join(this.stateDir, 'units'), this.generic),
     });
   }
   logDirectory(taskId: string): string {
@@ -250,6 +267,9 @@ export class ContainerdWorld implements RuntimeWorld {
       ...here(join(this.stateDir, 'containers')),
       ...here(join(this.stateDir, 'ports')),
       ...here(join(this.stateDir, 'volumes', 'own')),
+      ...here(join(this.stateDir, 'units')).flatMap((kind) =>
+        here(join(this.stateDir, 'units', kind)),
+      ),
       ...here('/run/netns').filter((name) => name.startsWith(`swt-${this.nodeId.slice(0, 8)}-`)),
       ...here(`/sys/fs/cgroup/pids/swarm/${this.nodeId.slice(0, 8)}`).filter((n) => /\d$/.test(n)),
       ...this.taskPorts.keys(),
@@ -265,7 +285,8 @@ export class ContainerdWorld implements RuntimeWorld {
     }
     await runtime.close();
     await runtime.destroy();
-    rmSync(this.stateDir, { recursive: true, force: true });
+    for (const path of [this.stateDir, this.bindRoot])
+      rmSync(path, { recursive: true, force: true });
   }
 }
 

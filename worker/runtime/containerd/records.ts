@@ -23,6 +23,8 @@ export interface ContainerRecord {
   readonly chainId: string;
   readonly stopSignal: string;
   readonly terminal: boolean;
+  /** What it was to have and this machine does not give. */
+  readonly warning?: string;
 }
 
 /** Where the container is in the network of its node. */

@@ -6,7 +6,9 @@ import type { ImageStore } from '../../images/image-store.ts';
 import type { Dialers, InsideCommand } from '../../inside/dialer.ts';
 import type { Volumes } from '../../mounts/volumes.ts';
 import type { ContainerNetwork } from '../../network/container-network.ts';
+import type { GenericUnits } from '../generic-units.ts';
 import type { Io } from '../io.ts';
+import type { HostSide } from '../oci/host-side.ts';
 import type { Ports } from '../process/ports.ts';
 import type { Sweeper } from '../process/sweep.ts';
 import type { Exit } from '../runtime.ts';
@@ -36,7 +38,9 @@ export interface ContainerdShared {
   readonly node: TemplateNode;
   readonly publishHost: string;
   readonly initPath: string | undefined;
-  readonly apparmorProfile: string | undefined;
+  /** This machine as it is now. */
+  readonly host: () => HostSide;
+  readonly units: GenericUnits;
   readonly openFilesMax: number;
   /** Indexes of addresses that containers have. */
   readonly addresses: Set<number>;

@@ -16,25 +16,29 @@ export const DEFAULT_CAPABILITIES: readonly string[] = [
   'AUDIT_WRITE',
 ];
 
-const ALL_CAPABILITIES: readonly string[] = (
-  'AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE ' +
-  'DAC_READ_SEARCH FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN ' +
-  'MAC_OVERRIDE MKNOD NET_ADMIN NET_BIND_SERVICE NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID ' +
-  'SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE ' +
-  'SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM'
+/** All that Linux knows, without CAP_, in the order of their numbers. */
+export const ALL_CAPABILITIES: readonly string[] = (
+  'CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE ' +
+  'NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO ' +
+  'SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME ' +
+  'SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG ' +
+  'WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE'
 ).split(' ');
 
-/** As Docker: ALL added, all but those dropped; ALL dropped, only those added. */
+/** Those that a process may have by its /proc/PID/status: nobody can give more. */
+export function boundCapabilities(status: string): readonly string[] {
+  const mask = BigInt(`0x${/^CapBnd:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+  return ALL_CAPABILITIES.filter((_name, at) => ((mask >> BigInt(at)) & 1n) === 1n);
+}
+
+/** As Docker: ALL added, all but those dropped; ALL dropped, only those added. `all`: what ALL is here. */
 export function capabilitySet(
   added: readonly string[],
   dropped: readonly string[],
+  all: readonly string[],
 ): ReadonlySet<string> {
   const [add, drop] = [added.map(plain), dropped.map(plain)];
-  const base = add.includes('ALL')
-    ? ALL_CAPABILITIES
-    : drop.includes('ALL')
-      ? []
-      : DEFAULT_CAPABILITIES;
+  const base = add.includes('ALL') ? all : drop.includes('ALL') ? [] : DEFAULT_CAPABILITIES;
   const set = new Set([...base, ...add.filter((name) => name !== 'ALL')]);
   for (const name of drop) if (!add.includes(name)) set.delete(name);
   return set;

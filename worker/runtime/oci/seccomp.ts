@@ -1,16 +1,24 @@
+import {
+  type DockerSeccomp,
+  type DockerSyscalls,
+  parseSeccomp,
+  type SeccompCondition,
+} from '../../../shared/seccomp-profile.ts';
+import { RuntimeError } from '../runtime.ts';
 import { SECCOMP_RULES, type SeccompRule } from './seccomp-rules.ts';
 
 /** `linux.seccomp` of an OCI spec. */
 export interface SeccompProfile {
-  readonly defaultAction: 'SCMP_ACT_ERRNO';
-  readonly defaultErrnoRet: number;
+  readonly defaultAction: string;
+  readonly defaultErrnoRet?: number;
   readonly architectures: readonly string[];
+  readonly flags?: readonly string[];
   readonly syscalls: readonly SeccompSyscalls[];
 }
 
 interface SeccompSyscalls {
   readonly names: readonly string[];
-  readonly action: 'SCMP_ACT_ALLOW' | 'SCMP_ACT_ERRNO';
+  readonly action: string;
   readonly errnoRet?: number;
   readonly args?: readonly {
     readonly index: number;
@@ -38,6 +46,81 @@ export function seccompProfile(
     defaultErrnoRet: EPERM,
     architectures: ARCHITECTURES[architecture] ?? [],
     syscalls: rules.flatMap(syscallsOf),
+  };
+}
+
+/** Where a profile of one's own is used. */
+export interface SeccompPlace {
+  /** As registries name it. */
+  readonly architecture: string;
+  /** Of the container, without CAP_. */
+  readonly capabilities: ReadonlySet<string>;
+  /** As uname has it: 6.1.0-18-amd64. */
+  readonly kernel: string;
+}
+
+/** A profile in Docker's JSON form. Throws RuntimeError INVALID_SPEC for what is none. */
+export function customSeccomp(text: string, place: SeccompPlace): SeccompProfile {
+  const profile = readProfile(text);
+  const { defaultAction, defaultErrnoRet, flags } = profile;
+  return {
+    defaultAction,
+    ...(defaultErrnoRet === undefined ? {} : { defaultErrnoRet }),
+    architectures: architecturesOf(profile, place.architecture),
+    ...(flags.length === 0 ? {} : { flags }),
+    syscalls: profile.syscalls.filter((entry) => applies(entry, place)).map(customSyscalls),
+  };
+}
+
+function readProfile(text: string): DockerSeccomp {
+  try {
+    return parseSeccomp(text);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new RuntimeError('INVALID_SPEC', `the seccomp profile can not be read: ${why}`);
+  }
+}
+
+function architecturesOf(profile: DockerSeccomp, architecture: string): readonly string[] {
+  if (profile.architectures.length > 0) return profile.architectures;
+  const [native = ''] = ARCHITECTURES[architecture] ?? [];
+  const mapped = profile.archMap.filter((entry) => entry.architecture === native);
+  return mapped.flatMap((entry) => [entry.architecture, ...entry.subArchitectures]);
+}
+
+function applies({ includes, excludes }: DockerSyscalls, place: SeccompPlace): boolean {
+  const excluded =
+    excludes.caps.some((name) => hasCapability(place, name)) ||
+    excludes.arches.includes(place.architecture) ||
+    (excludes.minKernel !== '' && isAtLeast(place.kernel, excludes.minKernel));
+  return !excluded && includesPlace(includes, place);
+}
+
+function includesPlace(
+  { caps, arches, minKernel }: SeccompCondition,
+  place: SeccompPlace,
+): boolean {
+  if (arches.length > 0 && !arches.includes(place.architecture)) return false;
+  if (minKernel !== '' && !isAtLeast(place.kernel, minKernel)) return false;
+  return caps.every((name) => hasCapability(place, name));
+}
+
+function hasCapability({ capabilities }: SeccompPlace, name: string): boolean {
+  return capabilities.has(name.replace(/^CAP_/, ''));
+}
+
+function isAtLeast(kernel: string, wanted: string): boolean {
+  const [major = 0, minor = 0] = kernel.split(/[.-]/).map(Number);
+  const [wantedMajor = 0, wantedMinor = 0] = wanted.split('.').map(Number);
+  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
+}
+
+function customSyscalls({ names, action, errnoRet, args }: DockerSyscalls): SeccompSyscalls {
+  return {
+    names,
+    action,
+    ...(errnoRet === undefined ? {} : { errnoRet }),
+    ...(args.length === 0 ? {} : { args }),
   };
 }
 

@@ -1,5 +1,12 @@
-import { type AssignedTask, type ContainerSpec, Mount, type Ulimit } from '../../../proto/index.ts';
+import {
+  type AssignedTask,
+  type ContainerSpec,
+  Device,
+  Mount,
+  type Ulimit,
+} from '../../../proto/index.ts';
 import type { ImageConfig } from '../../../shared/distribution/documents.ts';
+import { hostAccessOf, isOwnSysctl } from '../../../shared/host-access.ts';
 import {
   bindMount,
   checkTarget,
@@ -7,13 +14,21 @@ import {
   standardMounts,
   userMounts,
 } from '../../mounts/container-mounts.ts';
+import type { HeldUnits } from '../generic-units.ts';
 import { parseSignal } from '../process/exit.ts';
 import { RuntimeError } from '../runtime.ts';
 import { expandTemplate, type TemplateNode } from '../templates.ts';
 import { capabilitySet, unknownCapability } from './capabilities.ts';
 import { type ContainerUser, containerUser, type UserFiles } from './container-user.ts';
+import { allDevices, askedDevices, type OciDevice } from './devices.ts';
+import type { HostSide } from './host-side.ts';
 import { type OciResources, ociResources } from './resources.ts';
-import { type SeccompProfile, seccompProfile } from './seccomp.ts';
+import {
+  customSeccomp,
+  type SeccompPlace,
+  type SeccompProfile,
+  seccompProfile,
+} from './seccomp.ts';
 
 /** Everything that the spec of a container is made from; nothing else goes in. */
 export interface SpecInput {
@@ -25,14 +40,13 @@ export interface SpecInput {
   readonly cgroupsPath: string;
   /** A cgroup v2 only machine: containers see their own group alone. */
   readonly cgroupNamespace: boolean;
-  /** The kernel counts swap, so that a limit of memory can hold for both. */
-  readonly swapLimit: boolean;
   /** Files of this task on the node, bound over those of the image. */
   readonly files: { readonly hosts: string; readonly hostname: string; readonly resolv: string };
   /** A static init on this node; undefined: there is none. */
   readonly initPath: string | undefined;
-  /** Loaded on this node; undefined: none. */
-  readonly apparmorProfile: string | undefined;
+  readonly host: HostSide;
+  /** Its share of the node's generic resources. */
+  readonly units: HeldUnits;
   readonly volumePath: (name: string, target: string) => string;
   /** Open files that a process of this node may have. */
   readonly openFilesMax: number;
@@ -72,20 +86,23 @@ export interface OciSpec {
     readonly resources: OciResources;
     readonly cgroupsPath: string;
     readonly namespaces: readonly { readonly type: string; readonly path?: string }[];
-    readonly seccomp: SeccompProfile;
+    readonly devices?: readonly Omit<OciDevice, 'access'>[];
+    readonly rootfsPropagation?: string;
+    readonly seccomp?: SeccompProfile;
     readonly maskedPaths: readonly string[];
     readonly readonlyPaths: readonly string[];
   };
 }
 
 const INIT_PATH = '/sbin/docker-init';
+const UNCONFINED = 'unconfined';
+const APPARMOR_DEFAULT = 'docker-default';
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const MASKED =
   '/proc/acpi /proc/asound /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats ' +
   '/proc/sched_debug /proc/scsi /proc/timer_list /proc/timer_stats ' +
   '/sys/devices/virtual/powercap /sys/firmware';
 const READONLY = '/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger';
-const SYSCTLS = /^(net\.|kernel\.(msg|shm)|kernel\.sem$|fs\.mqueue\.)/;
 /** As in a namespace of one's own nothing else listens there. */
 const DEFAULT_SYSCTLS = {
   'net.ipv4.ip_unprivileged_port_start': '0',
@@ -95,12 +112,13 @@ const OPEN_FILES = { soft: 1_024, hard: 524_288 };
 
 /** Docker's defaults and what the service asks for. Throws RuntimeError for what can't be. */
 export function buildSpec(input: SpecInput): OciSpec {
-  const { task, image, node } = input;
-  const spec = containerOf(task);
+  const { image } = input;
+  const spec = containerOf(input.task);
   refuse(input);
   const user = containerUser(spec.user || image.user, spec.groups, input.users);
-  const capabilities = capabilitySet(spec.capabilityAdd, spec.capabilityDrop);
+  const capabilities = rightsOf(spec, input.host);
   const hostname = hostnameOf(input);
+  const apparmorProfile = apparmorOf(spec, input.host);
   const process: OciProcess = {
     terminal: spec.tty,
     user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
@@ -109,9 +127,9 @@ export function buildSpec(input: SpecInput): OciSpec {
     cwd: spec.workdir || image.workdir || '/',
     capabilities: capabilitiesOf(capabilities, user.uid),
     rlimits: rlimitsOf(spec.ulimits, input.openFilesMax),
-    noNewPrivileges: false,
+    noNewPrivileges: spec.noNewPrivileges,
     oomScoreAdj: spec.oomScoreAdj,
-    ...(input.apparmorProfile ? { apparmorProfile: input.apparmorProfile } : {}),
+    ...(apparmorProfile === undefined ? {} : { apparmorProfile }),
   };
   return {
     ociVersion: '1.0.2',
@@ -119,16 +137,70 @@ export function buildSpec(input: SpecInput): OciSpec {
     root: { path: 'rootfs', readonly: spec.readOnly },
     hostname,
     mounts: mountsOf(input, spec),
-    linux: {
-      sysctl: { ...DEFAULT_SYSCTLS, ...spec.sysctls },
-      resources: ociResources(task.spec?.limits ?? null, input.swapLimit),
-      cgroupsPath: input.cgroupsPath,
-      namespaces: namespacesOf(input),
-      seccomp: seccompProfile(node.architecture, capabilities),
-      maskedPaths: MASKED.split(' '),
-      readonlyPaths: READONLY.split(' '),
-    },
+    linux: linuxOf(input, spec, capabilities),
   };
+}
+
+function linuxOf(
+  input: SpecInput,
+  spec: ContainerSpec,
+  capabilities: ReadonlySet<string>,
+): OciSpec['linux'] {
+  const { task, host, node } = input;
+  const { architecture } = node;
+  const devices = devicesOf(input, spec);
+  const seccomp = seccompOf(spec, { architecture, capabilities, kernel: host.kernel });
+  const propagation = propagationOf(spec);
+  return {
+    sysctl: { ...DEFAULT_SYSCTLS, ...spec.sysctls },
+    ...(devices.length === 0 ? {} : { devices: devices.map(({ access: _, ...rest }) => rest) }),
+    resources: ociResources(task.spec?.limits ?? null, spec, host.knobs, devices),
+    cgroupsPath: input.cgroupsPath,
+    namespaces: namespacesOf(input),
+    ...(propagation === undefined ? {} : { rootfsPropagation: propagation }),
+    ...(seccomp === undefined ? {} : { seccomp }),
+    maskedPaths: spec.privileged ? [] : MASKED.split(' '),
+    readonlyPaths: spec.privileged ? [] : READONLY.split(' '),
+  };
+}
+
+function rightsOf(spec: ContainerSpec, host: HostSide): ReadonlySet<string> {
+  if (spec.privileged) return new Set(host.capabilities);
+  return capabilitySet(spec.capabilityAdd, spec.capabilityDrop, host.capabilities);
+}
+
+function devicesOf({ host, units }: SpecInput, spec: ContainerSpec): readonly OciDevice[] {
+  const own = units.devices.map((path) => Device.create({ host: path }));
+  const all = spec.privileged ? allDevices(host.files) : [];
+  const devices = [...all, ...askedDevices(host.files, [...own, ...spec.devices])];
+  // What was asked for last stands: another path, or fewer rights.
+  return [...new Map(devices.map((device) => [device.path, device])).values()];
+}
+
+/** Undefined: no filter. */
+function seccompOf(spec: ContainerSpec, place: SeccompPlace): SeccompProfile | undefined {
+  if (spec.seccomp === UNCONFINED || (spec.privileged && spec.seccomp === '')) return undefined;
+  if (spec.seccomp !== '') return customSeccomp(spec.seccomp, place);
+  return seccompProfile(place.architecture, place.capabilities);
+}
+
+/** Undefined: none. */
+function apparmorOf(spec: ContainerSpec, { apparmor }: HostSide): string | undefined {
+  const { apparmor: asked, privileged } = spec;
+  if (asked === UNCONFINED || (privileged && asked === '')) return undefined;
+  if (asked === '') return apparmor.has(APPARMOR_DEFAULT) ? APPARMOR_DEFAULT : undefined;
+  if (apparmor.has(asked)) return asked;
+  throw new RuntimeError(
+    'INVALID_SPEC',
+    `the AppArmor profile ${asked} is not loaded on this node`,
+  );
+}
+
+/** Mounts that come and go on the node are seen in a bind only where the root lets them through. */
+function propagationOf(spec: ContainerSpec): string | undefined {
+  const asked = spec.mounts.map(({ options }) => options['bind-propagation'] ?? '');
+  if (asked.some((each) => each.endsWith('shared'))) return 'shared';
+  return asked.some((each) => each.endsWith('slave')) ? 'rslave' : undefined;
 }
 
 /** What the service says, else the image, else what every program understands. */
@@ -144,14 +216,20 @@ export function containerOf(task: AssignedTask): ContainerSpec {
 }
 
 /** Checks that need no image, so that nothing is pulled in vain. */
-export function refuse(input: Pick<SpecInput, 'task' | 'node'>): void {
+export function refuse(input: Pick<SpecInput, 'task' | 'node' | 'host'>): void {
   const spec = containerOf(input.task);
+  // Binds have a check of their own, that knows what this node offers.
+  const access = input.task.hostAccess ? undefined : hostAccessOf(spec, () => true);
+  if (access !== undefined) {
+    const text = `${access.what} makes a container root on its host, which the cluster does not allow`;
+    throw new RuntimeError('NOT_ALLOWED', text);
+  }
   const mounts = askedMounts(input);
   const capability = unknownCapability([...spec.capabilityAdd, ...spec.capabilityDrop]);
   if (capability !== undefined) {
     throw new RuntimeError('INVALID_SPEC', `${capability} is no capability of Linux`);
   }
-  const sysctl = Object.keys(spec.sysctls).find((key) => !SYSCTLS.test(key.replaceAll('/', '.')));
+  const sysctl = Object.keys(spec.sysctls).find((key) => !isOwnSysctl(key));
   if (sysctl !== undefined) {
     throw new RuntimeError(
       'NOT_ALLOWED',
@@ -159,7 +237,11 @@ export function refuse(input: Pick<SpecInput, 'task' | 'node'>): void {
     );
   }
   for (const { target } of mounts) checkTarget(target);
-  userMounts(mounts, () => '');
+  userMounts(
+    mounts,
+    () => '',
+    (mount) => input.host.bind(mount, input.task.hostAccess),
+  );
   rlimitsOf(spec.ulimits, 0);
   if (spec.stopSignal !== '' && parseSignal(spec.stopSignal) === undefined) {
     throw new RuntimeError('INVALID_SPEC', `${spec.stopSignal} is no signal: change --stop-signal`);
@@ -184,7 +266,7 @@ function commandOf(spec: ContainerSpec, image: ImageConfig): readonly string[] {
 }
 
 function environmentOf(
-  { task, image, node }: SpecInput,
+  { task, image, node, units }: SpecInput,
   hostname: string,
   user: ContainerUser,
 ): readonly string[] {
@@ -194,7 +276,7 @@ function environmentOf(
     ['HOSTNAME', hostname],
   ]);
   if (spec.tty) env.set('TERM', 'xterm');
-  for (const entry of image.env) setEntry(env, entry);
+  for (const entry of [...image.env, ...units.env]) setEntry(env, entry);
   for (const entry of spec.env) setEntry(env, expandTemplate(entry, task, node));
   if (!env.has('HOME')) env.set('HOME', user.home);
   return [...env].map(([key, value]) => `${key}=${value}`);
@@ -267,7 +349,7 @@ export function askedMounts({ task, node }: Pick<SpecInput, 'task' | 'node'>): r
 }
 
 function mountsOf(input: SpecInput, spec: ContainerSpec): readonly OciMount[] {
-  const { files, image, initPath, cgroupNamespace, volumePath } = input;
+  const { files, image, initPath, cgroupNamespace, volumePath, host, task } = input;
   if (spec.init && initPath === undefined) {
     throw new RuntimeError(
       'UNSUPPORTED',
@@ -279,7 +361,11 @@ function mountsOf(input: SpecInput, spec: ContainerSpec): readonly OciMount[] {
   const anonymous = image.volumes.filter((target) => !targets.has(target.replace(/\/$/, '')));
   for (const target of anonymous) checkTarget(target);
   return [
-    ...standardMounts(cgroupNamespace),
+    ...standardMounts({
+      privateCgroup: cgroupNamespace,
+      privileged: spec.privileged,
+      shmBytes: spec.shmBytes,
+    }),
     bindMount(files.resolv, '/etc/resolv.conf', ['rw']),
     bindMount(files.hostname, '/etc/hostname', ['rw']),
     bindMount(files.hosts, '/etc/hosts', ['rw']),
@@ -296,6 +382,7 @@ function mountsOf(input: SpecInput, spec: ContainerSpec): readonly OciMount[] {
         })),
       ],
       volumePath,
+      (mount) => host.bind(mount, task.hostAccess),
     ),
   ];
 }

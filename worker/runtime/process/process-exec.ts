@@ -45,6 +45,8 @@ exec "$@"`;
 /** Starts it. A terminal comes from `script` of util-linux: Node.js itself can make none. */
 export async function startExec(exec: ExecPlan): Promise<ExecSession> {
   const { io, tools, request, plan, cgroups } = exec;
+  if (request.privileged)
+    throw new RuntimeError('UNSUPPORTED', '--privileged is for containers: use --user root');
   const own = [...plan.prefix, ...request.command];
   // The terminal belongs to the namespace too: a shell puts its jobs into its foreground.
   const inside = request.terminal ? onTerminal(exec, own, request.terminal) : own;
