@@ -114,6 +114,7 @@ export class WorkerPart {
       ...around,
       short: nodeId.slice(0, 8),
       netcmd,
+      carries: tier.found,
       watch: (names, onChange) => watchKernel(clock, names, onChange),
     });
     const network = tier.found

@@ -1,6 +1,7 @@
 import {
   ControlService,
   ListRequest,
+  type NetworkView,
   type NodeView,
   Ref,
   ServiceSpec,
@@ -58,6 +59,16 @@ export class Api {
       timeoutMs,
     );
   }
+  /** Of all services. */
+  async allTasks(): Promise<readonly TaskView[]> {
+    return (await this.#client.unary(ControlService.listTasks, ListRequest.create())).tasks;
+  }
+  async services(): Promise<readonly ServiceView[]> {
+    return (await this.#client.unary(ControlService.listServices, ListRequest.create())).services;
+  }
+  async networks(): Promise<readonly NetworkView[]> {
+    return (await this.#client.unary(ControlService.listNetworks, ListRequest.create())).networks;
+  }
   async nodes(): Promise<readonly NodeView[]> {
     return (await this.#client.unary(ControlService.listNodes, ListRequest.create())).nodes;
   }
@@ -70,11 +81,7 @@ export class Api {
     });
   }
   async serviceIds(): Promise<readonly string[]> {
-    const { services } = await this.#client.unary(
-      ControlService.listServices,
-      ListRequest.create(),
-    );
-    return services.map((view) => view.service!.id);
+    return (await this.services()).map((view) => view.service!.id);
   }
   async service(ref: string): Promise<ServiceView> {
     const answer = await this.#client.unary(ControlService.getService, Ref.create({ ref }));

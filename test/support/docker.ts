@@ -5,24 +5,33 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from './swarm.ts';
 
-/** A dockerd of the test's own: its root, its socket, its containerd, and no network of it. */
+export interface DockerPlace {
+  /** A network namespace to run in. */
+  readonly namespace?: string;
+  /** With its bridge and its firewall rules, as it comes. */
+  readonly network?: boolean;
+}
+
+/** A dockerd of the test's own: its root, its socket, its containerd, and no network unless asked. */
 export class TestDocker {
   readonly #directory = mkdtempSync(join(tmpdir(), 'swarm-dkr-'));
   readonly #process: ChildProcess;
 
-  private constructor() {
+  private constructor({ namespace, network: own = false }: DockerPlace) {
     const place = this.#directory;
     const places = ['--data-root', `${place}/root`, '--exec-root', `${place}/exec`];
     const ways = ['--pidfile', `${place}/pid`, '-H', `unix://${this.socket}`];
-    const network = ['--bridge', 'none', '--iptables=false', '--ip6tables=false'];
+    const network = own ? [] : ['--bridge', 'none', '--iptables=false', '--ip6tables=false'];
     const args = [...places, ...ways, ...network, '--storage-driver', 'vfs'];
-    this.#process = spawn('dockerd', args, { stdio: 'ignore' });
+    const into = namespace === undefined ? [] : ['nsenter', `--net=/run/netns/${namespace}`];
+    const [program, ...words] = [...into, 'dockerd', ...args];
+    this.#process = spawn(program!, words, { stdio: 'ignore' });
   }
   get socket(): string {
     return join(this.#directory, 'd.sock');
   }
-  static async start(): Promise<TestDocker> {
-    const docker = new TestDocker();
+  static async start(place: DockerPlace = {}): Promise<TestDocker> {
+    const docker = new TestDocker(place);
     await until('dockerd', async () => {
       const answer = await docker.#ask('GET', '/_ping').catch(() => undefined);
       return answer?.status === 200 ? true : undefined;

@@ -53,6 +53,7 @@ export class Routers {
       log,
       nodeId: this.nodeId(host),
       short: this.#short[host - 1]!,
+      carries: true,
       watch: () => ({ close() {} }),
     });
   }
@@ -112,8 +113,8 @@ export class Routers {
     const router = this.router(host);
     this.routers[host - 1] = router;
     for (const endpoint of this.#endpoints.get(host) ?? []) router.adopt(endpoint);
-    router.setOverlay({ ...this.rows, publishing: PUBLISHING }, 1);
     await router.open();
+    await this.give(router);
   }
   async end(): Promise<void> {
     for (const router of this.routers) await router.destroy();

@@ -89,7 +89,7 @@ export class Kernel {
     const changes = diff(withTables(have, want, reloaded), want);
     const { problem, failedLinks, madeLinks } = await this.#carryOut(changes, plan);
     const remade = !isRepeated && madeLinks.some((device) => have.has(`link ${device}`));
-    await this.#endFlows(have, want);
+    await this.#endFlows(have, want, before !== undefined);
     if (changes.make.some(({ id }) => id.startsWith('chain ')))
       await this.#learnStructures('router');
     if (problem === '' && failedLinks.size === 0 && !remade) this.#parts = plan.parts;
@@ -111,12 +111,19 @@ export class Kernel {
     );
   }
 
+  /** Finds out how host and router are linked, and changes nothing where they are. */
+  takeUp(): Promise<void> {
+    return this.#linkUp(hostScript({ names: this.#names, overlay: true, six: false }));
+  }
+
   async #makeUplink({ around }: Plan, look: boolean): Promise<void> {
     const six = [...(around?.networks.values() ?? [])].some(({ subnets }) =>
       subnets.some(({ cidr }) => cidr.includes(':')),
     );
     const input = hostScript({ names: this.#names, overlay: around !== undefined, six });
-    if (!look && input === this.#uplinkMadeBy) return;
+    if (look || input !== this.#uplinkMadeBy) await this.#linkUp(input);
+  }
+  async #linkUp(input: string): Promise<void> {
     const output = await this.#must({ place: HOST, program: 'sh', args: ['-s'], input });
     this.#uplinkMadeBy = input;
     this.#uplink = readUplink(output);
@@ -234,12 +241,14 @@ export class Kernel {
     return this.#run({ place: HOST, program: 'sh', args: ['-s'], input });
   }
   /** Datagrams of a client go on to the backend they went to, until the kernel forgets that they did. */
-  async #endFlows(have: Items, want: Items): Promise<void> {
+  async #endFlows(have: Items, want: Items, isSure: boolean): Promise<void> {
     const gone = new Set(goneEndpoints(have, want));
+    // Rows that were kept over a start may lack what came last: connections to that are not ended.
+    const which = isSure ? '' : '-p udp ';
     const leaving = leavingBackends(have, want).filter((address) => !gone.has(address));
     const lines = [
       ...leaving.map((address) => `conntrack -D -p udp --reply-src ${address}`),
-      ...[...gone].map((address) => `conntrack -D --reply-src ${address}`),
+      ...[...gone].map((address) => `conntrack -D ${which}--reply-src ${address}`),
     ];
     if (lines.length === 0) return;
     const input = `command -v conntrack >/dev/null || exit 0\n${lines.join('\n')}\n`;

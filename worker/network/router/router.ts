@@ -22,6 +22,8 @@ export interface RouterDeps {
   readonly nodeId: string;
   /** First 8 characters of the node id: whatever is made here is named after it. */
   readonly short: string;
+  /** Rows of what the node carries will come: until then whatever is there stays as it is. */
+  readonly carries: boolean;
   /** Tells when somebody changed the host's network or the router; ends with `close`. */
   readonly watch: (names: NodeNames, onChange: () => void) => { close(): void };
 }
@@ -47,6 +49,8 @@ export class Router implements ContainerNetwork {
   readonly #endpoints = new Map<string, LocalEndpoint>();
   #overlay: PlanInput['overlay'];
   #overlayIndex = 0;
+  /** A router is there, and what it carries has not been told yet. */
+  #isWaiting = false;
   readonly #settledFns: ((index: number) => void)[] = [];
   #plan: Plan | undefined;
   #failedLinks: ReadonlyMap<string, string> = new Map();
@@ -88,7 +92,7 @@ export class Router implements ContainerNetwork {
   /** Takes everything of this node's away. */
   async destroy(): Promise<void> {
     await this.close();
-    if (this.#deps.io.stat(`/run/netns/${this.names.router}`) === undefined) return;
+    if (!this.#exists()) return;
     this.#endpoints.clear();
     for (const taskId of this.attached()) await this.#removeNamespace(taskId);
     const keep = await this.#kernel.othersForward().catch(() => true);
@@ -101,6 +105,7 @@ export class Router implements ContainerNetwork {
   setOverlay(overlay: PlanInput['overlay'], index: number): void {
     this.#overlay = overlay;
     this.#overlayIndex = index;
+    this.#isWaiting = false;
   }
   /** Called with the index of the rows that are in effect. */
   onSettled(fn: (index: number) => void): void {
@@ -109,6 +114,7 @@ export class Router implements ContainerNetwork {
   /** Makes it so. Resolves when a pass that knew all of this has ended, with what it could not do. */
   async settle(): Promise<string> {
     if (this.#state === 'closed') return 'the network of containers is not open';
+    if (this.#isWaiting) return 'this node has not heard yet what its networks carry';
     await this.#pass(false);
     return this.#problem;
   }
@@ -170,7 +176,9 @@ export class Router implements ContainerNetwork {
 
   async #open(): Promise<void> {
     this.#state = 'open';
-    await this.#pass(true);
+    this.#isWaiting = this.#deps.carries && this.#overlay === undefined && this.#exists();
+    if (this.#isWaiting) await this.#takeUp();
+    else await this.#pass(true);
     if (this.#kernel.uplink === undefined) {
       this.#state = 'closed';
       this.#timer?.cancel();
@@ -178,6 +186,16 @@ export class Router implements ContainerNetwork {
       throw new RuntimeError('UNSUPPORTED', why);
     }
     this.#watcher = this.#deps.watch(this.names, () => this.#disturbed());
+  }
+  #exists(): boolean {
+    return this.#deps.io.stat(`/run/netns/${this.names.router}`) !== undefined;
+  }
+  async #takeUp(): Promise<void> {
+    try {
+      await this.#kernel.takeUp();
+    } catch (error) {
+      this.#problem = messageOf(error);
+    }
   }
   #failureOf({ index, taskId, attachments }: LocalEndpoint): string | undefined {
     const planned = this.#plan?.parts.get(`endpoint ${taskId}`) ?? [];
@@ -214,6 +232,8 @@ export class Router implements ContainerNetwork {
   }
   async #work(): Promise<void> {
     const { clock, log, nodeId, short } = this.#deps;
+    // The first rows bring a pass that looks.
+    if (this.#isWaiting) return;
     const look = this.#look;
     this.#wanted = false;
     this.#look = false;
