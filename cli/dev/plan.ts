@@ -2,11 +2,11 @@ import { join } from 'node:path';
 import { SwarmError } from '../../shared/errors.ts';
 import { DEFAULTS } from '../../shared/limits.ts';
 import { canListen, freePort } from '../free-port.ts';
-import type { Environment } from '../parse/env.ts';
 import { shortSocketPath } from '../socket-path.ts';
 import type { DevNode } from './marker.ts';
+import { type ClaimsAt, claimNetwork, devAddress } from './networks.ts';
 
-/** A cluster's loopback addresses are 127.0.N.1 to .254; another one on this machine has another N. */
+/** As many as a network of `devAddress` has. */
 const NODES_MAX = 254;
 const NETWORK_FIRST = 77;
 const NETWORKS = 20;
@@ -16,7 +16,7 @@ export async function planDevNodes(
   dir: string,
   managers: number,
   workers: number,
-  at: { readonly env: Environment; readonly uid: number },
+  at: ClaimsAt & { readonly uid: number },
 ): Promise<readonly DevNode[]> {
   if (managers < 1 || managers + workers > NODES_MAX) {
     throw new SwarmError(
@@ -29,10 +29,10 @@ export async function planDevNodes(
     ...Array.from({ length: managers }, (_, i) => `m${i + 1}`),
     ...Array.from({ length: workers }, (_, i) => `w${i + 1}`),
   ];
-  const network = await freeNetwork(names.length);
+  const network = await freeNetwork(names.length, dir, at);
   return Promise.all(
     names.map(async (name, i): Promise<DevNode> => {
-      const address = addressOf(network, i);
+      const address = devAddress(network, i);
       return {
         name,
         role: name.startsWith('m') ? 'manager' : 'worker',
@@ -47,19 +47,18 @@ export async function planDevNodes(
   );
 }
 
-function addressOf(network: number, node: number): string {
-  return `127.0.${network}.${node + 1}`;
-}
-
 /**
- * The first one of which no address is in use by another cluster. Where 2377 is taken on all of them
- * (by a daemon that listens everywhere) it is the first, and its nodes have other ports.
+ * The first one of which no address is in use and which no other cluster has, stopped ones included.
+ * Where 2377 is taken on all of them (by a daemon that listens everywhere) it is the first, and its
+ * nodes have other ports.
  */
-async function freeNetwork(nodes: number): Promise<number> {
+async function freeNetwork(nodes: number, dir: string, at: ClaimsAt): Promise<number> {
   for (let network = NETWORK_FIRST; network < NETWORK_FIRST + NETWORKS; network++) {
-    const addresses = Array.from({ length: nodes }, (_, i) => addressOf(network, i));
-    const free = await Promise.all(addresses.map((at) => canListen(at, DEFAULTS.controlPort)));
-    if (free.every((each) => each)) return network;
+    const addresses = Array.from({ length: nodes }, (_, i) => devAddress(network, i));
+    const free = await Promise.all(
+      addresses.map((address) => canListen(address, DEFAULTS.controlPort)),
+    );
+    if (free.every((each) => each) && claimNetwork(at, network, dir)) return network;
   }
   return NETWORK_FIRST;
 }

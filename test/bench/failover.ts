@@ -1,11 +1,14 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { ControlService, TaskState } from '../../proto/index.ts';
 import { dial } from '../../shared/rpc/client.ts';
 import { DevCluster, netdOf } from '../support/dev-cluster.ts';
+import { isRunning } from '../support/processes.ts';
 import { get, until } from '../support/swarm.ts';
 import { line, since, spread } from './report.ts';
 import { untilProgress } from './watch.ts';
 
 const TASK_RUNS = 5;
+const POLL_MS = 2;
 
 /** What a user sees of failures, on 3 + 2 local nodes. */
 export async function failover(args: readonly string[]): Promise<void> {
@@ -130,9 +133,13 @@ async function workerGone(cluster: DevCluster, how: 'reset' | 'silent'): Promise
   ]);
   await cluster.untilRunning('m1', name, 10);
   const worker = await cluster.node('w2');
-  const startMs = performance.now();
+  let startMs = performance.now();
   if (how === 'silent') process.kill(worker.pid, 'SIGSTOP');
-  else await cluster.dev('kill', 'w2', '--with-tasks');
+  else {
+    const ended = endOf(worker.pid);
+    await cluster.dev('kill', 'w2', '--with-tasks');
+    startMs = await ended;
+  }
   const client = dial((await cluster.node('m1')).socket);
   await untilProgress(client, name, ({ tasks }) => {
     const elsewhere = tasks.filter((task) => task.nodeName !== 'w2');
@@ -143,6 +150,12 @@ async function workerGone(cluster: DevCluster, how: 'reset' | 'silent'): Promise
   if (how === 'silent') process.kill(worker.pid, 'SIGCONT');
   else await cluster.dev('start', 'w2');
   await cluster.must('m1', ['service', 'rm', name]);
+}
+
+/** When a process ended: the command that kills it takes a while before and after. */
+async function endOf(pid: number): Promise<number> {
+  while (isRunning(pid)) await wait(POLL_MS);
+  return performance.now();
 }
 
 async function pidOf(cluster: DevCluster, taskId: string, node: string): Promise<number> {

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import type { Verb } from '../../command.ts';
 import { endDevNode } from '../../dev/end.ts';
 import { DEV_MARKER, requireDevMarker } from '../../dev/marker.ts';
+import { releaseNetworks } from '../../dev/networks.ts';
 import { declareDir, dirOf } from './options.ts';
 
 export const down: Verb = {
@@ -20,6 +21,7 @@ export const down: Verb = {
       context.io.err(`${node.name} ended\n`);
     }
     rmSync(join(dir, DEV_MARKER), { force: true });
+    releaseNetworks(context.io, dir);
     if (readdirSync(dir).length === 0) rmdirSync(dir);
     context.io.out(`The cluster in ${dir} is gone.\n`);
   },

@@ -58,13 +58,9 @@ function certificates(person: Person, lives: number): void {
       await api.label('web', { [`w${writes % 50}`]: `${writes}` });
       writes++;
       for (const [i, node] of all.entries()) seen[i]!.add(serial(node));
-      const silent = (await api.nodes()).filter((view) => view.status!.liveness !== 1);
-      assert.deepEqual(
-        silent.map((view) => view.node!.name),
-        [],
-      );
       await nextTurn();
     }
+    assert.deepEqual(all.flatMap(refusals), []);
     const { lost, answered } = await load.stop();
     assert.deepEqual(lost.slice(0, 5), []);
     assert.ok(answered > 100 * lives);
@@ -106,6 +102,15 @@ function certificate(node: LooseNode): X509Certificate {
   return new X509Certificate(
     /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/.exec(pem)![0],
   );
+}
+
+/**
+ * What its log says of calls that were refused for want of a certificate that holds. That a node is
+ * silent for a while says less: a busy machine does that too.
+ */
+function refusals(node: LooseNode): string[] {
+  const lines = readFileSync(join(node.stateDir, 'swarmd.log'), 'utf8').split('\n');
+  return lines.filter((line) => /needs a certificate|certificate has expired/.test(line));
 }
 
 function serial(node: LooseNode): string {
