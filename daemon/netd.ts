@@ -2,6 +2,7 @@ import { SystemClock } from '../shared/clock.ts';
 import { messageOf } from '../shared/errors.ts';
 import { SystemRandom } from '../shared/random.ts';
 import { VERSION } from '../shared/version.ts';
+import { OPEN_SOCKETS, openNameSockets } from '../worker/network/names/open-sockets.ts';
 import { parseNetdArguments } from '../worker/network/netd/arguments.ts';
 import { runNetd } from '../worker/network/netd/netd.ts';
 import { lineLog } from './line-log.ts';
@@ -19,15 +20,18 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => pr
 // What started us may be gone: that must not end us.
 process.on('SIGHUP', () => undefined);
 
-const { stateDir, socketPath } = parseNetdArguments(process.argv.slice(2));
-await runNetd({
-  stateDir,
-  socketPath,
-  versionText: VERSION,
-  pid: process.pid,
-  clock: new SystemClock(),
-  random: new SystemRandom(),
-  log,
-  channel: process as never,
-});
+const program = process.argv[1] ?? '';
+const given = process.argv.slice(2);
+if (given[0] === OPEN_SOCKETS) await openNameSockets(process as never);
+else
+  await runNetd({
+    ...parseNetdArguments(given),
+    versionText: VERSION,
+    pid: process.pid,
+    clock: new SystemClock(),
+    random: new SystemRandom(),
+    log,
+    channel: process as never,
+    helper: { execPath: process.execPath, args: [program] },
+  });
 process.exit(0);

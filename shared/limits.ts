@@ -216,6 +216,25 @@ export const LIMITS = {
   netdFlowQueueMax: 64,
   /** Unanswered questions for connection counts; more are answered from /proc. */
   netdQuestionsMax: 1_000,
+
+  // -- names
+  /** Answers of one set of networks that are kept; then all of them are made anew. */
+  nameAnswersKeptMax: 4_096,
+  /** Answers to longer queries are made anew each time. */
+  nameQueryKeptBytesMax: 512,
+  /** Queries that wait for other resolvers; more are answered SERVFAIL. */
+  nameForwardsMax: 1_024,
+  /** The same of one task, so that others are not kept from asking. */
+  nameForwardsOfTaskMax: 128,
+  /** Open connections that names are asked for on; more are closed. */
+  nameConnectionsMax: 256,
+  nameConnectionsOfTaskMax: 32,
+  /** Answers that a client does not take; then its connection is closed. */
+  nameUnsentBytesMax: 1 << 20,
+  /** A connection without a query for this long is closed. */
+  nameConnectionIdleMs: 10_000,
+  /** Queries that wait for the names of a netd that has just begun; more are dropped. */
+  nameQueriesHeldMax: 1_000,
 } as const;
 
 /** Defaults of the cluster's settings and of service specs. */

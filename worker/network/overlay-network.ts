@@ -1,6 +1,7 @@
 import type { ListenFailure } from '../../proto/index.ts';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { countInbound } from './inbound.ts';
+import type { NamesWish } from './names/names-feed.ts';
 import type { Network, NetworkRows } from './network.ts';
 import { type Publishing, portKey } from './router/plan-published.ts';
 import type { Router } from './router/router.ts';
@@ -42,6 +43,7 @@ export class OverlayNetwork implements Network {
     this.#deps = deps;
     this.#publishing = { address: deps.publishAddress, refused: new Set() };
     deps.proxy.onApplied((index, failures) => this.#proxyApplied(index, failures));
+    deps.router.onEndpoints(() => deps.proxy.setNames(this.#names()));
     deps.router.onSettled((index) => {
       this.#routerIndex = index;
       this.#tell();
@@ -67,7 +69,7 @@ export class OverlayNetwork implements Network {
     // What was published before this daemon came is held already.
     if (this.#rows === undefined) this.#tried = ports;
     this.#rows = rows;
-    this.#deps.proxy.apply(rows);
+    this.#deps.proxy.apply(rows, this.#names());
     if ([...ports].some((port) => !this.#tried.has(port))) this.#holdBack(ports);
     this.#giveRouter();
   }
@@ -80,6 +82,14 @@ export class OverlayNetwork implements Network {
     return inside ?? this.#deps.proxy.openConnections(taskId, pid);
   }
 
+  /** Undefined: no container of this node asks for names. */
+  #names(): NamesWish | undefined {
+    const { router } = this.#deps;
+    const { networks = [], networkServices: services = [] } = this.#rows ?? {};
+    const clients = router.endpoints.filter(({ names }) => names);
+    if (clients.length === 0) return undefined;
+    return { router: router.names.router, networks, services, clients };
+  }
   #holdBack(ports: Set<string>): void {
     this.#hold ??= this.#deps.clock.setTimer(HOLD_MS, () => {
       this.#hold = undefined;

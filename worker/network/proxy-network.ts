@@ -1,22 +1,19 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  type ListenFailure,
-  NetdHello,
-  type NetdHelloAnswer,
-  NetdRows,
-} from '../../proto/index.ts';
+import { type ListenFailure, NetdHello, type NetdHelloAnswer } from '../../proto/index.ts';
 import { Backoff } from '../../shared/backoff.ts';
 import { type Clock, delay } from '../../shared/clock.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Random } from '../../shared/random.ts';
+import type { NamesWish } from './names/names-feed.ts';
 import { formatNetdArguments } from './netd/arguments.ts';
 import { countEstablished, localPortsOf } from './netd/connection-counts.ts';
 import { ROWS_FILE } from './netd/rows-file.ts';
 import { NETD_PROTOCOL } from './netd/version.ts';
 import { publishesAnything } from './netd/wish.ts';
 import { NetdClient } from './netd-client.ts';
+import { NetdOutbox } from './netd-outbox.ts';
 import { type NetdCommand, NetdProcess } from './netd-process.ts';
 import { NetdPulse, netdAt, PULSE, type PulseTimes } from './netd-pulse.ts';
 import type { Network, NetworkRows, TaskPort } from './network.ts';
@@ -61,7 +58,11 @@ export class ProxyNetwork implements Network {
   readonly #appliedFns: AppliedFn[] = [];
   #rows: NetworkRows | undefined;
   readonly #taskPorts = new Map<string, readonly TaskPort[]>();
+  #names: NamesWish | undefined;
   #client: NetdClient | undefined;
+  /** What that netd knows. */
+  #outbox = new NetdOutbox(NETD_PROTOCOL);
+  #failures: readonly ListenFailure[] = [];
   #connecting: Promise<void> | undefined;
   readonly #pulse: NetdPulse;
   /** Rows went out and were not answered yet: the next ones wait, and only the latest. */
@@ -103,8 +104,9 @@ export class ProxyNetwork implements Network {
     await rm(join(this.#deps.stateDir, ROWS_FILE), { force: true });
     await rm(this.#socketPath, { force: true });
   }
-  apply(rows: NetworkRows): void {
+  apply(rows: NetworkRows, names = this.#names): void {
     this.#rows = rows;
+    this.#names = names;
     if (this.#needed || this.#publishes(rows)) {
       this.#need();
       this.#sendRows();
@@ -114,11 +116,12 @@ export class ProxyNetwork implements Network {
   setTaskPorts(taskId: string, ports: readonly TaskPort[]): void {
     if (ports.length > 0) this.#taskPorts.set(taskId, ports);
     else if (!this.#taskPorts.delete(taskId)) return;
-    if (this.#rows === undefined) return;
-    if (this.#needed || this.#publishes(this.#rows)) {
-      this.#need();
-      this.#sendRows();
-    }
+    this.#changed();
+  }
+  /** What tasks of this node may ask for by name; undefined: none of them asks. */
+  setNames(names: NamesWish | undefined): void {
+    this.#names = names;
+    this.#changed();
   }
   onApplied(fn: AppliedFn): void {
     this.#appliedFns.push(fn);
@@ -134,6 +137,13 @@ export class ProxyNetwork implements Network {
     return countEstablished(localPortsOf(this.#rows, this.#deps.nodeId, taskId));
   }
 
+  #changed(): void {
+    if (this.#rows === undefined) return;
+    if (this.#needed || this.#publishes(this.#rows)) {
+      this.#need();
+      this.#sendRows();
+    }
+  }
   #need(): void {
     this.#needed = true;
     if (this.#client !== undefined || !this.#running) return;
@@ -153,6 +163,7 @@ export class ProxyNetwork implements Network {
     }
   }
   #publishes({ services }: NetworkRows): boolean {
+    if (this.#names !== undefined) return true;
     return publishesAnything({ services, taskPorts: [...this.#taskPorts] });
   }
   #hasWork(): boolean {
@@ -214,6 +225,7 @@ export class ProxyNetwork implements Network {
     const { pid, handingOver } = answer;
     log.info({ pid, version: answer.versionText, handingOver }, 'connected to netd');
     this.#client = client;
+    this.#outbox = new NetdOutbox(answer.protocol);
     this.#pulse.follow(client);
     this.#connectedAtMs = clock.monotonicMs();
     this.#inFlight = false;
@@ -245,17 +257,23 @@ export class ProxyNetwork implements Network {
     if (this.#client === undefined || this.#rows === undefined) return;
     this.#rowsWaiting = this.#inFlight;
     if (this.#inFlight) return;
-    this.#inFlight = true;
-    const { index, services, nodeHosts } = this.#rows;
     const { nodeId, publishAddress } = this.#deps;
-    const hosts = { [nodeId]: publishAddress, ...nodeHosts };
-    const taskPorts = [...this.#taskPorts].flatMap(([taskId, ports]) =>
-      ports.map((port) => ({ taskId, ...port })),
-    );
-    this.#client.rows(NetdRows.create({ index, services, nodeId, nodeHosts: hosts, taskPorts }));
+    const rows = this.#rows;
+    const taskPorts = this.#taskPorts;
+    const message = this.#outbox.next({
+      rows,
+      nodeId,
+      publishAddress,
+      taskPorts,
+      names: this.#names,
+    });
+    this.#inFlight = message !== undefined;
+    if (message !== undefined) this.#client.rows(message);
+    else queueMicrotask(() => this.#applied(rows.index, this.#failures));
   }
   #netdApplied(index: number, failures: readonly ListenFailure[]): void {
     this.#inFlight = false;
+    this.#failures = failures;
     if (this.#rowsWaiting) this.#sendRows();
     this.#applied(index, failures);
   }

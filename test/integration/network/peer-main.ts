@@ -2,6 +2,10 @@ import { createSocket } from 'node:dgram';
 import { Resolver } from 'node:dns/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { SeededRandom } from '../../../shared/random.ts';
+import { answerMissing, answerWith } from '../../../worker/network/names/answer.ts';
+import { readQuery, TYPE } from '../../../worker/network/names/message.ts';
+import { framed, TcpMessages } from '../../../worker/network/names/tcp-messages.ts';
 
 /**
  * What runs in a container of these tests: servers that answer with their name and the address of who
@@ -40,6 +44,44 @@ const calls: { readonly [call: string]: (...args: never[]) => Promise<unknown> }
     held.delete(key);
   },
   udp: (host: string, port: number, count = 1, from = 0) => udp(host, port, count, from),
+  /** Datagrams and streams of random bytes to a resolver. */
+  async garbage(host: string, count: number) {
+    const random = new SeededRandom(7);
+    const udp = createSocket('udp4');
+    for (let n = 0; n < count; n++) {
+      const bytes = Buffer.from(random.bytes(1 + random.below(600)));
+      if (n % 2 === 0 && bytes.length > 12) bytes.set([0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], 0);
+      await new Promise<void>((resolve) => udp.send(bytes, 53, host, () => resolve()));
+      if (n % 20 > 0) continue;
+      const tcp = connect(53, host);
+      tcp.on('error', () => undefined);
+      await new Promise<void>((resolve) => tcp.once('connect', resolve));
+      tcp.end(bytes);
+    }
+    udp.close();
+  },
+  /** A resolver of the world outside: knows `*.example`, and `many.example` with 100 addresses. */
+  async resolver(address: string, number: number) {
+    const answers = (packet: Buffer, bytesMax: number): Buffer => {
+      const reading = readQuery(packet);
+      if (!reading.ok) return Buffer.alloc(0);
+      const { query } = reading;
+      if (!query.name.endsWith('.example')) return answerMissing(packet, query);
+      const count = query.name === 'many.example' ? 100 : 1;
+      const values = Array.from({ length: count }, (_, at) => Buffer.of(203, 0, number, 1 + at));
+      const sets = query.type === TYPE.A ? [{ type: TYPE.A, values }] : [];
+      return answerWith(packet, query, sets, 0, bytesMax);
+    };
+    const udp = createSocket('udp4');
+    udp.on('message', (packet, from) => udp.send(answers(packet, 512), from.port, from.address));
+    await new Promise<void>((resolve) => udp.bind(53, address, resolve));
+    const tcp = createServer((socket) => {
+      const messages = new TcpMessages((packet) => socket.write(framed(answers(packet, 65_535))));
+      socket.on('data', (chunk) => messages.push(chunk));
+      socket.on('error', () => undefined);
+    });
+    await new Promise<void>((resolve) => tcp.listen(53, address, resolve));
+  },
   async resolve(host: string, type = 'A', server = '127.0.0.11') {
     const resolver = new Resolver({ timeout: 1_000, tries: 2 });
     resolver.setServers([server]);

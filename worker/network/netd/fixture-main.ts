@@ -2,6 +2,7 @@
 import { SystemClock } from '../../../shared/clock.ts';
 import type { Log } from '../../../shared/log.ts';
 import { SystemRandom } from '../../../shared/random.ts';
+import { OPEN_SOCKETS, openNameSockets } from '../names/open-sockets.ts';
 import { parseNetdArguments } from './arguments.ts';
 import { runNetd } from './netd.ts';
 
@@ -29,6 +30,10 @@ function endWithTest(): void {
   clock.setTimer(1_000, endWithTest);
 }
 endWithTest();
+if (rest[0] === OPEN_SOCKETS) {
+  await openNameSockets(process as never);
+  process.exit(0);
+}
 await runNetd({
   ...parseNetdArguments(rest),
   versionText: versionText ?? '',
@@ -37,5 +42,9 @@ await runNetd({
   random: new SystemRandom(),
   log,
   channel: process,
+  helper: {
+    execPath: process.execPath,
+    args: [process.argv[1]!, versionText ?? '', testPid ?? ''],
+  },
 });
 process.exit(0);

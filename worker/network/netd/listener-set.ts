@@ -57,7 +57,7 @@ export class ListenerSet {
         slot.listener.update(each);
       }
     }
-    this.#settle();
+    this.settle();
   }
   /** Takes a socket of an older netd; one that the next wish does not name is closed. */
   adopt(key: string, handle: unknown, affinity: readonly FlowAffinity[]): void {
@@ -150,7 +150,7 @@ export class ListenerSet {
       return;
     }
     this.#note(slot, before);
-    this.#settle();
+    this.settle();
   }
   #note(slot: Slot, before: ListenFailure | undefined): void {
     const service = slot.wish.serviceName;
@@ -159,7 +159,8 @@ export class ListenerSet {
     else if (before?.reason !== slot.failure.reason)
       this.#deps.log.warn({ service }, slot.failure.reason);
   }
-  #settle(): void {
+  /** `onSettled` follows, at once or when sockets that are being opened were tried. */
+  settle(): void {
     const slots = [...this.#slots.values()];
     if (this.#closed || slots.some((slot) => slot.state === 'opening')) return;
     const failures = slots.flatMap((slot) => (slot.failure ? [slot.failure] : []));

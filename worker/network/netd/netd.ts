@@ -5,16 +5,22 @@ import {
   NetdDown,
   type NetdHello,
   NetdHello as NetdHellos,
-  type NetdRows,
+  NetdRows,
   type NetdUp,
 } from '../../../proto/index.ts';
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import { messageOf } from '../../../shared/errors.ts';
 import type { Log } from '../../../shared/log.ts';
 import type { Random } from '../../../shared/random.ts';
+import { Names } from '../names/names.ts';
 import { ConnectionCounts, countEstablished, localPortsOf } from './connection-counts.ts';
 import { type ControlPeer, ControlSocket } from './control-socket.ts';
-import { type HandoverChannel, receiveListeners, startSuccessor } from './handover.ts';
+import {
+  type HandedListener,
+  type HandoverChannel,
+  receiveListeners,
+  startSuccessor,
+} from './handover.ts';
 import type { OwnerLookup } from './listen-failure.ts';
 import { ListenerSet } from './listener-set.ts';
 import { portOwner } from './port-owner.ts';
@@ -36,12 +42,14 @@ export interface NetdOptions {
   readonly channel?: HandoverChannel | undefined;
   /** Default: looked up in /proc. */
   readonly owner?: OwnerLookup | undefined;
+  /** Starts this program as the helper that opens sockets in another network. */
+  readonly helper: { readonly execPath: string; readonly args: readonly string[] };
 }
 
 const CHECK_MS = 1_000;
 
 /**
- * Runs the proxies of a node. Resolves when there is nothing left to do: after `end`, when the state
+ * Runs the proxies and the resolver of a node. Resolves when there is nothing left to do: after `end`, when the state
  * directory is gone, or when a newer netd has taken over and the last connection has ended.
  */
 export async function runNetd(options: NetdOptions): Promise<void> {
@@ -55,6 +63,7 @@ class Netd {
   readonly #options: NetdOptions;
   readonly #counts = new ConnectionCounts();
   readonly #listeners: ListenerSet;
+  readonly #names: Names;
   readonly #control: ControlSocket;
   readonly #file: RowsFile;
   readonly #stateDirInode: number;
@@ -86,6 +95,7 @@ class Netd {
       onSettled: (failures) => this.#settled(failures),
       onIdle: () => this.#endWhenIdle(),
     });
+    this.#names = new Names({ clock, random, log, helper: options.helper });
     const path = options.socketPath ?? join(stateDir, 'netd.sock');
     this.#control = new ControlSocket(path, log, (message, from) => this.#receive(message, from));
     this.#file = new RowsFile(join(stateDir, ROWS_FILE), log);
@@ -94,9 +104,9 @@ class Netd {
   async start(): Promise<void> {
     const { channel, pid, log, versionText } = this.#options;
     if (channel?.send !== undefined)
-      this.#startedAs = await receiveListeners(channel, (key, handle, affinity) =>
-        this.#listeners.adopt(key, handle, affinity),
-      );
+      this.#startedAs = await receiveListeners(channel, (key, handle, affinity) => {
+        if (!this.#names.adopt(key, handle)) this.#listeners.adopt(key, handle, affinity);
+      });
     const saved = await this.#file.read();
     if (saved !== undefined) {
       this.#hello = saved.hello;
@@ -132,12 +142,21 @@ class Netd {
   #take(rows: NetdRows): void {
     if (this.#role === 'handing over') this.#heldRows = rows;
     if (this.#role !== 'serving') return;
-    this.#rows = rows;
+    if (rows.names) this.#names.take(rows.names);
     this.#answerOwed = true;
+    if (rows.restKept && this.#rows !== undefined) {
+      this.#rows = NetdRows.with(this.#rows, { index: rows.index });
+      this.#listeners.settle();
+      return;
+    }
+    this.#rows = NetdRows.with(rows, { names: null });
+    this.#keep(this.#rows);
+    this.#apply();
+  }
+  #keep(rows: NetdRows): void {
     // Without a port to publish nobody has to start netd again before its next rows come.
     if (publishesAnything(rows)) this.#file.save({ hello: this.#hello, rows });
     else this.#file.clear();
-    this.#apply();
   }
   #apply(): void {
     if (this.#rows) this.#listeners.apply(wishOf(this.#rows, this.#hello.publishAddress));
@@ -167,11 +186,7 @@ class Netd {
         execArgs: hello.execArgs,
         versionText: hello.versionText,
         clock,
-        listeners: this.#listeners.listening().map(({ key, listener }) => ({
-          key,
-          handle: listener.handle,
-          affinity: listener instanceof UdpListener ? listener.affinity() : [],
-        })),
+        listeners: this.#handed(),
       });
       log.info({ version: hello.versionText }, 'a newer netd has taken over');
       this.#leave();
@@ -182,11 +197,20 @@ class Netd {
       this.#heldRows = undefined;
     }
   }
+  #handed(): readonly HandedListener[] {
+    const ports = this.#listeners.listening().map(({ key, listener }) => ({
+      key,
+      handle: listener.handle,
+      affinity: listener instanceof UdpListener ? listener.affinity() : [],
+    }));
+    return [...ports, ...this.#names.handed().map((each) => ({ ...each, affinity: [] }))];
+  }
   /** Another netd has the name and the ports: only what is open goes on here. */
   #leave(): void {
     if (this.#role === 'ended') return;
     this.#role = 'leaving';
     this.#listeners.close();
+    this.#names.close();
     this.#control.close();
     this.#endWhenIdle();
   }
@@ -218,6 +242,7 @@ class Netd {
     this.#check?.cancel();
     this.#options.log.info({ reason }, 'netd ends');
     this.#listeners.destroy();
+    this.#names.close();
     this.#control.removeName();
     if (forget) this.#file.clear();
     await this.#file.settled();

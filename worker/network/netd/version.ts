@@ -1,5 +1,5 @@
 /** The version of the framed protocol between swarmd and netd; fields are added without a new one. */
-export const NETD_PROTOCOL = 1;
+export const NETD_PROTOCOL = 2;
 
 /** What a netd and a swarmd say of themselves. */
 export interface NetdVersion {

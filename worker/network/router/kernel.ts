@@ -42,7 +42,7 @@ interface LoadedTable {
   readonly structure: string;
 }
 
-const LINKS_AT_ONCE = 4;
+const CONTAINERS_AT_ONCE = 4;
 const PLACES = ['router', 'host'] as const;
 
 /**
@@ -224,16 +224,24 @@ export class Kernel {
     const failedLinks = new Map<string, string>();
     const madeLinks: string[] = [];
     for (const command of before) problems.push(...(await this.#try(command)));
-    for (let at = 0; at < tasks.length; at += LINKS_AT_ONCE) {
-      const group = tasks.slice(at, at + LINKS_AT_ONCE);
-      const outcomes = await Promise.all(group.map((device) => this.#setUpLink(device, plan)));
-      for (const [number, outcome] of outcomes.entries()) {
-        if (outcome.code !== 0) failedLinks.set(group[number]!, lastLine(outcome.output));
-        else if (/^made$/m.test(outcome.output)) madeLinks.push(group[number]!);
+    const containers = byNamespace(tasks, plan);
+    for (let at = 0; at < containers.length; at += CONTAINERS_AT_ONCE) {
+      const group = containers.slice(at, at + CONTAINERS_AT_ONCE);
+      const outcomes = await Promise.all(group.map((devices) => this.#setUpLinks(devices, plan)));
+      for (const [device, outcome] of outcomes.flat()) {
+        if (outcome.code !== 0) failedLinks.set(device, lastLine(outcome.output));
+        else if (/^made$/m.test(outcome.output)) madeLinks.push(device);
       }
     }
     for (const command of after) problems.push(...(await this.#try(command)));
     return { problem: problems[0] ?? '', failedLinks, madeLinks };
+  }
+  /** One after the other: the first one makes the container's namespace. */
+  async #setUpLinks(devices: readonly string[], plan: Plan) {
+    const outcomes: (readonly [string, Outcome])[] = [];
+    for (const device of devices)
+      outcomes.push([device, await this.#setUpLink(device, plan)] as const);
+    return outcomes;
   }
   #setUpLink(device: string, plan: Plan): Promise<Outcome> {
     const link = plan.links.get(device)!;
@@ -293,6 +301,17 @@ function withTables(have: Items, want: Items, reloaded: ReadonlySet<string>): It
   const now = new Map([...have].filter(([, item]) => !isIn(item)));
   for (const item of want.values()) if (isIn(item)) now.set(item.id, item);
   return now;
+}
+
+function byNamespace(devices: readonly string[], plan: Plan): readonly (readonly string[])[] {
+  const groups = new Map<string, string[]>();
+  for (const device of devices) {
+    const { namespace } = plan.links.get(device)!;
+    const group = groups.get(namespace);
+    if (group) group.push(device);
+    else groups.set(namespace, [device]);
+  }
+  return [...groups.values()];
 }
 
 function repairs({ clear, make, take }: Changes): number {

@@ -52,6 +52,7 @@ export class Router implements ContainerNetwork {
   /** A router is there, and what it carries has not been told yet. */
   #isWaiting = false;
   readonly #settledFns: ((index: number) => void)[] = [];
+  readonly #endpointsFns: (() => void)[] = [];
   #plan: Plan | undefined;
   #failedLinks: ReadonlyMap<string, string> = new Map();
   /** What the last pass could not do; empty: everything is as it should be. */
@@ -111,6 +112,13 @@ export class Router implements ContainerNetwork {
   onSettled(fn: (index: number) => void): void {
     this.#settledFns.push(fn);
   }
+  /** Called when a container has come or gone. */
+  onEndpoints(fn: () => void): void {
+    this.#endpointsFns.push(fn);
+  }
+  get endpoints(): readonly LocalEndpoint[] {
+    return [...this.#endpoints.values()];
+  }
   /** Makes it so. Resolves when a pass that knew all of this has ended, with what it could not do. */
   async settle(): Promise<string> {
     if (this.#state === 'closed') return 'the network of containers is not open';
@@ -148,19 +156,19 @@ export class Router implements ContainerNetwork {
     return endpoint.attachments[0]?.address || localAddress(endpoint.index);
   }
   async attach(endpoint: LocalEndpoint): Promise<void> {
-    this.#endpoints.set(endpoint.taskId, endpoint);
+    this.#put(endpoint);
     const problem = await this.settle();
     const failed = problem || this.#failureOf(endpoint);
     if (failed === undefined || failed === '') return;
-    this.#endpoints.delete(endpoint.taskId);
+    this.#drop(endpoint.taskId);
     throw new RuntimeError('IO', `can't attach the container to its networks: ${failed}`, true);
   }
   adopt(endpoint: LocalEndpoint): void {
-    this.#endpoints.set(endpoint.taskId, endpoint);
+    this.#put(endpoint);
     if (this.#state === 'open') void this.#pass(false);
   }
   async detach(taskId: string): Promise<void> {
-    if (this.#endpoints.delete(taskId) && this.#state === 'open') await this.settle();
+    if (this.#drop(taskId) && this.#state === 'open') await this.settle();
     await this.#removeNamespace(taskId);
   }
   has(taskId: string): boolean {
@@ -174,6 +182,15 @@ export class Router implements ContainerNetwork {
       .map((name) => name.slice(prefix.length));
   }
 
+  #put(endpoint: LocalEndpoint): void {
+    this.#endpoints.set(endpoint.taskId, endpoint);
+    for (const fn of this.#endpointsFns) fn();
+  }
+  #drop(taskId: string): boolean {
+    const was = this.#endpoints.delete(taskId);
+    if (was) for (const fn of this.#endpointsFns) fn();
+    return was;
+  }
   async #open(): Promise<void> {
     this.#state = 'open';
     this.#isWaiting = this.#deps.carries && this.#overlay === undefined && this.#exists();
@@ -244,7 +261,7 @@ export class Router implements ContainerNetwork {
         nodeId,
         short,
         names: this.names,
-        endpoints: [...this.#endpoints.values()],
+        endpoints: this.endpoints,
         overlay: this.#overlay,
       });
       this.#plan = plan;
