@@ -3,10 +3,20 @@ import { test } from 'node:test';
 import { ListenFailure, Protocol } from '../../proto/index.ts';
 import { ManualClock } from '../../shared/clock.ts';
 import { FakeNetwork } from '../agent/fake-network.ts';
+import type { LocalEndpoint } from './container-network.ts';
+import type { NamesWish } from './names/names-feed.ts';
 import type { NetworkRows } from './network.ts';
 import { OverlayNetwork } from './overlay-network.ts';
+import { nodeNames } from './router/names.ts';
 import type { PlanInput } from './router/plan.ts';
-import { INGRESS, peer, published } from './router/rows-fixture.ts';
+import {
+  endpoint,
+  INGRESS,
+  network as networkRow,
+  peer,
+  published,
+  service,
+} from './router/rows-fixture.ts';
 
 type Overlay = NonNullable<PlanInput['overlay']>;
 
@@ -15,7 +25,10 @@ class FakeRouter {
   readonly given: { readonly overlay: Overlay; readonly index: number }[] = [];
   readonly calls: string[] = [];
   readonly containers = new Set<string>();
+  readonly names = nodeNames('node1000');
+  endpoints: readonly LocalEndpoint[] = [];
   opens = true;
+  #endpointsFn: () => void = () => undefined;
   #fn: (index: number) => void = () => undefined;
 
   setOverlay(overlay: PlanInput['overlay'], index: number): void {
@@ -23,6 +36,13 @@ class FakeRouter {
   }
   onSettled(fn: (index: number) => void): void {
     this.#fn = fn;
+  }
+  onEndpoints(fn: () => void): void {
+    this.#endpointsFn = fn;
+  }
+  come(...endpoints: readonly LocalEndpoint[]): void {
+    this.endpoints = endpoints;
+    this.#endpointsFn();
   }
   async open(): Promise<void> {
     if (!this.opens) throw new Error('the kernel refuses');
@@ -47,9 +67,22 @@ class FakeRouter {
   }
 }
 
+/** Also keeps what it was last told of names. */
+class FakeProxy extends FakeNetwork {
+  names: NamesWish | undefined;
+
+  override apply(given: NetworkRows, names = this.names): void {
+    this.names = names;
+    super.apply(given);
+  }
+  setNames(names: NamesWish | undefined): void {
+    this.names = names;
+  }
+}
+
 function stage(publishAddress = '') {
   const clock = new ManualClock();
-  const proxy = new FakeNetwork();
+  const proxy = new FakeProxy();
   proxy.immediate = false;
   const router = new FakeRouter();
   const network = new OverlayNetwork({ proxy, router, clock, publishAddress });
@@ -154,4 +187,20 @@ test('to stop leaves everything; to leave takes the proxy down before the namesp
   await network.destroy();
   assert.deepEqual(router.calls, ['close', 'destroy']);
   assert.equal(proxy.destroyed, true);
+});
+
+test('names are given where a container asks for them, with the rows and with containers that come', () => {
+  const { proxy, router, network } = stage();
+  const networks = [networkRow(1)];
+  const networkServices = [service(1, [1])];
+  network.apply({ ...rows(1), networks, networkServices });
+  assert.deepEqual([proxy.names], [undefined]);
+  const asks = endpoint(1);
+  router.come(asks, endpoint(2, { names: false }));
+  const expected = { router: 'swr-node1000', networks, services: networkServices };
+  assert.deepEqual(proxy.names, { ...expected, clients: [asks] });
+  network.apply({ ...rows(2), networks, networkServices: [] });
+  assert.deepEqual(proxy.names?.services, []);
+  router.come();
+  assert.equal(proxy.names, undefined);
 });

@@ -3,15 +3,25 @@ import type { Clock, Timer } from '../../shared/clock.ts';
 import { countInbound } from './inbound.ts';
 import type { NamesWish } from './names/names-feed.ts';
 import type { Network, NetworkRows } from './network.ts';
+import type { ProxyNetwork } from './proxy-network.ts';
 import { type Publishing, portKey } from './router/plan-published.ts';
 import type { Router } from './router/router.ts';
 
 export interface OverlayNetworkDeps {
   /** Has the ports of processes, holds the others so that nobody else takes them, and answers names. */
-  readonly proxy: Omit<Network, 'tier'>;
+  readonly proxy: Omit<Network, 'tier' | 'apply'> & Pick<ProxyNetwork, 'apply' | 'setNames'>;
   readonly router: Pick<
     Router,
-    'setOverlay' | 'onSettled' | 'open' | 'settle' | 'close' | 'destroy' | 'has'
+    | 'setOverlay'
+    | 'onSettled'
+    | 'onEndpoints'
+    | 'endpoints'
+    | 'names'
+    | 'open'
+    | 'settle'
+    | 'close'
+    | 'destroy'
+    | 'has'
   >;
   readonly clock: Clock;
   /** Where ports are published that name no address; empty: on all of this node's. */

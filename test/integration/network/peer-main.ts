@@ -82,8 +82,8 @@ const calls: { readonly [call: string]: (...args: never[]) => Promise<unknown> }
     });
     await new Promise<void>((resolve) => tcp.listen(53, address, resolve));
   },
-  async resolve(host: string, type = 'A', server = '127.0.0.11') {
-    const resolver = new Resolver({ timeout: 1_000, tries: 2 });
+  async resolve(host: string, type = 'A', server = '127.0.0.11', timeout = 1_000) {
+    const resolver = new Resolver({ timeout, tries: 2 });
     resolver.setServers([server]);
     try {
       if (type === 'PTR') return (await resolver.reverse(host)).sort();

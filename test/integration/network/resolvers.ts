@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { SystemClock } from '../../../shared/clock.ts';
 import type { Log } from '../../../shared/log.ts';
 import { SystemRandom } from '../../../shared/random.ts';
+import { VERSION } from '../../../shared/version.ts';
 import type { NetworkRows } from '../../../worker/network/network.ts';
 import { OverlayNetwork } from '../../../worker/network/overlay-network.ts';
 import { ProxyNetwork } from '../../../worker/network/proxy-network.ts';
@@ -69,7 +70,7 @@ export class Resolvers {
       stateDir,
       nodeId: this.#routers.nodeId(host),
       publishAddress: '',
-      versionText: '1',
+      versionText: VERSION,
       netd: {
         execPath: 'nsenter',
         args: [

@@ -1,5 +1,6 @@
 import type { Family } from './items.ts';
 import {
+  GATEWAY,
   INGRESS_DEVICE,
   INGRESS_DOOR,
   INGRESS_DOOR6,
@@ -7,6 +8,13 @@ import {
   INSIDE,
   ROUTER_TABLE,
 } from './names.ts';
+
+/** A client whose query was lost asks again; one that was told that nobody is there gives up. */
+const WHILE_NOBODY_ANSWERS = `
+  chain sw_output {
+    type filter hook output priority 0;
+    ip saddr ${GATEWAY} icmp type destination-unreachable icmp code port-unreachable drop
+  }`;
 
 /**
  * The router's table without the elements of its sets: the same on every node. What a packet meets, in
@@ -77,6 +85,6 @@ export function routerTableText(family: Family): string {
     iifname "lo" accept
     meta l4proto ${six ? 'ipv6-icmp' : 'icmp'} accept
     iifname "swe*" meta l4proto { tcp, udp } th dport 53 accept
-  }
+  }${six ? '' : WHILE_NOBODY_ANSWERS}
 }`;
 }
