@@ -196,6 +196,8 @@ export const LIMITS = {
   settleMaxMs: 3_600_000,
   /** A node that gives no log record for this long is left out, with a note. */
   logSilentMs: 3_000,
+  /** Who follows logs looks this often whether a lost node is back. */
+  logAgainMs: 500,
   /** Tasks whose logs one call merges; of more, the newest. */
   logStreamsMax: 1_000,
   /** Records that wait for the reader of one log call; then the nodes wait. */

@@ -7,6 +7,8 @@ import {
   LogsRequest,
   type Method,
 } from '../../proto/index.ts';
+import { delay } from '../../shared/clock.ts';
+import { SwarmError } from '../../shared/errors.ts';
 import type { Context } from '../context.ts';
 import { printable } from '../output/printable.ts';
 import { isoLocal } from '../output/relative-time.ts';
@@ -16,6 +18,7 @@ import { parseWhole } from '../parse/number.ts';
 import type { Session } from '../session.ts';
 import type { Flags } from '../spec/flags.ts';
 import { INTERRUPTED } from '../wait.ts';
+import { LogPlace } from './log-place.ts';
 
 export function declareLogs(command: Command): Command {
   return command
@@ -66,7 +69,10 @@ export function parseMoment(flag: string, text: string, nowMs: number): number {
   return at;
 }
 
-/** Prints records until the stream ends; who follows ends it with Ctrl-C. */
+/**
+ * Prints records until the stream ends; who follows ends it with Ctrl-C. What is cut off by a change of
+ * the leader goes on with the next one, nothing lost and nothing twice.
+ */
 export async function printLogs(
   context: Context,
   session: Session,
@@ -76,16 +82,33 @@ export async function printLogs(
   flags: Flags,
 ): Promise<number> {
   const interrupted = context.io.onInterrupt();
-  try {
-    for await (const item of session.stream(method, request, interrupted)) {
-      if (item.note !== '') context.io.err(`WARNING: ${printable(item.note)}\n`);
-      for (const record of item.records) await printRecord(context, record, nameOf, flags);
+  const place = new LogPlace(request);
+  for (let cuts = 0; ; ) {
+    try {
+      for await (const item of session.stream(method, place.request, interrupted)) {
+        cuts = 0;
+        if (item.note !== '') context.io.err(`WARNING: ${printable(item.note)}\n`);
+        for (const record of item.records)
+          if (place.isNew(record)) await printRecord(context, record, nameOf, flags);
+      }
+      return 0;
+    } catch (error) {
+      if (interrupted.aborted) return INTERRUPTED;
+      const again = request.options?.follow === true && isCut(error) && ++cuts <= CUTS_MAX;
+      if (!again) throw error;
+      place.cut();
+      await delay(context.io.clock, AGAIN_MS);
     }
-  } catch (error) {
-    if (interrupted.aborted) return INTERRUPTED;
-    throw error;
   }
-  return 0;
+}
+
+const CUTS_MAX = 20;
+const AGAIN_MS = 500;
+const CUTS: ReadonlySet<string> = new Set(['NOT_LEADER', 'NO_QUORUM', 'DROPPED', 'UNREACHABLE']);
+
+/** The managers changed under the stream; a daemon that is gone altogether is not waited for. */
+function isCut(error: unknown): boolean {
+  return SwarmError.is(error) && CUTS.has(error.code);
 }
 
 async function printRecord(

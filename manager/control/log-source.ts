@@ -25,6 +25,11 @@ export class SilentNodes {
       `the log of task ${task.id} on node ${this.#nameOf(task.nodeId)} is missing: ${why}`,
     );
   }
+  /** It answers again: what comes from it is told again, and so is its next silence. */
+  back(nodeId: string): void {
+    if (this.#known.delete(nodeId))
+      this.#notes.push(`the logs on node ${this.#nameOf(nodeId)} go on`);
+  }
   has(nodeId: string): boolean {
     return this.#known.has(nodeId);
   }
@@ -46,16 +51,20 @@ export interface LogSourceDeps {
 export class LogSource {
   readonly #deps: LogSourceDeps;
   readonly #task: Task;
+  readonly #follows: boolean;
   readonly #abort = new AbortController();
   #iterator: AsyncIterator<LogRecord> | undefined;
+  #lost: SwarmError | undefined;
   head: LogRecord | undefined;
 
   constructor(deps: LogSourceDeps, task: Task, request: LogRequest) {
     this.#deps = deps;
     this.#task = task;
+    this.#follows = request.follow;
     const { dispatcher, silent } = deps;
     if (!dispatcher.reachable(task.nodeId)) {
-      silent.add(task.nodeId, 'it does not answer');
+      this.#lost = new SwarmError('UNREACHABLE', 'it does not answer');
+      silent.add(task.nodeId, this.#lost.message);
       return;
     }
     try {
@@ -64,6 +73,11 @@ export class LogSource {
     } catch (error) {
       this.#failed(error);
     }
+  }
+
+  /** Why it ended although its log did not; NOT_LEADER: another manager has to be asked. */
+  get lost(): SwarmError | undefined {
+    return this.#lost;
   }
 
   /** The next record, waiting without an end; undefined after the last, or when the node is lost. */
@@ -109,9 +123,12 @@ export class LogSource {
   /** The error of a stream that was closed here says nothing about its node. */
   #failed(error: unknown): void {
     if (this.#abort.signal.aborted) return;
-    const lost = SwarmError.is(error) && LOST.includes(error.code);
-    if (lost) this.#deps.silent.add(this.#task.nodeId, messageOf(error));
-    else this.#deps.silent.addTask(this.#task, messageOf(error));
+    if (SwarmError.is(error) && LOST.includes(error.code)) {
+      this.#lost = error;
+      // Who follows asks the next leader.
+      const asksOn = this.#follows && error.code === 'NOT_LEADER';
+      if (!asksOn) this.#deps.silent.add(this.#task.nodeId, error.message);
+    } else this.#deps.silent.addTask(this.#task, messageOf(error));
   }
 }
 

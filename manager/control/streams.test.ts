@@ -9,6 +9,7 @@ import {
   ScaleServiceRequest,
   TaskState,
 } from '../../proto/index.ts';
+import { SwarmError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import { collect, context, Fixture } from './fixture.ts';
 
@@ -188,6 +189,49 @@ test('following a service shows the tasks that begin later as well', async () =>
   assert.deepEqual(texts([(await next).value]), ['c@9']);
   assert.equal(at.opened.at(-1)!.tail, 0);
   await items.return?.();
+});
+
+test('a node that is lost while somebody follows is waited for, and goes on where it was', async () => {
+  const at = await talking();
+  async function* cut(): AsyncIterable<LogRecord> {
+    yield* given(line('a', 1), line('a', 4));
+    throw new SwarmError('UNREACHABLE', 'the connection to node n1 was lost');
+  }
+  at.logs.set('a', cut);
+  at.logs.set('b', silent);
+  const items = logs(at, 'web', true)[Symbol.asyncIterator]();
+  const next = async (): Promise<readonly string[]> => texts([(await items.next()).value]);
+  const seen = [...(await next()), ...(await next())];
+  while (seen.length < 3) seen.push(...(await next()));
+  assert.deepEqual(seen.slice(0, 2), ['a@1', 'a@4']);
+  assert.match(seen[2]!, /logs on node n1 are missing: the connection/);
+  at.unreachable.add('n1');
+  at.logs.set('a', () => given(line('a', 4), line('a', 7)));
+  const more = next();
+  at.clock.advance(LIMITS.logAgainMs);
+  await new Promise(setImmediate);
+  assert.equal(at.opened.length, 2);
+  at.unreachable.delete('n1');
+  at.clock.advance(LIMITS.logAgainMs);
+  const after = [...(await more)];
+  while (after.length < 2) after.push(...(await next()));
+  assert.deepEqual(after.sort(), ['# the logs on node n1 go on', 'a@7']);
+  const { tail, sinceWallMs } = at.opened.at(-1)!;
+  assert.deepEqual([tail, sinceWallMs], [0, 4]);
+  await items.return?.();
+});
+
+test('who follows is told when another manager leads, after the lines that came', async () => {
+  const at = await talking();
+  async function* moved(): AsyncIterable<LogRecord> {
+    yield line('a', 1);
+    throw new SwarmError('NOT_LEADER', 'm2 leads now');
+  }
+  at.logs.set('a', moved);
+  at.logs.set('b', silent);
+  const items = logs(at, 'web', true)[Symbol.asyncIterator]();
+  assert.deepEqual(texts([(await items.next()).value]), ['a@1']);
+  await assert.rejects(items.next() as Promise<unknown>, { code: 'NOT_LEADER' });
 });
 
 test('following a task ends with its log', async () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -8,7 +9,7 @@ import { DevCluster, netdOf } from '../../support/dev-cluster.ts';
 import { ordinaryUser, type Person, whoRuns } from '../../support/people.ts';
 import { isRunning } from '../../support/processes.ts';
 import { findSecrets } from '../../support/secrets.ts';
-import { get, until } from '../../support/swarm.ts';
+import { get, ROOT, until } from '../../support/swarm.ts';
 
 const PORT = 21_100;
 
@@ -158,6 +159,45 @@ function hurt(person: Person): void {
   });
 
   // What an ordinary user's cluster does no differently is shown once.
+  if (person.uid === whoRuns().uid)
+    test('logs that somebody follows go on over leaders that end, nothing lost or twice', async (t) => {
+      const script = 'i=0; while sleep 0.05; do i=$((i+1)); echo $i; done';
+      const place = ['--constraint', 'node.role==worker', '--stop-grace-period', '100ms'];
+      await create('counts', ...place, '--process', 'sh', '-c', script);
+      const bundle = join(ROOT, 'dist', 'bundle', 'swarm.mjs');
+      const words = [bundle, 'service', 'logs', '--raw', '-f', 'counts'];
+      const [program, ...args] = [...(person.options.prefix ?? []), process.execPath, ...words];
+      let text = '';
+      for (const how of ['kill', 'stop']) {
+        const leader = await (await api()).leader();
+        const via = leader === 'm2' ? 'm3' : 'm2';
+        const seen = (): number[] => text.split('\n').slice(0, -1).map(Number);
+        const next = (count: number): Promise<number> =>
+          until(`${count} lines`, () => (seen().length >= count ? seen().length : undefined));
+        text = '';
+        const follower = spawn(program!, args, {
+          env: { ...process.env, ...person.options.env, SWARM_SOCKET: await cluster.socket(via) },
+          stdio: ['ignore', 'pipe', 'ignore'],
+        });
+        t.after(() => follower.kill('SIGKILL'));
+        follower.stdout!.on('data', (chunk: Buffer) => {
+          text += chunk;
+        });
+        const before = await next(5);
+        await cluster.dev(how, leader);
+        await next(before + 20);
+        const lines = seen();
+        assert.deepEqual(
+          lines,
+          lines.map((_line, at) => at + 1),
+        );
+        follower.kill('SIGKILL');
+        await cluster.dev('start', leader);
+        await managersReachable(await api(via), 3);
+      }
+      await cluster.must('m1', ['service', 'rm', 'counts']);
+    });
+
   if (person.uid === whoRuns().uid)
     test('without a quorum reads answer, marked stale, and writes name who is missing', async () => {
       await cluster.dev('kill', 'm2');
