@@ -1,4 +1,5 @@
 import { AssignedTask, LoadBalanced } from '../../proto/index.ts';
+import { inPieces } from '../../shared/slices.ts';
 import type { AppliedEntry, Change, View } from '../store/view.ts';
 import { assignedTask } from './assigned.ts';
 import { encodeServices } from './assignment-message.ts';
@@ -26,14 +27,15 @@ export class AssignmentRows {
   #dirtyTasks = new Map<string, Set<string>>();
   #dirtyServices = new Set<string>();
 
-  /** Starts anew from a whole state. */
-  reset(view: View): void {
+  /** Starts anew from a whole state, in pieces. Entries may be observed before it has ended. */
+  *rebuild(view: View): Generator<void, void> {
     this.services.clear();
     this.#tasks.clear();
     this.#dirtyTasks = new Map();
     this.#dirtyServices = new Set();
-    for (const service of view.table('service').all()) this.#updateService(view, service.id);
-    this.networks.reset(view);
+    const services = view.table('service').all();
+    yield* inPieces(services, (service) => this.#updateService(view, service.id), 1);
+    yield* this.networks.rebuild(view);
   }
 
   /** Notes what an entry touches. */

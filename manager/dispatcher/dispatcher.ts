@@ -20,6 +20,7 @@ import { DEFAULTS, LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Random } from '../../shared/random.ts';
 import type { CallContext, Duplex, Handlers } from '../../shared/rpc/rpc.ts';
+import { Slices } from '../../shared/slices.ts';
 import { CLUSTER_KEY } from '../store/schema.ts';
 import type { AppliedEntry, Store, View } from '../store/view.ts';
 import { AgentStreams } from './agent-streams.ts';
@@ -70,6 +71,8 @@ export class Dispatcher {
   #lastSession = 0;
   #lastFlushMs = Number.NEGATIVE_INFINITY;
   #timer: Timer | undefined;
+  /** Before it is over the rows are not what agents are to have: nobody is greeted, nothing sent. */
+  #rebuild: Slices | undefined;
   readonly #settledFns = new Set<() => void>();
   #unsubscribe: readonly (() => void)[] = [];
 
@@ -112,6 +115,7 @@ export class Dispatcher {
     for (const fn of this.#unsubscribe) fn();
     this.#timer?.cancel();
     this.#timer = undefined;
+    this.#rebuild?.cancel();
     this.#liveness.stop();
     this.#statuses.stop();
     const sessions = [...this.#sessions.values()];
@@ -196,6 +200,7 @@ export class Dispatcher {
     const term = this.#term;
     try {
       await this.#proved;
+      await this.#rebuild?.ended;
     } catch (error) {
       session.destroy(SwarmError.is(error) ? error : this.#notLeader());
       return;
@@ -292,11 +297,16 @@ export class Dispatcher {
   // -- what changes
 
   #reset(): void {
-    const { view } = this.#deps.store;
-    this.#rows.reset(view);
-    this.#drains.reset(view);
+    const { clock, store } = this.#deps;
     for (const session of this.#sessions.values()) session.forgetSent();
-    if (this.#sessions.size > 0) this.#scheduleFlush();
+    this.#rebuild?.cancel();
+    this.#rebuild = new Slices(clock, this.#wholeState(store.view), () => {
+      if (this.#sessions.size > 0) this.#scheduleFlush();
+    });
+  }
+  *#wholeState(view: View): Generator<void, void> {
+    yield* this.#rows.rebuild(view);
+    yield* this.#drains.rebuild(view);
   }
 
   #observe(entry: AppliedEntry): void {
@@ -346,7 +356,7 @@ export class Dispatcher {
     const sinceMs = this.#deps.clock.monotonicMs() - this.#lastFlushMs;
     this.#timer = this.#deps.clock.setTimer(Math.max(0, GATHER_MS - sinceMs), () => {
       this.#timer = undefined;
-      this.#flush();
+      if (this.#rebuild?.isOver !== false) this.#flush();
     });
   }
 

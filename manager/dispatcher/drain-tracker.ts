@@ -1,4 +1,5 @@
 import { Liveness, type Task, TaskState } from '../../proto/index.ts';
+import { inPieces } from '../../shared/slices.ts';
 import type { AppliedEntry, Change, View } from '../store/view.ts';
 
 /**
@@ -8,12 +9,12 @@ import type { AppliedEntry, Change, View } from '../store/view.ts';
 export class DrainTracker {
   readonly #waiting = new Map<string, number>();
 
-  /** Starts anew from a whole state. */
-  reset(view: View): void {
+  /** Starts anew from a whole state, in pieces. Entries may be observed before it has ended. */
+  *rebuild(view: View): Generator<void, void> {
     this.#waiting.clear();
-    for (const task of view.table('task').all()) {
+    yield* inPieces(view.table('task').all(), (task) => {
       if (isDraining(task)) this.#waiting.set(task.id, task.version);
-    }
+    });
   }
 
   observe(entry: AppliedEntry): void {

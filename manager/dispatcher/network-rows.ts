@@ -1,4 +1,5 @@
 import { AttachedNetwork, NetworkPeer, NetworkService, TaskState } from '../../proto/index.ts';
+import { inPieces } from '../../shared/slices.ts';
 import { INGRESS } from '../loop/addressing/predefined.ts';
 import type { AppliedEntry, Change, View } from '../store/view.ts';
 import { encodeNetwork, encodePeers } from './assignment-message.ts';
@@ -36,15 +37,20 @@ export class NetworkRows {
   #dirtyServices = new Set<string>();
   #dirtyNodes = new Set<string>();
 
-  /** Starts anew from a whole state. */
-  reset(view: View): void {
+  /** Starts anew from a whole state, in pieces. Entries may be observed before it has ended. */
+  *rebuild(view: View): Generator<void, void> {
     this.#peers.clear();
     this.#networks.clear();
     this.#networksOf.clear();
     for (const node of view.table('node').all()) this.#dirtyPeers.add(node.id);
     for (const state of view.table('networkState').all()) this.#dirtyNetworks.add(state.id);
-    for (const service of view.table('service').all()) this.#dirtyServices.add(service.id);
     this.take(view);
+    const services = view.table('service').all();
+    const take = (service: { readonly id: string }): void => {
+      this.#dirtyServices.add(service.id);
+      this.take(view);
+    };
+    yield* inPieces(services, take, 1);
   }
 
   /** Notes what an entry touches. */

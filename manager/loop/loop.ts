@@ -2,8 +2,9 @@ import { assert } from '../../shared/assert.ts';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
+import { Slices } from '../../shared/slices.ts';
 import { slotKey } from '../store/schema.ts';
-import type { Store } from '../store/view.ts';
+import type { AppliedEntry, Store } from '../store/view.ts';
 import { AddressIndex } from './addressing/address-index.ts';
 import { Dirty } from './dirty.ts';
 import { type Derived, mark, markAll } from './marks.ts';
@@ -41,6 +42,9 @@ export class Loop {
   readonly #poisoned = new Map<string, string>();
   /** Undefined: this manager does not lead. */
   #term: number | undefined;
+  /** While all rows are being looked at: what is applied meanwhile, in order. */
+  #missed: AppliedEntry[] | undefined;
+  #slices: Slices | undefined;
   #turnInFlight = false;
   /** The last turn was not written: the next one waits for the timer. */
   #retrying = false;
@@ -63,10 +67,7 @@ export class Loop {
     this.#term = term;
     const { store } = this.#deps;
     this.#unsubscribe = [
-      store.onApplied((entry) => {
-        mark(store.view, entry, this.#derived, this.#dirty);
-        this.#schedule();
-      }),
+      store.onApplied((entry) => this.#applied(entry)),
       store.onReload(() => this.#markAll()),
     ];
     this.#markAll();
@@ -79,6 +80,8 @@ export class Loop {
     this.#unsubscribe = [];
     this.#timer?.cancel();
     this.#timer = undefined;
+    this.#slices?.cancel();
+    this.#missed = undefined;
     this.#retrying = false;
     this.#wakes.clear();
     this.#dirty = new Dirty();
@@ -113,17 +116,37 @@ export class Loop {
 
   /** True when nothing is to be done before the next due moment. */
   get isIdle(): boolean {
-    return !this.#turnInFlight && (this.#dirty.isEmpty || this.#retrying);
+    if (this.#turnInFlight || this.#missed !== undefined) return false;
+    return this.#dirty.isEmpty || this.#retrying;
   }
 
+  /** Looks at every row. With a million tasks that takes seconds, in which others have to be heard. */
   #markAll(): void {
+    const { clock, store } = this.#deps;
     this.#wakes.clear();
-    markAll(this.#deps.store.view, this.#derived, this.#dirty);
+    this.#slices?.cancel();
+    this.#missed = [];
+    const work = markAll(store.view, this.#derived, this.#dirty);
+    this.#slices = new Slices(clock, work, () => {
+      const missed = this.#missed ?? [];
+      this.#missed = undefined;
+      for (const entry of missed) mark(store.view, entry, this.#derived, this.#dirty);
+      this.#schedule();
+    });
+  }
+
+  #applied(entry: AppliedEntry): void {
+    if (this.#missed !== undefined) {
+      this.#missed.push(entry);
+      return;
+    }
+    mark(this.#deps.store.view, entry, this.#derived, this.#dirty);
     this.#schedule();
   }
 
   #schedule(): void {
-    if (this.#term === undefined || this.#turnInFlight || this.#retrying) return;
+    if (this.#term === undefined || this.#missed !== undefined) return;
+    if (this.#turnInFlight || this.#retrying) return;
     if (this.#dirty.isEmpty) this.#setTimer();
     else void this.#turn(this.#term);
   }

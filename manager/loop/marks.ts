@@ -9,6 +9,7 @@ import {
   TaskState,
   type TaskStatus,
 } from '../../proto/index.ts';
+import { inPieces } from '../../shared/slices.ts';
 import { slotKey } from '../store/schema.ts';
 import type { AppliedEntry, Change, View } from '../store/view.ts';
 import type { AddressIndex } from './addressing/address-index.ts';
@@ -33,18 +34,21 @@ export function mark(view: View, entry: AppliedEntry, derived: Derived, dirty: D
   if (freed && derived.index.hasPending) dirty.placement = true;
 }
 
-/** Everything: at the start of a term, and after all tables were replaced. */
-export function markAll(view: View, derived: Derived, dirty: Dirty): void {
+/**
+ * Everything, in pieces: at the start of a term, and after all tables were replaced. What is applied
+ * before it has ended is to be marked after it.
+ */
+export function* markAll(view: View, derived: Derived, dirty: Dirty): Generator<void, void> {
   derived.specs.clear();
-  derived.index.rebuild(view);
-  derived.addresses.rebuild(view);
+  yield* derived.index.rebuild(view);
+  yield* derived.addresses.rebuild(view);
   derived.globalServices.clear();
   for (const service of view.table('service').all()) {
     dirty.services.add(service.id);
     if (service.spec?.mode === ServiceMode.GLOBAL) derived.globalServices.add(service.id);
   }
   for (const state of view.table('serviceState').all()) dirty.services.add(state.id);
-  for (const task of view.table('task').all()) dirty.services.add(task.serviceId);
+  yield* inPieces(view.table('task').all(), (task) => dirty.services.add(task.serviceId));
   for (const node of view.table('node').all()) dirty.nodes.add(node.id);
   for (const state of view.table('nodeState').all()) dirty.nodes.add(state.id);
   for (const network of view.table('network').all()) dirty.networks.add(network.id);

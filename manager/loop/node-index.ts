@@ -5,6 +5,7 @@ import {
   TaskState,
   type TaskStatus,
 } from '../../proto/index.ts';
+import { atOnce, inPieces } from '../../shared/slices.ts';
 import type { View } from '../store/view.ts';
 import { blockedBecause } from './node-condition.ts';
 import type { RevisionFacts, Specs } from './specs.ts';
@@ -67,19 +68,20 @@ export class NodeIndex {
 
   static of(view: View, specs: Specs): NodeIndex {
     const index = new NodeIndex(specs);
-    index.rebuild(view);
+    atOnce(index.rebuild(view));
     return index;
   }
 
-  rebuild(view: View): void {
+  /** In pieces. Until it has ended nothing else may be asked or told. */
+  *rebuild(view: View): Generator<void, void> {
     this.records.length = 0;
     this.epoch++;
     for (const map of [this.#byId, this.#weights, this.#spread, this.#pending]) map.clear();
     for (const map of [this.#pendingKey, this.#failures, this.#rejections]) map.clear();
     this.#shared = new WeakMap();
-    for (const node of view.table('node').all()) this.nodeChanged(view, node.id);
+    yield* inPieces(view.table('node').all(), (node) => this.nodeChanged(view, node.id));
     this.#rebuilding = true;
-    for (const task of view.table('task').all()) this.taskChanged(view, task.id);
+    yield* inPieces(view.table('task').all(), (task) => this.taskChanged(view, task.id));
     this.#rebuilding = false;
   }
 

@@ -1,12 +1,10 @@
 import { assert } from '../../shared/assert.ts';
-import { type Clock, delay } from '../../shared/clock.ts';
+import type { Clock } from '../../shared/clock.ts';
+import { Slices } from '../../shared/slices.ts';
 import type { RowChange, RowSlices } from '../replication.ts';
 import { decodeRow, shareStrings, storedTimeMs } from './apply.ts';
 import { TABLE_NAMES, type TableName } from './schema.ts';
 import { Tables } from './tables.ts';
-
-/** After this much work at a stretch, other events get their turn. */
-const SLICE_MS = 10;
 
 /**
  * Builds all tables from stored rows. Rows first, then one index after the other: what grows by
@@ -15,15 +13,12 @@ const SLICE_MS = 10;
 export async function loadTables(rows: RowSlices, clock: Clock): Promise<Tables> {
   const tables = new Tables();
   for await (const slice of rows) for (const row of slice) put(tables, row);
-  let untilMs = clock.monotonicMs() + SLICE_MS;
-  for (const name of TABLE_NAMES) {
-    for (const _ of tables.table(name).buildIndexes()) {
-      if (clock.monotonicMs() < untilMs) continue;
-      await delay(clock, 0);
-      untilMs = clock.monotonicMs() + SLICE_MS;
-    }
-  }
+  await new Slices(clock, indexesOf(tables)).ended;
   return tables;
+}
+
+function* indexesOf(tables: Tables): Generator<void, void> {
+  for (const name of TABLE_NAMES) yield* tables.table(name).buildIndexes();
 }
 
 function put(tables: Tables, row: RowChange): void {

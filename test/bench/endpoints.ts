@@ -2,6 +2,7 @@ import { AssignmentRows } from '../../manager/dispatcher/assignment-rows.ts';
 import { type AgentStream, Session } from '../../manager/dispatcher/session.ts';
 import { AddressIndex } from '../../manager/loop/addressing/address-index.ts';
 import { Position, Role, type Task, TaskState } from '../../proto/index.ts';
+import { atOnce } from '../../shared/slices.ts';
 import { defaultSpec, withWords } from '../scenarios/spec-words.ts';
 import { World } from '../scenarios/world.ts';
 import { line, since, spread } from './report.ts';
@@ -17,7 +18,7 @@ export async function endpoints(args: readonly string[]): Promise<void> {
   const [services = 1_000, replicas = 10] = args.map(Number);
   const world = new World();
   const rows = new AssignmentRows();
-  rows.reset(world.view);
+  atOnce(rows.rebuild(world.view));
   world.store.onApplied((entry) => rows.observe(world.view, entry));
   for (let n = 1; n <= NODES; n++) await addNode(world, n);
   await world.createNetwork({ name: 'front' });

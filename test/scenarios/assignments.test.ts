@@ -11,6 +11,7 @@ import {
   Role,
   TaskState,
 } from '../../proto/index.ts';
+import { atOnce } from '../../shared/slices.ts';
 import { defaultSpec, withWords } from './spec-words.ts';
 import { World } from './world.ts';
 
@@ -59,7 +60,7 @@ class Cluster {
   #index = 0;
 
   constructor() {
-    this.rows.reset(this.world.view);
+    atOnce(this.rows.rebuild(this.world.view));
     this.world.store.onApplied((entry) => this.rows.observe(this.world.view, entry));
   }
   async addNode(id: string, overlay = true): Promise<void> {
@@ -85,7 +86,7 @@ class Cluster {
   /** What a session that begins now would be sent. */
   fresh(id: string): Agent {
     const rows = new AssignmentRows();
-    rows.reset(this.world.view);
+    atOnce(rows.rebuild(this.world.view));
     const agent = new Agent(id);
     agent.session.sendAll(rows, this.world.view, this.#position());
     return agent;

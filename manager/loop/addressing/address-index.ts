@@ -14,6 +14,7 @@ import {
   parseIpv4,
   parsePrefix,
 } from '../../../shared/prefix.ts';
+import { atOnce, inPieces } from '../../../shared/slices.ts';
 import type { View } from '../../store/view.ts';
 import { isOver } from '../task-facts.ts';
 import { AddressRange } from './address-range.ts';
@@ -56,11 +57,12 @@ export class AddressIndex {
 
   static of(view: View): AddressIndex {
     const index = new AddressIndex();
-    index.rebuild(view);
+    atOnce(index.rebuild(view));
     return index;
   }
 
-  rebuild(view: View): void {
+  /** In pieces. Until it has ended nothing else may be asked or told. */
+  *rebuild(view: View): Generator<void, void> {
     for (const { row } of this.#networks.values()) this.networkChanged(row.id, undefined);
     for (const id of this.#nodes.keys()) this.nodeChanged(id, undefined);
     this.#holdings.clear();
@@ -69,12 +71,12 @@ export class AddressIndex {
     for (const row of view.table('nodeState').all()) this.nodeChanged(row.id, row);
     const statuses = view.table('taskStatus');
     const newest = new Map<string, Task>();
-    for (const task of view.table('task').all()) {
-      if (task.attachments.length === 0) continue;
+    yield* inPieces(view.table('task').all(), (task) => {
+      if (task.attachments.length === 0) return;
       this.taskChanged(task.id, task, statuses.get(task.id));
       for (const { networkId } of task.attachments)
         if ((newest.get(networkId)?.createdMs ?? -1) <= task.createdMs) newest.set(networkId, task);
-    }
+    });
     // A new leader goes on where the last one was: what was just freed rests a little.
     for (const [id, task] of newest) this.#moveCursor(id, task);
     this.#freed.clear();
