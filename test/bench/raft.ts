@@ -279,6 +279,11 @@ class Rounds {
       if (rates.length > 1) line(`${width} ${what} min`, Math.min(...rates), 'per second');
       if (rates.length > 1) line(`${width} ${what} max`, Math.max(...rates), 'per second');
       line(
+        `${width} ${what} p10`,
+        this.#median(width, (result) => result.p10Ms),
+        'ms',
+      );
+      line(
         `${width} ${what} p50`,
         this.#median(width, (result) => result.p50Ms),
         'ms',
