@@ -1,10 +1,12 @@
-import type { LogRecord, LogRequest } from '../../proto/index.ts';
+import { LogRecord, type LogRequest } from '../../proto/index.ts';
+import { LIMITS } from '../../shared/limits.ts';
 import type { Io } from '../runtime/io.ts';
 import { parseLine } from './log-line.ts';
-import { type LogPlace, listSegments, segmentPath } from './segments.ts';
+import { bytesBefore, type LogPlace, listSegments, segmentPath } from './segments.ts';
 
 const CHUNK_BYTES = 256 << 10;
 const NEWLINE = 10;
+const KEPT_TEXT = `${(LIMITS.logFileBytesMax * LIMITS.logFilesMax) >> 20} MB`;
 
 export interface LogSource {
   readonly io: Io;
@@ -26,11 +28,17 @@ export async function* readLog(
   request: LogRequest,
   signal: AbortSignal,
 ): AsyncIterable<LogRecord> {
-  let place = startPlace(source, request);
+  let { place, at } = startPlace(source, request);
   while (!signal.aborted) {
     // Asked for before the look: what comes between the two is seen in the next round.
     const ended = source.live?.ended ?? true;
+    const begin = place.offset > 0 ? at : bytesBefore(source.io, source.directory, place.segment);
+    const missing = begin - at;
     const { records, next } = readChunk(source, place);
+    const [first] = records;
+    if (missing > 0 && first !== undefined && wanted(first, request))
+      yield goneNote(first, missing);
+    at = begin + (next.place.segment === place.segment ? next.place.offset - place.offset : 0);
     place = next.place;
     for (const record of records) {
       if (isPast(record, request)) return;
@@ -41,6 +49,12 @@ export async function* readLog(
     if (!request.follow || ended || !source.live) return;
     await source.live.changed(signal);
   }
+}
+
+/** Stands before the first record that is left. */
+function goneNote(first: LogRecord, bytes: number): LogRecord {
+  const text = `[swarm] ${bytes} bytes of the log before this are gone: it keeps the newest ${KEPT_TEXT}`;
+  return LogRecord.with(first, { line: Buffer.from(text), partial: false });
 }
 
 /** The last lines of a log, for people. */
@@ -63,10 +77,11 @@ function isPast(record: LogRecord, request: LogRequest): boolean {
   return request.untilWallMs > 0 && record.atWallMs > request.untilWallMs;
 }
 
-function startPlace(source: LogSource, request: LogRequest): LogPlace {
+/** `at`: how many bytes of the whole log its reader has behind it. */
+function startPlace(source: LogSource, request: LogRequest): { place: LogPlace; at: number } {
   const segments = listSegments(source.io, source.directory);
   const first = { segment: segments[0] ?? 0, offset: 0 };
-  if (request.tail === 0) return first;
+  if (request.tail === 0) return { place: first, at: 0 };
   const newest = segments.at(-1) ?? 0;
   const size = source.io.stat(segmentPath(source.directory, newest))?.size ?? 0;
   let place: LogPlace = { segment: newest, offset: size };
@@ -77,7 +92,9 @@ function startPlace(source: LogSource, request: LogRequest): LogPlace {
     place = at;
     left--;
   }
-  return place;
+  const before = bytesBefore(source.io, source.directory, place.segment);
+  const isAll = left > 0 && place.segment === first.segment && place.offset === 0;
+  return { place, at: isAll ? 0 : before + place.offset };
 }
 
 function* recordsBackwards(source: LogSource): Iterable<{ record: LogRecord; at: LogPlace }> {

@@ -12,6 +12,27 @@ export function segmentPath(directory: string, segment: number): string {
   return join(directory, `log.${segment}`);
 }
 
+/** Where the writer of a log keeps its place. */
+export function cursorPath(directory: string): string {
+  return join(directory, 'cursor');
+}
+
+/** Bytes of a log before a segment, those that are not there any more included. */
+export function bytesBefore(io: Io, directory: string, segment: number): number {
+  const earlier = listSegments(io, directory).filter((number) => number < segment);
+  const sizes = earlier.map((number) => io.stat(segmentPath(directory, number))?.size ?? 0);
+  return sizes.reduce((sum, size) => sum + size, bytesGone(io, directory));
+}
+
+function bytesGone(io: Io, directory: string): number {
+  try {
+    const text = io.read(cursorPath(directory))?.toString('utf8') ?? '{}';
+    return (JSON.parse(text) as { readonly gone?: number }).gone ?? 0;
+  } catch {
+    return 0;
+  }
+}
+
 /** Numbers of the segments that are there, oldest first. */
 export function listSegments(io: Io, directory: string): readonly number[] {
   return io
@@ -27,10 +48,15 @@ export class SegmentWriter {
   readonly #io: Io;
   readonly #directory: string;
   #place: LogPlace;
+  #gone: number;
   #torn = false;
 
-  /** `place`: where the last saved cursor stood; what lies behind it was never acknowledged. */
-  constructor(io: Io, directory: string, place: LogPlace) {
+  /**
+   * `place`: where the last saved cursor stood; what lies behind it was never acknowledged. `gone`: bytes
+   * of segments that have gone before.
+   */
+  constructor(io: Io, directory: string, place: LogPlace, gone: number) {
+    this.#gone = gone;
     this.#io = io;
     this.#directory = directory;
     this.#place = place;
@@ -45,6 +71,10 @@ export class SegmentWriter {
   get place(): LogPlace {
     return this.#place;
   }
+  /** Bytes of segments that are not there any more. */
+  get gone(): number {
+    return this.#gone;
+  }
   append(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     const { segment, offset } = this.#place;
@@ -58,8 +88,10 @@ export class SegmentWriter {
     if (this.#place.offset < LIMITS.logFileBytesMax) return;
     this.#place = { segment: segment + 1, offset: 0 };
     for (const old of listSegments(this.#io, this.#directory)) {
-      if (old <= segment + 1 - LIMITS.logFilesMax)
-        this.#io.unlink(segmentPath(this.#directory, old));
+      if (old > segment + 1 - LIMITS.logFilesMax) continue;
+      const oldest = segmentPath(this.#directory, old);
+      this.#gone += this.#io.stat(oldest)?.size ?? 0;
+      this.#io.unlink(oldest);
     }
   }
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Io } from '../runtime/io.ts';
 import { formatLine, Stamper } from './log-line.ts';
 import { OutputTap } from './output-tap.ts';
-import { type LogPlace, listSegments, SegmentWriter } from './segments.ts';
+import { cursorPath, type LogPlace, listSegments, SegmentWriter } from './segments.ts';
 import { drainSpool } from './spool.ts';
 import { mayTruncate, punch, type Trimming } from './trim.ts';
 
@@ -22,6 +22,8 @@ interface SpoolPlace {
 /** Saved after each append, so that a new daemon neither loses nor repeats a line. */
 interface Cursor {
   readonly log: LogPlace;
+  /** Bytes of segments that went to make room; absent: none. */
+  readonly gone?: number;
   readonly out: SpoolPlace;
   readonly err: SpoolPlace;
 }
@@ -47,7 +49,7 @@ export class TaskLog {
     this.#clock = clock;
     this.directory = directory;
     const cursor = this.#load();
-    this.#segments = new SegmentWriter(io, directory, cursor.log);
+    this.#segments = new SegmentWriter(io, directory, cursor.log, cursor.gone ?? 0);
     this.#places = { out: this.#resume('out', cursor.out), err: this.#resume('err', cursor.err) };
   }
   get ended(): boolean {
@@ -159,7 +161,7 @@ export class TaskLog {
   }
   #load(): Cursor {
     try {
-      const text = this.#io.read(join(this.directory, 'cursor'))?.toString('utf8');
+      const text = this.#io.read(cursorPath(this.directory))?.toString('utf8');
       if (text !== undefined) return JSON.parse(text) as Cursor;
     } catch {
       // Half written at a power cut: a new segment, and the output from its beginning.
@@ -168,8 +170,9 @@ export class TaskLog {
     return { log: { segment: newest + 1, offset: 0 }, out: START, err: START };
   }
   #save(): void {
-    const cursor: Cursor = { log: this.#segments.place, ...this.#places };
-    const path = join(this.directory, 'cursor');
+    const { place, gone } = this.#segments;
+    const cursor: Cursor = { log: place, gone, ...this.#places };
+    const path = cursorPath(this.directory);
     this.#io.write(`${path}.tmp`, JSON.stringify(cursor));
     this.#io.rename(`${path}.tmp`, path);
   }

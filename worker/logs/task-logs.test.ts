@@ -147,6 +147,43 @@ describe('logs of a task', () => {
       assert.ok(statSync(join(directory, name)).size < LIMITS.logFileBytesMax + (3 << 20));
     }
   });
+  it('say once how much has gone to make room, to readers of its beginning and to slow ones', async () => {
+    logs.attach(ID);
+    write('first\n');
+    clock.advance(500);
+    const directory = join(stateDir, 'logs', ID);
+    const slow = logs.read(ID, LogRequest.create({ follow: true }), never)[Symbol.asyncIterator]();
+    const textOf = async (): Promise<string> =>
+      Buffer.from((await slow.next()).value.line).toString('utf8');
+    assert.equal(await textOf(), 'first');
+    let written = 0;
+    const fill = (megabytes: number): void => {
+      for (let i = 0; i < megabytes; i++) {
+        write(`${'y'.repeat(1023)}\n`.repeat(1024));
+        clock.advance(500);
+      }
+      written += megabytes;
+    };
+    fill(45);
+    const kept = (): number =>
+      readdirSync(directory)
+        .filter((name) => name.startsWith('log.'))
+        .reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
+    const note = /^\[swarm\] (\d+) bytes of the log before this are gone: .* newest 30 MB$/;
+    const [first = '', ...lines] = await read();
+    const gone = Number(note.exec(first)?.[1]);
+    assert.ok(gone > 10 << 20, first);
+    const head = 1_024 + '2026-01-01T00:00:00.000000000Z stdout F '.length;
+    const whole = written * 1_024 * head + 'first'.length + 1 + head - 1_024;
+    assert.equal(gone + kept(), whole);
+    assert.ok(lines.every((line) => line.startsWith('y')));
+    assert.ok(!note.test((await read({ tail: 3 }))[0]!));
+    assert.match(await textOf(), note);
+    logs.stop();
+    logs = makeLogs();
+    logs.attach(ID);
+    assert.equal((await read())[0], first);
+  });
   it('say how much was dropped when a backlog is too long', async () => {
     write(`${'z'.repeat(1023)}\n`.repeat(40 * 1024));
     logs.attach(ID);
