@@ -33,6 +33,8 @@ export interface RuntimeWorld {
   killTask(task: AssignedTask): Promise<void>;
   /** The words of a command for `exec`. */
   words(kind: CommandKind): readonly string[];
+  /** What a task has written to its standard output; undefined: nothing is kept here. */
+  written(task: AssignedTask): string | undefined;
   /** What is left of removed tasks: nothing. */
   leftovers(): readonly string[];
   close(): Promise<void>;
@@ -40,9 +42,10 @@ export interface RuntimeWorld {
 
 /**
  * run: goes on until it is stopped; without a handler. exit3: ends at once with 3. stubborn: ignores
- * the stop signal, grace 50 ms. escaping: has a child in a session of its own.
+ * the stop signal, grace 50 ms. escaping: has a child in a session of its own. hungry: half a second after
+ * its start it takes more memory than it may. talk: writes 1, 2, 3 and so on, a line each.
  */
-export type TaskKind = 'run' | 'exit3' | 'stubborn' | 'escaping';
+export type TaskKind = 'run' | 'exit3' | 'stubborn' | 'escaping' | 'hungry' | 'talk';
 
 /**
  * both: "to-out" and "to-err", then code 7. cat: its input comes out. mark: the variable MARK. size:
@@ -178,6 +181,50 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>)
       await life.runtime.controller(task).remove();
       assert.deepEqual(await life.runtime.list(), []);
     });
+    it('tells that memory ran out, also where no daemon was there to see it', BOUND, async (t) => {
+      const { features } = await life.runtime.probe();
+      if (features['limits'] === 'none') return t.skip('limits of memory are not kept here');
+      const [, seen] = await started('hungry');
+      const exit = await seen.wait(never);
+      assert.deepEqual([exit.code, exit.oom, exit.lost], [137, true, false], exit.message);
+      await seen.remove();
+      const [task] = await started('hungry');
+      await life.kill();
+      await untilTrue(() => world.processes(task) === 0, 'its end');
+      life = await world.open();
+      const adopted = (await life.runtime.list()).find(({ taskId }) => taskId === task.id);
+      assert.deepEqual([adopted?.exit?.code, adopted?.exit?.oom], [137, true]);
+      await life.runtime.controller(task).remove();
+    });
+    it('loses nothing that a task writes while daemons come and go', BOUND, async (t) => {
+      const [task] = await started('talk');
+      if (world.written(task) === undefined) {
+        await life.runtime.controller(task).terminate();
+        await life.runtime.controller(task).remove();
+        return t.skip('nothing is kept here');
+      }
+      const numbers = (): readonly number[] =>
+        (world.written(task) ?? '').match(/^\d+$/gm)?.map(Number) ?? [];
+      const more = async (): Promise<void> => {
+        const count = numbers().length;
+        await untilTrue(() => numbers().length > count + 5, 'more lines');
+      };
+      for (let times = 0; times < 2; times++) {
+        await more();
+        await life.kill();
+        await more();
+        life = await world.open();
+      }
+      const controller = life.runtime.controller(task);
+      await more();
+      await controller.terminate();
+      const all = numbers();
+      assert.deepEqual(
+        all,
+        all.map((_number, at) => at + 1),
+      );
+      await controller.remove();
+    });
     it('leaves nothing behind of removed tasks', () => {
       assert.deepEqual(world.leftovers(), []);
     });
@@ -296,6 +343,14 @@ async function untilText(output: Readable, wanted: string): Promise<void> {
     if (chunk !== null) text += chunk;
     else if (output.readableEnded) throw new Error(`ended with ${JSON.stringify(text)}`);
     else await soon(Promise.race([once(output, 'readable'), once(output, 'end')]), wanted, text);
+  }
+}
+
+async function untilTrue(holds: () => boolean, wanted: string): Promise<void> {
+  const endMs = clock.monotonicMs() + SOON_MS;
+  while (!holds()) {
+    if (clock.monotonicMs() > endMs) throw new Error(`${wanted} never came`);
+    await new Promise<void>((resolve) => clock.setTimer(5, resolve));
   }
 }
 

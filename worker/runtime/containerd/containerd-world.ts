@@ -228,7 +228,8 @@ export class ContainerdWorld implements RuntimeWorld {
     });
   }
   task(kind: TaskKind): AssignedTask {
-    return this.container(TEXTS[kind], {}, kind === 'stubborn' ? { stopGraceMs: 50 } : {});
+    const init = kind === 'hungry' ? { spec: { limits: { memoryBytes: 32 << 20 } } } : {};
+    return this.container(TEXTS[kind], init, kind === 'stubborn' ? { stopGraceMs: 50 } : {});
   }
   async ready(task: AssignedTask): Promise<void> {
     await until('output', async () => this.output(task).includes('READY'));
@@ -258,6 +259,9 @@ export class ContainerdWorld implements RuntimeWorld {
     const [first] = this.pids(task);
     process.kill(first!, 'SIGKILL');
     await until('its end', async () => this.pids(task).length === 0);
+  }
+  written(task: AssignedTask): string {
+    return this.output(task);
   }
   words(kind: CommandKind): readonly string[] {
     return WORDS[kind];
@@ -342,6 +346,8 @@ const TEXTS: { readonly [kind in TaskKind]: string } = {
   run: 'trap "exit 143" TERM; echo READY; while :; do sleep 1234 & wait $!; done',
   exit3: 'echo READY; exit 3',
   stubborn: 'trap "" TERM; echo READY; while :; do sleep 1234; done',
+  hungry: 'echo READY; sleep 0.5; exec tail -c 90000000 /dev/zero',
+  talk: 'echo READY; i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done',
   escaping:
     'setsid sleep 999 & trap "exit 143" TERM; echo READY; while :; do sleep 1234 & wait $!; done',
 };

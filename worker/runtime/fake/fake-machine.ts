@@ -11,6 +11,8 @@ export interface FakeBehaviour {
   /** Ends by itself after this long. */
   readonly exitAfterMs?: number;
   readonly exitCode?: number;
+  /** Ends so for too much memory. */
+  readonly oom?: boolean;
   /** Goes on at the stop signal, until it is killed. */
   readonly ignoresStop?: boolean;
   readonly probe?: { readonly code: number; readonly output: string };
@@ -75,9 +77,9 @@ export class FakeMachine {
     if (task.behaviour.startError) throw task.behaviour.startError;
     task.pid = this.#nextPid++;
     this.#started.set(id, this.starts(id) + 1);
-    const { exitAfterMs, exitCode = 0 } = task.behaviour;
+    const { exitAfterMs, exitCode = 0, oom = false } = task.behaviour;
     if (exitAfterMs === undefined) return;
-    task.timer = this.clock.setTimer(exitAfterMs, () => this.end(id, exitCode));
+    task.timer = this.clock.setTimer(exitAfterMs, () => this.end(id, exitCode, '', oom));
   }
   /** As the stop signal: true when it ends by it. */
   signal(id: string): boolean {
@@ -88,9 +90,9 @@ export class FakeMachine {
   kill(id: string): void {
     this.end(id, 137, 'SIGKILL');
   }
-  end(id: string, code: number, signal = ''): void {
+  end(id: string, code: number, signal = '', oom = false): void {
     const message = signal === '' ? `exit code ${code}` : `ended by ${signal}`;
-    this.#finish(id, { code, signal, oom: false, lost: false, message });
+    this.#finish(id, { code, signal, oom, lost: false, message });
   }
   /** It never began and never will. */
   cancel(id: string, message: string): void {
@@ -133,6 +135,7 @@ export class FakeMachine {
 export function behaviourOf(task: AssignedTask): FakeBehaviour {
   const [word, code = '0', afterMs = '0'] = task.spec?.process?.command ?? [];
   if (word === 'exit') return { exitCode: Number(code), exitAfterMs: Number(afterMs) };
+  if (word === 'hungry') return { exitCode: 137, exitAfterMs: 50, oom: true };
   if (word === 'stubborn') return { ignoresStop: true };
   if (word === 'missing') {
     return { prepareError: new RuntimeError('COMMAND_NOT_FOUND', 'missing is not on this node') };

@@ -16,6 +16,8 @@ const COMMANDS: { readonly [kind in TaskKind]: readonly string[] } = {
   exit3: ['exit', '3'],
   stubborn: ['stubborn'],
   escaping: ['escaping'],
+  hungry: ['hungry'],
+  talk: ['talk'],
 };
 
 const WORDS: { readonly [kind in CommandKind]: readonly string[] } = {
@@ -66,6 +68,7 @@ runtimeContract('fake', async (): Promise<RuntimeWorld> => {
       machine.kill(task.id);
     },
     words: (kind) => WORDS[kind],
+    written: () => undefined,
     leftovers: () => machine.ids,
     async close() {},
   };

@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { AssignedTask, type Init, TaskState } from '../../../proto/index.ts';
+import { AssignedTask, type Init, Resources, TaskSpec, TaskState } from '../../../proto/index.ts';
 import { SystemClock } from '../../../shared/clock.ts';
 import { SystemRandom } from '../../../shared/random.ts';
 import { insideCommand } from '../../inside/fixture.ts';
@@ -82,7 +82,10 @@ export class ProcessWorld implements RuntimeWorld {
     });
   }
   task(kind: TaskKind): AssignedTask {
-    return this.command(TEXTS[kind], {}, kind === 'stubborn' ? { stopGraceMs: 50 } : {});
+    const task = this.command(TEXTS[kind], {}, kind === 'stubborn' ? { stopGraceMs: 50 } : {});
+    if (kind !== 'hungry') return task;
+    const limits = Resources.create({ memoryBytes: 32 << 20 });
+    return AssignedTask.with(task, { spec: TaskSpec.with(task.spec!, { limits }) });
   }
   async ready(task: AssignedTask): Promise<void> {
     await this.until(() => existsSync(this.#file('ready', task.id)));
@@ -133,6 +136,10 @@ export class ProcessWorld implements RuntimeWorld {
     process.kill(this.taskPid(task), 'SIGKILL');
     await this.until(() => existsSync(join(this.stateDir, 'run', `${task.id}.exit-137`)));
   }
+  written(task: AssignedTask): string {
+    const path = join(this.stateDir, 'logs', task.id, 'out');
+    return existsSync(path) ? readFileSync(path, 'utf8') : '';
+  }
   words(kind: CommandKind): readonly string[] {
     return WORDS[kind];
   }
@@ -171,4 +178,6 @@ const TEXTS: { readonly [kind in TaskKind]: string } = {
   exit3: 'READY; exit 3',
   stubborn: 'trap "" TERM; READY; while :; do sleep 0.05; done',
   escaping: 'setsid sleep 1000 & READY; exec sleep 1000',
+  hungry: 'READY; sleep 0.5; exec dd if=/dev/zero of=/dev/null bs=90M',
+  talk: 'READY; i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done',
 };
