@@ -2,6 +2,7 @@ import { converge } from './converge.ts';
 import { endpoints } from './endpoints.ts';
 import { failover } from './failover.ts';
 import { footprint } from './footprint.ts';
+import { network } from './network.ts';
 import { raft } from './raft.ts';
 import { machineLoad } from './report.ts';
 
@@ -11,6 +12,7 @@ const BENCHES: { readonly [name: string]: (args: readonly string[]) => Promise<v
   endpoints,
   failover,
   footprint,
+  network,
   raft,
 };
 

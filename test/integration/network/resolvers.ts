@@ -32,16 +32,19 @@ export class Resolvers {
   async start(): Promise<void> {
     for (const network of this.#networks) await network.start();
   }
-  /** Gives rows to every node. Resolves when they are in effect everywhere. */
-  async apply(rows: Partial<Omit<NetworkRows, 'index'>>): Promise<void> {
+  /** Gives rows to every node, or to these. Resolves when they are in effect there. */
+  async apply(
+    rows: Partial<Omit<NetworkRows, 'index'>>,
+    to = this.#networks.map((_, at) => at + 1),
+  ): Promise<void> {
     Object.assign(this.#routers.rows, rows);
     const index = ++this.#index;
     await Promise.all(
-      this.#networks.map((network, at) => {
+      to.map((host) => {
         const done = new Promise<void>((resolve) => {
-          this.#waiting.push({ host: at + 1, index, done: resolve });
+          this.#waiting.push({ host, index, done: resolve });
         });
-        network.apply({ ...this.#routers.rows, index });
+        this.#networks[host - 1]!.apply({ ...this.#routers.rows, index });
         return done;
       }),
     );

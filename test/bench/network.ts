@@ -1,0 +1,13 @@
+import { networkChange } from './network-change.ts';
+import { networkNames } from './network-names.ts';
+
+const PARTS: { readonly [name: string]: () => Promise<void> } = {
+  names: networkNames,
+  change: networkChange,
+};
+
+/** Networks of a node, as root. `npm run bench -- network [PART…]`: all parts, or the ones named. */
+export async function network(args: readonly string[]): Promise<void> {
+  for (const [name, part] of Object.entries(PARTS))
+    if (args.length === 0 || args.includes(name)) await part();
+}
