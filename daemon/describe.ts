@@ -8,7 +8,7 @@ import type { OverlayTier } from './overlay-tier.ts';
 
 const ARCHITECTURES: { readonly [node: string]: string } = { x64: 'x86_64', arm64: 'aarch64' };
 
-/** What this machine is and can do, as the scheduler filters on it. */
+/** What this machine is and can do, as the scheduler filters on it. The key is the public one. */
 export function describeNode(
   nodeName: string,
   runtimes: readonly RuntimeFeatures[],
@@ -16,11 +16,10 @@ export function describeNode(
   offer: {
     readonly bindRoots: readonly string[];
     readonly generic: { readonly [kind: string]: number };
+    readonly wireguardKey: string;
   },
 ): NodeDescription {
-  const features: { [key: string]: string } = overlay.found
-    ? { network: 'overlay' }
-    : { network: 'proxy', 'network-reason': overlay.why };
+  const features = networkFeatures(overlay);
   for (const runtime of runtimes) Object.assign(features, runtime.features);
   return NodeDescription.create({
     hostname: nodeName,
@@ -38,8 +37,20 @@ export function describeNode(
     addresses: addresses(),
     protocol: 1,
     routes: hostRoutes(),
-    ...(overlay.found ? { mtu: overlay.mtu, dataAddress: overlay.dataAddress } : {}),
+    ...(overlay.found
+      ? { mtu: overlay.mtu, dataAddress: overlay.dataAddress, wireguardKey: offer.wireguardKey }
+      : {}),
   });
+}
+
+function networkFeatures(overlay: OverlayTier): { [key: string]: string } {
+  if (!overlay.found) return { network: 'proxy', 'network-reason': overlay.why };
+  const { tunnel } = overlay;
+  return {
+    network: 'overlay',
+    encryption: tunnel.found ? tunnel.kind : 'none',
+    ...(tunnel.found ? {} : { 'encryption-reason': tunnel.why }),
+  };
 }
 
 export function hostName(): string {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { formatIpv4, formatIpv6, parsePrefix } from '../shared/prefix.ts';
 
-/** Devices whose routes are this machine's own doing: of nodes, and the loopback. */
-const OWN = /^(lo|sw[ugx])/;
+/** Devices whose routes are this machine's own doing: of nodes, and the loopback. `*`: no way. */
+const OWN = /^(lo|\*|sw[ugx])/;
 
 /** Prefixes that this host routes by itself, without the default: pools keep clear of them. */
 export function hostRoutes(

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { DEFAULTS } from '../shared/limits.ts';
 import { HOST, type Netcmd } from '../worker/network/router/netcmd.ts';
 import { tryKernel } from '../worker/network/router/try-kernel.ts';
+import { type TunnelKind, tryTunnel } from '../worker/network/router/try-tunnel.ts';
 import type { Io } from '../worker/runtime/io.ts';
 import { advertise, parseHostPort } from './address.ts';
 import type { NodeConfig } from './node-config.ts';
@@ -14,6 +15,8 @@ export type OverlayTier =
       readonly found: true;
       readonly dataAddress: string;
       readonly mtu: number;
+      /** What encrypted networks go through. */
+      readonly tunnel: TunnelKind;
     }
   | { readonly found: false; readonly why: string };
 
@@ -43,7 +46,8 @@ export async function findOverlayTier(deps: OverlayTierDeps): Promise<OverlayTie
   const owner = claim(deps);
   if (owner !== '') return no(`the node of ${owner} carries the networks of this machine`);
   const mtu = await mtuOf(deps.netcmd, device);
-  return { found: true, dataAddress, mtu };
+  const tunnel = await tryTunnel(deps.netcmd, deps.nodeId.slice(0, 8));
+  return { found: true, dataAddress, mtu, tunnel };
 }
 
 /** Another daemon of this machine may carry networks from now on. */

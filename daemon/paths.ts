@@ -8,6 +8,8 @@ export interface NodePaths {
   readonly raft: string;
   /** Parts of images that a manager keeps. */
   readonly images: string;
+  /** WireGuard keys of encrypted networks. */
+  readonly tunnelKeys: string;
   readonly netdSocket: string;
 }
 
@@ -17,6 +19,7 @@ export function nodePaths(stateDir: string): NodePaths {
     joinKey: join(stateDir, 'join.key'),
     raft: join(stateDir, 'raft'),
     images: join(stateDir, 'images'),
+    tunnelKeys: join(stateDir, 'tunnel'),
     netdSocket: join(stateDir, 'netd.sock'),
   };
 }

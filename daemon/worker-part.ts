@@ -20,6 +20,7 @@ import { OverlayNetwork } from '../worker/network/overlay-network.ts';
 import { ProxyNetwork } from '../worker/network/proxy-network.ts';
 import { SystemNetcmd } from '../worker/network/router/netcmd.ts';
 import { Router } from '../worker/network/router/router.ts';
+import { TunnelKeys } from '../worker/network/router/tunnel-keys.ts';
 import { watchKernel } from '../worker/network/router/watch.ts';
 import { GenericUnits } from '../worker/runtime/generic-units.ts';
 import { ProcessRuntime } from '../worker/runtime/process/process-runtime.ts';
@@ -113,10 +114,13 @@ export class WorkerPart {
     const router = new Router({
       ...around,
       short: nodeId.slice(0, 8),
+      tunnelKeys: paths.tunnelKeys,
       netcmd,
       carries: tier.found,
       watch: (names, onChange) => watchKernel(clock, names, onChange),
     });
+    const tunnelKeys = new TunnelKeys({ io, clock, directory: paths.tunnelKeys });
+    const tunnelKey = (): string => (tier.found && tier.tunnel.found ? tunnelKeys.publicKey() : '');
     const network = tier.found
       ? new OverlayNetwork({ proxy, router, clock, publishAddress })
       : proxy;
@@ -156,7 +160,7 @@ export class WorkerPart {
       managers: config.managers,
       describe: () => {
         const offer = { bindRoots, generic: countsOf(generic) };
-        return describeNode(config.nodeName, [], tier, offer);
+        return describeNode(config.nodeName, [], tier, { ...offer, wireguardKey: tunnelKey() });
       },
       publishAddress: config.publishAddress,
       bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
@@ -165,6 +169,8 @@ export class WorkerPart {
       onRemoved: (reason) => deps.onRemoved(reason),
     });
     known = agent;
+    // A new certificate is told, and with it a new key where that has come of age.
+    live.onChange(() => agent.descriptionChanged());
     const forgetNetwork = (): void => giveUpOverlay(io, nodeId);
     return new WorkerPart({ agent, logs, network, forgetNetwork, router, containers, units });
   }

@@ -38,7 +38,10 @@ export function whyNotPlaced(placing: Placing): Reason {
   const linked = able.filter(({ status }) => lacks(status, needs) === '');
   if (linked.length === 0)
     return why('no-overlay-node', `${name}: ${noNetworkText(needs)}`, {
-      advice: 'Run swarm network doctor on a node to see what it lacks, or take the network away.',
+      advice:
+        needs === 'encrypted'
+          ? 'Install wireguard-tools, and wireguard-go where the kernel has no WireGuard; then stop and start the node.'
+          : 'Run swarm network doctor on a node to see what it lacks, or take the network away.',
       command: 'swarm node ls',
       details: detailsOf(placing),
     });

@@ -31,9 +31,9 @@ export function lacks(status: NodeStatus | undefined, needs: NetworkNeeds): stri
   if (needs === '') return '';
   const description = status?.description;
   if (!isOverlayNode(status)) return 'no overlay networks';
-  return needs === 'encrypted' && description?.wireguardKey === ''
-    ? 'no encrypted networks (no WireGuard)'
-    : '';
+  if (needs !== 'encrypted' || description?.wireguardKey !== '') return '';
+  const reason = description.features['encryption-reason'] || 'no WireGuard';
+  return `no encrypted networks (${reason})`;
 }
 
 /** The node carries traffic between containers of different nodes. */

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { NetworkPeer } from '../../../proto/index.ts';
 import { SystemClock } from '../../../shared/clock.ts';
 import { SystemRandom } from '../../../shared/random.ts';
@@ -7,6 +8,7 @@ import { Router } from '../../../worker/network/router/router.ts';
 import { INGRESS } from '../../../worker/network/router/rows-fixture.ts';
 import type { OverlayRows } from '../../../worker/network/router/surroundings.ts';
 import { SystemIo } from '../../../worker/runtime/system-io.ts';
+import { tempDir } from '../../support/swarm.ts';
 import type { Hosts, Peer } from './hosts.ts';
 
 export const DATA_PORT = 4_799;
@@ -17,6 +19,7 @@ const PUBLISHING = { address: '', refused: new Set<string>() };
 export class Routers {
   readonly hosts: Hosts;
   readonly routers: Router[];
+  readonly #directory = tempDir();
   readonly #endpoints = new Map<number, LocalEndpoint[]>();
   readonly #short: readonly string[];
   #containers = 0;
@@ -53,9 +56,13 @@ export class Routers {
       log,
       nodeId: this.nodeId(host),
       short: this.#short[host - 1]!,
+      tunnelKeys: this.tunnelKeys(host),
       carries: true,
       watch: () => ({ close() {} }),
     });
+  }
+  tunnelKeys(host: number): string {
+    return join(this.#directory.path, String(host));
   }
   nodeId(host: number): string {
     return `${this.#short[host - 1]}restofthenodesid`;
@@ -119,5 +126,6 @@ export class Routers {
   async end(): Promise<void> {
     for (const router of this.routers) await router.destroy();
     await this.hosts.end();
+    this.#directory.remove();
   }
 }

@@ -8,6 +8,8 @@ type Typed = Exclude<Batch, 'tasks'>;
 /** The programs that carry changes out, in their order; links of containers are set up between them. */
 export interface Steps {
   readonly before: readonly Command[];
+  /** What encrypted networks go through: they alone wait when it cannot be had. */
+  readonly tunnel: readonly Command[];
   /** Devices whose links are to be set up. */
   readonly tasks: readonly string[];
   readonly after: readonly Command[];
@@ -35,6 +37,7 @@ export function stepsOf(changes: Changes, router: string): Steps {
       ...taken('router', clear),
       ...made('host-links'),
     ],
+    tunnel: [...taken('tunnel', [...clear, ...take]), ...made('tunnel')],
     tasks: linesOf(make, 'make', 'tasks').map(({ line }) => line),
     after: [
       ...made('router'),

@@ -8,7 +8,17 @@ import { Kernel } from './kernel.ts';
 import { nodeNames } from './names.ts';
 import { Planner } from './plan.ts';
 import { RecordingNetcmd } from './recording-netcmd.ts';
-import { at, endpoint, INGRESS, input, network, published, service } from './rows-fixture.ts';
+import {
+  at,
+  endpoint,
+  INGRESS,
+  input,
+  key,
+  network,
+  peer,
+  published,
+  service,
+} from './rows-fixture.ts';
 
 /** What is typed, word by word. `UPDATE=1` writes it anew: read the difference. */
 const HERE = dirname(fileURLToPath(import.meta.url)).replace('/dist/', '/');
@@ -47,6 +57,17 @@ describe('what is typed for', () => {
     const without = { services: [published(1, [1, 3])], networkServices: [service(1, [1, 3])] };
     await bring(input({ ...ROWS, ...without }, here));
     golden('drain', `${drains}\n${typed()}`);
+  });
+  it('an encrypted network, which goes again', async () => {
+    const { bring, typed } = node();
+    const peers = [1, 2].map((each) => peer(each, { wireguardKey: key(each) }));
+    const net = network(1, { encrypted: true, mtu: 1_370, subnets: [network(1).subnets[0]!] });
+    await bring(input({ peers, networks: [INGRESS] }, []));
+    typed();
+    await bring(input({ peers, networks: [INGRESS, net] }, []));
+    const comes = typed();
+    await bring(input({ peers, networks: [INGRESS] }, []));
+    golden('encrypted', `${comes}\n${typed()}`);
   });
   it('client affinity, a port of one address, a port of the nodes that have a task', async () => {
     const { bring, typed } = node();

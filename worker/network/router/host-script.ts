@@ -1,4 +1,5 @@
 import { DOORS, DOORS6, INSIDE, type NodeNames, ROUTER_TABLE } from './names.ts';
+import { takeTunnel } from './tunnel-script.ts';
 
 /**
  * What is typed where the host's own network meets the router: shell, because a lock, a search for a
@@ -128,7 +129,7 @@ for device in $(ip -n ${router} -o link show 2>/dev/null | sed -n 's/^[0-9]*: \\
   ip -n ${router} link del $device 2>/dev/null
 done
 ip link del ${uplink} 2>/dev/null
-ip link del ${tunnel} 2>/dev/null
+${takeTunnel(tunnel)}
 nft delete table ip ${table} 2>/dev/null
 nft delete table ip6 ${table} 2>/dev/null
 ${forwardRules(uplink, 'remove')}

@@ -52,7 +52,10 @@ export function hostTableText(table: HostTable, family: Family): string {
 }`;
 }
 
-/** Only nodes of the cluster send to the ports that carry networks; the encrypted one, only the tunnel. */
+/**
+ * Only nodes of the cluster send to the ports that carry networks. To and from the encrypted one there is
+ * no way but the tunnel, also while that is not there.
+ */
 function guard({ dataPort, encryptedPort, tunnel }: HostTable, ip: string): string {
   if (dataPort === undefined) return '';
   const ports = `udp dport { ${dataPort}, ${encryptedPort} }`;
@@ -69,6 +72,10 @@ function guard({ dataPort, encryptedPort, tunnel }: HostTable, ip: string): stri
     type filter hook input priority -10;
     udp dport ${encryptedPort} iifname != "${tunnel}" drop
     udp dport ${dataPort} ${ip} saddr != @sw_peers drop
+  }
+  chain sw_seal {
+    type filter hook output priority -10;
+    udp dport ${encryptedPort} oifname != "${tunnel}" drop
   }`;
 }
 

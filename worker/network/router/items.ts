@@ -1,9 +1,12 @@
 import { INSIDE, ROUTER_TABLE } from './names.ts';
+import { makeTunnel, type TunnelDevice, takeTunnel } from './tunnel-script.ts';
 
 export type Family = 4 | 6;
 /** Where a line is typed, and into what. */
 export type Batch =
   | 'host-links'
+  /** Lines of shell in the host's own namespace. */
+  | 'tunnel'
   /** The line is the device: what is done there is more than a line. */
   | 'tasks'
   | 'router'
@@ -85,6 +88,41 @@ export function taskLink(device: string, digest: string): Item {
     make: { batch: 'tasks', line: device },
     take: { batch: 'router', line: `link del ${device}` },
     step: STEP.link,
+  };
+}
+
+/** The WireGuard device, in the host's own namespace. */
+export function tunnelDevice(tunnel: TunnelDevice): Item {
+  const { device, key, port, address, mtu } = tunnel;
+  return {
+    id: `tunnel ${device}`,
+    text: `key ${key} port ${port} address ${address} mtu ${mtu}`,
+    replaces: true,
+    make: { batch: 'tunnel', line: makeTunnel(tunnel) },
+    take: { batch: 'tunnel', line: takeTunnel(device) },
+    step: STEP.link,
+  };
+}
+
+/** A node that the tunnel reaches. `endpoint`: where it is at first; it may answer from elsewhere. */
+export function tunnelPeer(peer: {
+  readonly device: string;
+  readonly ownKey: string;
+  readonly key: string;
+  readonly endpoint: string;
+  readonly address: string;
+}): Item {
+  const { device, ownKey, key, endpoint, address } = peer;
+  const words = `wg set ${device} peer ${key}`;
+  const settings = `endpoint ${endpoint} allowed-ips ${address}/32 persistent-keepalive 0`;
+  return {
+    id: `tunnel-peer ${device} ${key}`,
+    text: `own ${ownKey} endpoint ${endpoint} address ${address}`,
+    replaces: true,
+    // Turning it on shakes hands at once: nobody has to wait for that with a first packet.
+    make: { batch: 'tunnel', line: `${words} ${settings}\n${words} persistent-keepalive 25` },
+    take: { batch: 'tunnel', line: `${words} remove` },
+    step: STEP.neighbour,
   };
 }
 

@@ -14,12 +14,13 @@ import { hostTableText } from './host-table.ts';
 import { type Family, type Item, routerTable, type Table, tableWords } from './items.ts';
 import type { NodeNames } from './names.ts';
 import { type Command, HOST, type Netcmd, namespace, type Outcome, type Place } from './netcmd.ts';
-import { OBSERVE_SCRIPT, readRouter, readTable, type TableState } from './observe.ts';
+import { OBSERVE_SCRIPT, readRouter, readTable, readTunnel, type TableState } from './observe.ts';
 import type { Plan } from './plan.ts';
 import { tableReplacement } from './render.ts';
 import { routerTableText } from './router-table.ts';
 import { digestOf, taskLinkScript } from './task-script.ts';
 import { encryptedPort } from './tunnel-names.ts';
+import { observeTunnelScript } from './tunnel-script.ts';
 
 export interface KernelDeps {
   readonly netcmd: Netcmd;
@@ -31,6 +32,8 @@ export interface Done {
   readonly problem: string;
   /** Devices of containers' links that could not be set up, with the reason. */
   readonly failedLinks: ReadonlyMap<string, string>;
+  /** Why encrypted networks have no way to other nodes; empty: they have, or there is none. */
+  readonly tunnelProblem: string;
   /** How many things were not as the last pass had left them. */
   readonly repaired: number;
 }
@@ -87,15 +90,16 @@ export class Kernel {
     } else ({ have, want } = differing(before, plan.parts));
     const reloaded = await this.#loadTables(plan);
     const changes = diff(withTables(have, want, reloaded), want);
-    const { problem, failedLinks, madeLinks } = await this.#carryOut(changes, plan);
+    const { problem, tunnelProblem, failedLinks, madeLinks } = await this.#carryOut(changes, plan);
     const remade = !isRepeated && madeLinks.some((device) => have.has(`link ${device}`));
     await this.#endFlows(have, want, before !== undefined);
     if (changes.make.some(({ id }) => id.startsWith('chain ')))
       await this.#learnStructures('router');
-    if (problem === '' && failedLinks.size === 0 && !remade) this.#parts = plan.parts;
+    const isDone = problem === '' && tunnelProblem === '' && failedLinks.size === 0;
+    if (isDone && !remade) this.#parts = plan.parts;
     const made = this.#uplink?.made === true ? 1 : 0;
     const repaired = before === undefined ? 0 : repairs(changes) + reloaded.size + made;
-    if (!remade) return { problem, failedLinks, repaired };
+    if (!remade) return { problem, tunnelProblem, failedLinks, repaired };
     // A link that was made anew has lost what hung on it.
     return this.bring(plan, true, true);
   }
@@ -135,6 +139,7 @@ export class Kernel {
     const output = await this.#must({ place, program: 'sh', args: ['-s'], input: OBSERVE_SCRIPT });
     const have = new Map<string, Item>();
     for (const item of readRouter(output, this.#names.router)) have.set(item.id, item);
+    for (const item of await this.#observeTunnel(want)) have.set(item.id, item);
     for (const where of PLACES) {
       const states = await this.#list(where);
       for (const [key, loaded] of this.#tables) {
@@ -148,6 +153,12 @@ export class Kernel {
     for (const item of want.values())
       if (have.has(item.id) && item.id.startsWith('chain ')) have.set(item.id, item);
     return have;
+  }
+  async #observeTunnel(want: Items): Promise<readonly Item[]> {
+    const { tunnel } = this.#names;
+    const input = observeTunnelScript(tunnel);
+    const output = await this.#must({ place: HOST, program: 'sh', args: ['-s'], input });
+    return readTunnel(output, tunnel, want);
   }
   /** What the kernel has of the tables that were loaded; one that is missing is not in it. */
   async #list(where: Table['place']): Promise<ReadonlyMap<string, TableState>> {
@@ -219,10 +230,12 @@ export class Kernel {
       this.#tables.set(key, { ...this.#tables.get(key)!, structure });
   }
   async #carryOut(changes: Changes, plan: Plan) {
-    const { before, tasks, after } = stepsOf(changes, this.#names.router);
+    const { before, tunnel, tasks, after } = stepsOf(changes, this.#names.router);
     const problems: string[] = [];
     const failedLinks = new Map<string, string>();
     const madeLinks: string[] = [];
+    const tunnelProblems: string[] = [];
+    for (const command of tunnel) tunnelProblems.push(...(await this.#try(command)));
     for (const command of before) problems.push(...(await this.#try(command)));
     const containers = byNamespace(tasks, plan);
     for (let at = 0; at < containers.length; at += CONTAINERS_AT_ONCE) {
@@ -234,7 +247,8 @@ export class Kernel {
       }
     }
     for (const command of after) problems.push(...(await this.#try(command)));
-    return { problem: problems[0] ?? '', failedLinks, madeLinks };
+    const [problem = ''] = problems;
+    return { problem, tunnelProblem: tunnelProblems[0] ?? '', failedLinks, madeLinks };
   }
   /** One after the other: the first one makes the container's namespace. */
   async #setUpLinks(devices: readonly string[], plan: Plan) {

@@ -14,6 +14,8 @@ import {
   setting,
   type Table,
   taskLink,
+  tunnelDevice,
+  tunnelPeer,
   vxlan,
 } from './items.ts';
 
@@ -90,6 +92,43 @@ export function readRouter(output: string, router: string): readonly Item[] {
     ...(rules as readonly RuleRow[]).filter(isOwnRule).map((row) => ruleItem(row, 4)),
     ...(rules6 as readonly RuleRow[]).filter(isOwnRule).map((row) => ruleItem(row, 6)),
   ];
+}
+
+/**
+ * The tunnel, as `observeTunnelScript` tells it. Where a peer is now is not asked: it moves by itself
+ * with what comes from there, so the plan's word for it (`want`) is taken.
+ */
+export function readTunnel(
+  output: string,
+  device: string,
+  want: ReadonlyMap<string, Item>,
+): readonly Item[] {
+  const [json = '', ...lines] = output.split('\n').filter((line) => line.trim() !== '');
+  if (json === '') return [];
+  const [link] = JSON.parse(json) as readonly TunnelLink[];
+  const told = lines.map((line) => line.split(/\s+/));
+  const said = (what: string): string => told.find(([word]) => word === what)?.[1] ?? '';
+  const key = said('public-key');
+  const address = link?.addr_info.find(({ family }) => family === 'inet')?.local ?? '';
+  const mtu = link?.flags.includes('UP') ? link.mtu : 0;
+  const port = Number(said('listen-port'));
+  const peers = told.filter(([word]) => word === 'allowed-ips').map(([, peer, ip]) => [peer, ip]);
+  return [
+    tunnelDevice({ device, key, keyPath: '', port, address, mtu }),
+    ...peers.map(([peer = '', ip = '']) => {
+      const inner = ip.replace(/\/32$/, '');
+      const item = tunnelPeer({ device, ownKey: key, key: peer, endpoint: '', address: inner });
+      const wanted = want.get(item.id);
+      const isSame = wanted?.text.startsWith(`own ${key} `) && wanted.text.endsWith(` ${inner}`);
+      return isSame ? wanted! : item;
+    }),
+  ];
+}
+
+interface TunnelLink {
+  readonly mtu: number;
+  readonly flags: readonly string[];
+  readonly addr_info: readonly { readonly family: string; readonly local: string }[];
 }
 
 function linkItems(link: Link, router: string): readonly Item[] {

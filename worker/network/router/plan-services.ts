@@ -19,7 +19,8 @@ export function planNetworkService(around: Surroundings, row: NetworkService): S
   const device = networkDevice(network);
   const items = row.endpoints.flatMap((endpoint) => {
     const peer = around.remote(endpoint.nodeId);
-    if (peer === undefined) return [];
+    // Without a way there the network's own route says so at once.
+    if (peer === undefined || (network.encrypted && peer.wireguardKey === '')) return [];
     return addressesOf(endpoint).map((to) => {
       const via = isV6(to) ? nodeHop6(peer.index) : nodeHop(peer.index);
       return route({ to, table: MAIN, via, device });

@@ -13,6 +13,7 @@ import {
   planPublished,
 } from './plan-published.ts';
 import { planNetworkService, type ServicePart } from './plan-services.ts';
+import { planTunnel } from './plan-tunnel.ts';
 import { type OverlayRows, Surroundings } from './surroundings.ts';
 import type { TaskLink } from './task-link.ts';
 
@@ -21,6 +22,8 @@ export interface PlanInput {
   readonly short: string;
   readonly names: NodeNames;
   readonly endpoints: readonly LocalEndpoint[];
+  /** Directory of this node's WireGuard keys. */
+  readonly tunnelKeys: string;
   /** Undefined: the proxy tier, or nobody has said yet that this node carries overlay traffic. */
   readonly overlay: (OverlayRows & { readonly publishing: Publishing }) | undefined;
 }
@@ -116,7 +119,7 @@ export class Planner {
     return part;
   }
   /** Peers and networks are in everything: when one changes, everything is made anew. */
-  #look({ nodeId, names, overlay }: PlanInput): void {
+  #look({ nodeId, names, overlay, tunnelKeys }: PlanInput): void {
     const rows = overlay ?? { peers: [], networks: [] };
     const { peers, networks } = this.#rows;
     if (same(peers, rows.peers) && same(networks, rows.networks)) return;
@@ -127,7 +130,7 @@ export class Planner {
     const self = rows.peers.find((peer) => peer.nodeId === nodeId);
     const carries = self !== undefined && isIP(self.dataAddress) !== 0 && self.index > 0;
     this.#around = carries ? new Surroundings(names, self, rows) : undefined;
-    this.#fixed = this.#around ? planFixed(this.#around) : new Map();
+    this.#fixed = this.#around ? planFixed(this.#around, tunnelKeys) : new Map();
   }
   #chainsOf(choices: readonly Choice[]): readonly Item[] {
     const before = this.#choices.size;
@@ -144,11 +147,12 @@ interface PublishedBy {
   readonly parts: ReadonlyMap<LoadBalanced, ServicePart>;
 }
 
-function planFixed(around: Surroundings): ReadonlyMap<string, readonly Item[]> {
+function planFixed(around: Surroundings, tunnelKeys: string): ReadonlyMap<string, readonly Item[]> {
   const networks = [...around.networks.values()];
   const others = [...around.peers.values()].filter((peer) => peer !== around.self);
   return new Map([
     ['rules', planRules()],
+    ['tunnel', planTunnel(around, tunnelKeys)],
     ['addresses', planNodeAddresses(around)],
     ...networks.map((network) => [`network ${network.id}`, planNetwork(around, network)] as const),
     ...others.map((peer) => [`peer ${peer.nodeId}`, planPeer(around, peer, networks)] as const),

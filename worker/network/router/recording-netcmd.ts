@@ -9,6 +9,8 @@ export class RecordingNetcmd implements Netcmd {
 
   async run(command: Command): Promise<Outcome> {
     if (command.input === OBSERVE_SCRIPT) return { code: 0, output: '[]\n'.repeat(7) };
+    if (/^ *wg show/m.test(command.input) && !command.input.includes('wg set'))
+      return { code: 0, output: '' };
     this.commands.push(command);
     if (this.failing?.program === command.program) {
       const { output } = this.failing;

@@ -34,6 +34,8 @@ export function batchCommand(
   switch (batch) {
     case 'host-links':
       return made(HOST, 'ip', ['-force', '-batch', '-']);
+    case 'tunnel':
+      return { place: HOST, program: 'sh', args: ['-s'], input: `set -e\n${text}` };
     case 'router':
       return made(inRouter, 'ip', ['-force', '-batch', '-']);
     case 'router6':

@@ -22,6 +22,8 @@ export interface RouterDeps {
   readonly nodeId: string;
   /** First 8 characters of the node id: whatever is made here is named after it. */
   readonly short: string;
+  /** Directory of this node's WireGuard keys. */
+  readonly tunnelKeys: string;
   /** Rows of what the node carries will come: until then whatever is there stays as it is. */
   readonly carries: boolean;
   /** Tells when somebody changed the host's network or the router; ends with `close`. */
@@ -57,6 +59,7 @@ export class Router implements ContainerNetwork {
   #failedLinks: ReadonlyMap<string, string> = new Map();
   /** What the last pass could not do; empty: everything is as it should be. */
   #problem = '';
+  #tunnelProblem = '';
   #repaired = 0;
   #state: 'closed' | 'open' = 'closed';
   #opening: Promise<void> | undefined;
@@ -133,6 +136,10 @@ export class Router implements ContainerNetwork {
   }
   get problem(): string {
     return this.#problem;
+  }
+  /** Why encrypted networks are cut off; empty: they are not. */
+  get tunnelProblem(): string {
+    return this.#tunnelProblem;
   }
   /** How many things the last look found that were not as they had been left. */
   get repaired(): number {
@@ -219,6 +226,11 @@ export class Router implements ContainerNetwork {
     const devices = planned.flatMap(({ link }) => link ?? []);
     if (devices.length < Math.max(1, attachments.length))
       return `endpoint ${index} is on a network that this node has not heard of yet`;
+    const isEncrypted = attachments.some(
+      ({ networkId }) => this.#plan?.around?.networks.get(networkId)?.encrypted,
+    );
+    if (isEncrypted && this.#tunnelProblem !== '')
+      return `the encrypted way to other nodes: ${this.#tunnelProblem}`;
     return devices
       .map((device) => this.#failedLinks.get(device))
       .find((each) => each !== undefined);
@@ -248,13 +260,13 @@ export class Router implements ContainerNetwork {
     return running;
   }
   async #work(): Promise<void> {
-    const { clock, log, nodeId, short } = this.#deps;
+    const { clock, log, nodeId, short, tunnelKeys } = this.#deps;
     // The first rows bring a pass that looks.
     if (this.#isWaiting) return;
     const look = this.#look;
     this.#wanted = false;
     this.#look = false;
-    const before = this.#problem;
+    const before = this.#problems;
     const index = this.#overlayIndex;
     try {
       const plan = this.#planner.plan({
@@ -263,27 +275,32 @@ export class Router implements ContainerNetwork {
         names: this.names,
         endpoints: this.endpoints,
         overlay: this.#overlay,
+        tunnelKeys,
       });
       this.#plan = plan;
       const done = await this.#kernel.bring(plan, look);
       this.#failedLinks = done.failedLinks;
       this.#problem = done.problem;
+      this.#tunnelProblem = done.tunnelProblem;
       if (look) this.#repaired = done.repaired;
       if (look && done.repaired > 0)
         log.info({ repaired: done.repaired }, 'the network differed from what it should be');
     } catch (error) {
       this.#problem = messageOf(error);
     }
-    if (this.#problem !== '' && this.#problem !== before)
-      log.warn({ problem: this.#problem }, 'the network is not as it should be');
+    if (this.#problems !== '' && this.#problems !== before)
+      log.warn({ problem: this.#problems }, 'the network is not as it should be');
     if (this.#problem === '') for (const fn of this.#settledFns) fn(index);
     this.#quietAtMs = clock.monotonicMs() + OWN_NOISE_MS;
     this.#arm();
   }
+  get #problems(): string {
+    return this.#problem || this.#tunnelProblem;
+  }
   #arm(): void {
     this.#timer?.cancel();
     if (this.#state === 'closed') return;
-    const isWell = this.#problem === '' && this.#failedLinks.size === 0;
+    const isWell = this.#problems === '' && this.#failedLinks.size === 0;
     if (isWell) this.#backoff.reset();
     const afterMs = isWell ? LOOK_MS : this.#backoff.nextDelayMs();
     this.#timer = this.#deps.clock.setTimer(afterMs, () => void this.#pass(true));

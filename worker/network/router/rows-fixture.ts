@@ -48,6 +48,11 @@ export function peer(number: number, init: Init<NetworkPeer> = {}): NetworkPeer 
   });
 }
 
+/** A public key of WireGuard that nobody has. */
+export function key(number: number): string {
+  return `${'K'.repeat(42)}${number}=`;
+}
+
 /** An address of the nth task on the nth network. */
 export function at(net: number, task: number) {
   return {
@@ -130,6 +135,7 @@ export function input(
     short: 'node1000',
     names: nodeNames('node1000'),
     endpoints,
+    tunnelKeys: '/var/lib/swarm/tunnel',
     overlay: {
       peers,
       networks: [INGRESS],

@@ -133,6 +133,7 @@ export class ContainerdWorld implements RuntimeWorld {
       log: silent,
       nodeId: this.nodeId,
       short: this.nodeId.slice(0, 8),
+      tunnelKeys: '',
       carries: false,
       watch: () => ({ close() {} }),
     });
