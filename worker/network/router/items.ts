@@ -1,4 +1,4 @@
-import { INSIDE, ROUTER_TABLE } from './names.ts';
+import { INSIDE, PROTOCOL, ROUTER_TABLE } from './names.ts';
 import { makeTunnel, type TunnelDevice, takeTunnel } from './tunnel-script.ts';
 
 export type Family = 4 | 6;
@@ -180,8 +180,6 @@ export function forwarding(device: string, mac: string, to: string): Item {
   };
 }
 
-/** Marks the routes and rules of ours: the kernel's own are left out when they are read. */
-export const PROTOCOL = 83;
 /** Routes of the main table are looked at by everything. */
 export const MAIN = 254;
 

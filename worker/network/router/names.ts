@@ -78,6 +78,9 @@ export const INGRESS_TABLE = 99_999;
 /** Mark of a packet that came to a published port; marks below are node indexes. */
 export const INGRESS_MARK = 0x1_0000;
 
+/** Marks the routes and rules of ours: the kernel's own are left out when they are read. */
+export const PROTOCOL = 83;
+
 /** The network namespace of a task's container. */
 export function taskNamespace(short: string, taskId: string): string {
   return `swt-${short}-${taskId}`;

@@ -8,7 +8,6 @@ import {
   MAIN,
   neighbour,
   ownAddress,
-  PROTOCOL,
   route,
   rule,
   setting,
@@ -18,6 +17,7 @@ import {
   tunnelPeer,
   vxlan,
 } from './items.ts';
+import { PROTOCOL } from './names.ts';
 
 /** What is read from the router's namespace: one program, one line of JSON for each question. */
 export const OBSERVE_SCRIPT = `ip -j -d link show; echo

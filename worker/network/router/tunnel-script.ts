@@ -1,4 +1,4 @@
-import { PROTOCOL } from './items.ts';
+import { PROTOCOL } from './names.ts';
 
 /** Seconds that a program of the tunnel may take to answer before it counts as dead. */
 const ANSWER_S = 5;
