@@ -61,10 +61,12 @@ export class Cgroups {
         limitWrites(1, controller, limits).length > 0 && !this.#layout?.bases.has(controller),
     );
   }
-  oomKilled(groups: readonly string[]): boolean {
-    return groups.some((group) =>
+  /** Asked by the id alone: who adopts a task may not know its limits yet. */
+  oomKilled(taskId: string): boolean {
+    const bases = [...new Set(this.#layout?.bases.values())];
+    return bases.some((base) =>
       ['memory.oom_control', 'memory.events'].some((file) => {
-        const text = this.#io.read(join(group, file))?.toString('utf8') ?? '';
+        const text = this.#io.read(join(base, taskId, file))?.toString('utf8') ?? '';
         return /^oom_kill [1-9]/m.test(text);
       }),
     );

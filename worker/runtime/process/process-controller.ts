@@ -219,7 +219,7 @@ export class ProcessController implements TaskController {
     const { exitCode } = run.entry(this.#task.id);
     if (exitCode === undefined) return undefined;
     const atMs = io.stat(`${this.#base}.exit-${exitCode}`)?.mtimeMs ?? clock.wallMs();
-    const oom = exitCode === 137 && cgroups.oomKilled(this.#groups());
+    const oom = exitCode === 137 && cgroups.oomKilled(this.#task.id);
     return exitOf(exitCode, Math.floor(atMs), oom);
   }
   #plan(prepared: Prepared): Plan {
