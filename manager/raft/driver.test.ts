@@ -1,6 +1,21 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { TestCluster } from './test-cluster.ts';
+import type { RowSlices } from '../replication.ts';
+import { TestCluster, TestMachine, type TestMember } from './test-cluster.ts';
+
+/** Its tables take as long as the test wants. */
+class SlowMachine extends TestMachine {
+  isAsked = false;
+  finish: () => void = () => undefined;
+
+  override async load(index: number, term: number, rows: RowSlices): Promise<void> {
+    this.isAsked = true;
+    await new Promise<void>((resolve) => {
+      this.finish = resolve;
+    });
+    return super.load(index, term, rows);
+  }
+}
 
 describe('three members', () => {
   const cluster = new TestCluster();
@@ -47,5 +62,27 @@ describe('three members', () => {
     await cluster.open(old);
     await cluster.until(() => old.machine.rows.get('d') === '4');
     assert.equal(old.machine.rows.get('c'), '3');
+  });
+
+  test('a member whose tables are not complete answers no read, gives no vote and wants none', async () => {
+    const [slow, other, last] = cluster.members as [TestMember, TestMember, TestMember];
+    await cluster.kill(slow);
+    const loading = new SlowMachine();
+    cluster.parts = () => ({ machine: loading, join: () => Promise.reject(new Error('not here')) });
+    const opened = cluster.open(slow);
+    await cluster.until(() => loading.isAsked);
+    await cluster.kill(other);
+    let answered = false;
+    const read = slow.driver.readIndex(60_000).finally(() => {
+      answered = true;
+    });
+    await cluster.pass(5_000);
+    assert.deepEqual([answered, slow.driver.isLeader, last.driver.isLeader], [false, false, false]);
+    loading.finish();
+    await opened;
+    await cluster.done(read);
+    await cluster.until(() => slow.driver.isLeader || last.driver.isLeader);
+    cluster.parts = undefined;
+    await cluster.open(other);
   });
 });

@@ -14,6 +14,7 @@ import {
   type Message,
   MessageType,
   message,
+  NO_BYTES,
 } from './core/index.ts';
 import { LogStore } from './log-store.ts';
 import { LogWriter } from './log-writer.ts';
@@ -43,6 +44,8 @@ describe('the log writer', () => {
   let votes: VoteFile;
   let writes = 0;
   const delivered: number[] = [];
+  /** The rows of a snapshot are in the tables. */
+  let loaded: Promise<void>;
 
   beforeEach(async () => {
     root.path = await mkdtemp(join(tmpdir(), 'swarm-writer-'));
@@ -51,6 +54,7 @@ describe('the log writer', () => {
     const member = { clusterId: 'c', epoch: 0, nodeId: 'n', raftId: 1, address: 'a:1' };
     await createFirstMember(directory, member, [], deps);
     delivered.length = 0;
+    loaded = Promise.resolve();
     await start();
   });
   afterEach(async () => {
@@ -80,7 +84,7 @@ describe('the log writer', () => {
       deliver: (responses) => delivered.push(...responses.map((response) => response.index)),
       snapshotTaken: () => undefined,
       generationOf: () => 2,
-      installed: async () => undefined,
+      installed: () => loaded,
       failed: (error) => {
         throw error;
       },
@@ -108,6 +112,27 @@ describe('the log writer', () => {
     writer.append(append(7, 3, 1, entry(2, 7)));
     await writer.drain();
     assert.equal(votes.newest.sequence, before + 1);
+  });
+
+  test('a snapshot is not answered before its rows are in the tables', async () => {
+    let finish: () => void = () => undefined;
+    loaded = new Promise((resolve) => {
+      finish = resolve;
+    });
+    const snapshot = { index: 9, term: 3, confState: EMPTY_CONF_STATE, data: NO_BYTES };
+    writer.append({
+      ...append(3, 0, 9),
+      snapshot,
+      responses: append(3, 0, 9, entry(9, 3)).responses,
+    });
+    writer.append(append(3, 0, 9, entry(10, 3)));
+    while (store.boundary.index < 9) await new Promise((resolve) => setImmediate(resolve));
+    const written = db.write([], { sync: true });
+    await written;
+    assert.deepEqual(delivered, []);
+    finish();
+    await writer.drain();
+    assert.deepEqual(delivered, [9, 10]);
   });
 
   test('a new commit index alone costs no write', async () => {

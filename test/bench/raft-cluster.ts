@@ -18,6 +18,7 @@ import { SystemClock } from '../../shared/clock.ts';
 import { SystemRandom } from '../../shared/random.ts';
 import { newKey, publicKeyOf } from '../../shared/tls/csr.ts';
 import { type Identity, makeIdentity } from '../../shared/tls/identity.ts';
+import type { MemberHost, MemberHosts } from './raft-hosts.ts';
 import type { Command, MemberOptions, Replies } from './raft-protocol.ts';
 
 const CLUSTER_ID = 'benchcluster0000000000000';
@@ -31,11 +32,14 @@ export class MemberProcess {
   readonly raftId: number;
   readonly nodeId: string;
   readonly options: MemberOptions;
+  readonly #host: MemberHost | undefined;
   readonly #waiting = new Map<number, { ok(value: unknown): void; bad(error: Error): void }>();
   #child: ChildProcess | undefined;
   #nextId = 1;
 
-  constructor(raftId: number, nodeId: string, options: MemberOptions) {
+  /** `host`: where it is to run, if not here. */
+  constructor(raftId: number, nodeId: string, options: MemberOptions, host?: MemberHost) {
+    this.#host = host;
     this.raftId = raftId;
     this.nodeId = nodeId;
     this.options = options;
@@ -45,7 +49,10 @@ export class MemberProcess {
   async start(flags: readonly string[] = []): Promise<Replies['open']> {
     const entry = `raft-member${extname(fileURLToPath(import.meta.url))}`;
     const path = fileURLToPath(new URL(entry, import.meta.url));
-    const child = fork(path, { execArgv: [...process.execArgv, ...flags] });
+    const execArgv = [...process.execArgv, ...flags];
+    const enter = [`--net=/proc/${this.#host?.pid}/ns/net`, process.execPath, ...execArgv];
+    const how = this.#host ? { execPath: 'nsenter', execArgv: enter } : { execArgv };
+    const child = fork(path, how);
     this.#child = child;
     child.on('message', ({ id, value, error }: { id: number; value?: unknown; error?: string }) => {
       const waiting = this.#waiting.get(id);
@@ -71,7 +78,7 @@ export class MemberProcess {
   get pid(): number {
     return this.#child?.pid ?? 0;
   }
-  /** Stands still, as a machine whose links are cut: nothing is refused, nothing is answered. */
+  /** Stands still: nothing is refused, nothing is answered. */
   freeze(): void {
     this.#child?.kill('SIGSTOP');
   }
@@ -101,29 +108,41 @@ export class RaftCluster {
   readonly directory: string;
   readonly identity: Identity;
   readonly #secrets: ClusterSecrets;
+  readonly #hosts: MemberHosts | undefined;
 
-  private constructor(directory: string, identity: Identity, secrets: ClusterSecrets) {
+  private constructor(
+    directory: string,
+    identity: Identity,
+    secrets: ClusterSecrets,
+    hosts: MemberHosts | undefined,
+  ) {
+    this.#hosts = hosts;
     this.directory = directory;
     this.identity = identity;
     this.#secrets = secrets;
   }
 
-  static async up(count: number, flags: readonly string[] = []): Promise<RaftCluster> {
+  /** `hosts`: where they run, if not here on loopback. */
+  static async up(
+    count: number,
+    flags: readonly string[] = [],
+    hosts?: MemberHosts,
+  ): Promise<RaftCluster> {
     const directory = await mkdtemp(join(tmpdir(), 'swarm-bench-raft-'));
-    const address = await freeAddress();
+    const address = hosts?.of(1).address ?? (await freeAddress());
     const first = { clusterId: CLUSTER_ID, nodeId: nodeIdOf(1), raftId: 1, nodeName: 'm1' };
     const cluster = { ...first, address, availability: Availability.ACTIVE, spec: null };
     const { identity, rows } = await firstState(cluster, clock, random);
     const secretsRow = rows.find((row) => row.table === 'clusterSecrets');
     const secrets = SecretsCodec.decode(secretsRow!.bytes!);
-    const up = new RaftCluster(directory, identity, secrets);
+    const up = new RaftCluster(directory, identity, secrets, hosts);
     const options = optionsOf(join(directory, 'm1'), address, identity);
     await createFirstMember(options.directory, { ...first, epoch: 1, address }, rows, {
       disk: systemDisk,
       random,
       openEngine: openLevel,
     });
-    const member = new MemberProcess(1, nodeIdOf(1), options);
+    const member = new MemberProcess(1, nodeIdOf(1), options, hosts?.of(1));
     up.members.push(member);
     await member.start(flags);
     await up.leader();
@@ -138,7 +157,7 @@ export class RaftCluster {
     flags: readonly string[] = [],
   ): Promise<MemberProcess> {
     const nodeId = nodeIdOf(raftId);
-    const address = await freeAddress();
+    const address = this.#hosts?.of(raftId).address ?? (await freeAddress());
     const identity = await this.#identityOf(nodeId);
     const options = optionsOf(join(this.directory, `m${raftId}`), address, identity);
     const leader = await this.leader();
@@ -149,7 +168,7 @@ export class RaftCluster {
       peers,
       { disk: systemDisk, random, openEngine: openLevel },
     );
-    const member = new MemberProcess(raftId, nodeId, options);
+    const member = new MemberProcess(raftId, nodeId, options, this.#hosts?.of(raftId));
     this.members.push(member);
     await member.start(flags);
     const { appliedIndex } = await leader.ask({ kind: 'status' });

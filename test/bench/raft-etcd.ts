@@ -58,9 +58,9 @@ export class EtcdPeer {
       ...['-warm', `${warmMs}ms`, '-run', `${runMs}ms`],
       ...['-value', String(ROW_BYTES), '-keys', String(ROW_COUNT)],
     ]);
-    const result = JSON.parse(stdout) as Omit<LoadResult, 'pauseMs'>;
+    const result = JSON.parse(stdout) as Omit<LoadResult, 'pauseMs' | 'busyMs'>;
     const count = (result.perSecond * (warmMs + runMs)) / 1000;
-    return { ...result, pauseMs: 0, cpuUs: (this.#cpuUs() - before) / count };
+    return { ...result, pauseMs: 0, busyMs: 0, cpuUs: (this.#cpuUs() - before) / count };
   }
 
   async down(): Promise<void> {

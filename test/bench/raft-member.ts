@@ -279,7 +279,7 @@ async function handle(command: Command): Promise<unknown> {
   member = await Member.open(command.options);
   const openMs = performance.now() - startMs;
   const cpuMs = (cpuMicroseconds() - startUs) / 1000;
-  return { openMs, cpuMs, pauseMs: pauses.stop(), memoryBytes: process.memoryUsage().rss };
+  return { openMs, cpuMs, ...pauses.stop(), memoryBytes: process.memoryUsage().rss };
 }
 
 process.on('message', ({ id, command }: { id: number; command: Command }) => {

@@ -1,6 +1,6 @@
 import type { MemberChange } from '../../manager/raft/member-change.ts';
 import { RaftAck, SnapshotChunk, SnapshotTrailer, StoredRow } from '../../proto/index.ts';
-import type { LoadResult } from './raft-load.ts';
+import type { LoadResult, Pauses } from './raft-load.ts';
 
 /** What the bench asks of its member processes, over Node's own channel to a child. */
 export interface MemberOptions {
@@ -41,10 +41,9 @@ export interface MemberStatus {
 }
 
 export interface Replies {
-  open: {
+  open: Pauses & {
     readonly openMs: number;
     readonly cpuMs: number;
-    readonly pauseMs: number;
     readonly memoryBytes: number;
   };
   change: undefined;
@@ -57,7 +56,7 @@ export interface Replies {
   fillTasks: undefined;
   fillBytes: undefined;
   watch: undefined;
-  pause: number | undefined;
+  pause: Pauses | undefined;
   cpu: number;
   stop: undefined;
 }

@@ -1,14 +1,15 @@
 import { MemberProcess, RaftCluster, until } from './raft-cluster.ts';
 import { cpuTicks } from './raft-cpu.ts';
 import { EtcdPeer } from './raft-etcd.ts';
-import type { LoadResult } from './raft-load.ts';
+import { MemberHosts } from './raft-hosts.ts';
+import type { LoadResult, Pauses } from './raft-load.ts';
 import { rpcLoad } from './raft-rpc.ts';
 import { line, since, spread } from './report.ts';
 
 /**
  * `npm run bench -- raft [parts] [name=value…]`: 3 managers as processes on loopback, real disk,
- * mutual TLS, every write durable. Parts: see PARTS; none means all. Values: rounds, widths, ms (of
- * each load), heat (ms before the first), runs (of a killed leader), cuts (of a silent one), tasks
+ * mutual TLS, every write durable. Parts: see PARTS and ALONE; none means all. Values: rounds, widths, ms (of
+ * each load), heat (ms before the first), runs (of a killed leader), cuts (also of a frozen one), tasks
  * (that the opened state has), join (bytes), etcd=no, node (its own flags for the members, as
  * node=--cpu-prof,--cpu-prof-dir=DIR). A short run: `raft write read transfer rounds=1 heat=4000`.
  */
@@ -18,10 +19,12 @@ const PARTS: { readonly [name: string]: (bench: Bench) => Promise<void> } = {
   read: reads,
   transfer,
   kill,
-  cut,
+  freeze,
   join,
   idle,
 };
+/** Those that need a cluster of another kind. */
+const ALONE: { readonly [name: string]: (settings: Settings) => Promise<void> } = { cut, open };
 const WIDTHS = '1,16,64,256,1024';
 const ETCD_WIDTHS = [1, 16, 64, 256];
 const WARM_MS = 500;
@@ -48,10 +51,10 @@ interface Settings {
 
 export async function raft(args: readonly string[]): Promise<void> {
   const named = new Map(args.filter((arg) => arg.includes('=')).map((arg) => pair(arg)));
-  const names = [...Object.keys(PARTS), 'open'];
+  const names = [...Object.keys(PARTS), ...Object.keys(ALONE)];
   const asked = args.filter((arg) => names.includes(arg));
   const all = asked.length > 0 ? asked : names;
-  const parts = all.filter((name) => name !== 'open');
+  const parts = all.filter((name) => name in PARTS);
   const flags = named.get('node')?.split(',') ?? [];
   const settings: Settings = {
     flags,
@@ -66,7 +69,7 @@ export async function raft(args: readonly string[]): Promise<void> {
     withEtcd: named.get('etcd') !== 'no',
   };
   if (parts.length > 0) await onCluster(settings, parts);
-  if (all.includes('open')) await open(settings);
+  for (const name of all) await ALONE[name]?.(settings);
 }
 
 async function onCluster(settings: Settings, parts: readonly string[]): Promise<void> {
@@ -86,8 +89,14 @@ async function onCluster(settings: Settings, parts: readonly string[]): Promise<
 /** Of the members that lived through the part. */
 async function longestPause(cluster: RaftCluster, part: string): Promise<void> {
   const pauses = await Promise.all(cluster.members.map((m) => m.ask({ kind: 'pause' })));
-  const known = pauses.filter((pauseMs) => pauseMs !== undefined);
-  if (known.length > 0) line(`${part}: longest pause of any member`, Math.max(...known), 'ms');
+  const known = pauses.filter((longest) => longest !== undefined);
+  if (known.length > 0) pauseLines(`${part}: any member`, known);
+}
+
+/** The first counts on a quiet machine; the second is what the process has done itself. */
+function pauseLines(what: string, pauses: readonly Pauses[]): void {
+  line(`${what}, longest pause`, Math.max(...pauses.map(({ pauseMs }) => pauseMs)), 'ms');
+  line(`${what}, longest work at a stretch`, Math.max(...pauses.map((p) => p.busyMs)), 'ms');
 }
 
 function pair(arg: string): [string, string] {
@@ -138,7 +147,10 @@ async function overRpc(bench: Bench): Promise<void> {
     const rounds = new Rounds();
     const client = rpcLoad(leader.options, bench.cluster.identity);
     for (const width of [1, 16, 64]) {
-      rounds.add(width, await client.run(how, width, WARM_MS, bench.runMs));
+      const before = await cpuOf(bench.cluster);
+      const result = await client.run(how, width, WARM_MS, bench.runMs);
+      const count = (result.perSecond * (bench.runMs + WARM_MS)) / 1000;
+      rounds.add(width, { ...result, cpuUs: ((await cpuOf(bench.cluster)) - before) / count });
     }
     client.close();
     rounds.print(`${how} clients`);
@@ -190,8 +202,8 @@ async function kill({ cluster, kills }: Bench): Promise<void> {
   if (times.length > 0) spread('leader killed: next accepted write', times, 'ms');
 }
 
-/** The leader falls silent without a word, as behind a cut line. */
-async function cut({ cluster, cuts }: Bench): Promise<void> {
+/** The leader stands still without a word. */
+async function freeze({ cluster, cuts }: Bench): Promise<void> {
   const times: number[] = [];
   for (let run = 0; run < cuts; run++) {
     await cluster.settled();
@@ -204,7 +216,37 @@ async function cut({ cluster, cuts }: Bench): Promise<void> {
     times.push(since(startMs));
     leader.thaw();
   }
-  if (times.length > 0) spread('leader cut off: next accepted write', times, 'ms');
+  if (times.length > 0) spread('leader frozen: next accepted write', times, 'ms');
+}
+
+/** The leader's line is cut: no packet comes to it or leaves it, and nothing is refused. */
+async function cut({ cuts, flags }: Settings): Promise<void> {
+  const missing = MemberHosts.missing();
+  if (missing !== '') {
+    process.stdout.write(`cut: not measured, ${missing} missing\n`);
+    return;
+  }
+  const hosts = await MemberHosts.up(3);
+  const cluster = await RaftCluster.up(3, flags, hosts);
+  try {
+    const times: number[] = [];
+    for (let run = 0; run < cuts; run++) {
+      await cluster.settled();
+      const leader = await cluster.leader();
+      const others = cluster.members.filter((member) => member !== leader);
+      const written = Promise.race(others.map((member) => member.ask({ kind: 'firstWrite' })));
+      await hosts.cut(leader.raftId);
+      const startMs = performance.now();
+      await written;
+      times.push(since(startMs));
+      await hosts.heal(leader.raftId);
+      await until(async () => !(await leader.ask({ kind: 'status' })).isLeader);
+    }
+    if (times.length > 0) spread('leader cut off: next accepted write', times, 'ms');
+  } finally {
+    await cluster.down();
+    await hosts.down();
+  }
 }
 
 /** A state of `joinBytes` to a member that has nothing, until it has applied all of it. */
@@ -241,12 +283,12 @@ async function open({ tasks, flags }: Settings): Promise<void> {
     const fresh = new MemberProcess(member.raftId, member.nodeId, member.options);
     cluster.members[0] = fresh;
     const startMs = performance.now();
-    const { openMs, cpuMs, pauseMs, memoryBytes } = await fresh.start(flags);
+    const { openMs, cpuMs, pauseMs, busyMs, memoryBytes } = await fresh.start(flags);
     line(`${tasks} tasks: opened and loaded`, openMs, 'ms');
     line(`${tasks} tasks: CPU for that`, cpuMs, 'ms');
     await until(async () => (await fresh.ask({ kind: 'status' })).isLeader);
     line(`${tasks} tasks: process start to leader`, since(startMs), 'ms');
-    line(`${tasks} tasks: longest pause at open`, pauseMs, 'ms');
+    pauseLines(`${tasks} tasks: open`, [{ pauseMs, busyMs }]);
     line(`${tasks} tasks: memory of the process`, memoryBytes / 1e6, 'MB');
     await fresh.stop();
   } finally {
@@ -289,10 +331,9 @@ class Rounds {
         'ms',
       );
       line(`${width} ${what} p99`, this.p99(width), 'ms');
-      const pauseMs = Math.max(...results.map((result) => result.pauseMs));
       const cpuUs = this.#median(width, (result) => result.cpuUs ?? 0);
       if (cpuUs > 0) line(`${width} ${what} CPU of all members`, cpuUs, 'µs each');
-      if (pauseMs > 0) line(`${width} ${what} longest pause`, pauseMs, 'ms');
+      if (results.some(({ pauseMs }) => pauseMs > 0)) pauseLines(`${width} ${what}`, results);
     }
   }
   #median(width: number, of: (result: LoadResult) => number): number {

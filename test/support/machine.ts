@@ -51,6 +51,11 @@ export class Machine {
     return machine;
   }
 
+  /** Of the process that holds its namespaces. */
+  get pid(): number {
+    return this.#pid;
+  }
+
   /** Runs a line of shell there, as root, with nothing of this test in its environment. */
   sh(line: string, input = ''): Promise<Ran> {
     const into = ['--mount', '--net', '--uts', `--target=${this.#pid}`];
