@@ -58,7 +58,13 @@ export function makePackage(root, args) {
     mkdirSync(outDir, { recursive: true });
     const target = join(outDir, `${folder}-linux.tar.gz`);
     tar(work, folder, target);
-    process.stdout.write(`${target} (${(statSync(target).size / 1e6).toFixed(1)} MB)\n`);
+    const size = (statSync(target).size / 1e6).toFixed(1);
+    process.stdout.write(
+      `${target} (${size} MB)\n` +
+        'Copy it to each machine and install it there (as an upgrade too: tasks go on):\n' +
+        `  tar xzf ${folder}-linux.tar.gz\n` +
+        `  sudo ${folder}/deploy/install.sh ${folder}-linux.tar.gz\n`,
+    );
     return 0;
   } finally {
     rmSync(work, { recursive: true, force: true });

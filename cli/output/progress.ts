@@ -13,7 +13,8 @@ function taskLine(task: TaskProgress, total: number): string {
   const name = task.slot > 0 ? `${task.slot}/${total}` : task.nodeName || task.id.slice(0, 12);
   const state = wordOf(TaskState, task.state);
   // What it says of a task that runs ("started") is no news.
-  const note = task.message === '' || isUp(task) ? '' : `  ${printable(task.message)}`;
+  const isSaid = task.message === '' || task.message === state || isUp(task);
+  const note = isSaid ? '' : `  ${printable(task.message)}`;
   const place = task.nodeName === '' ? '' : ` on ${printable(task.nodeName)}`;
   return `${name}: ${state}${task.slot > 0 ? place : ''}${note}`;
 }

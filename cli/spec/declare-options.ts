@@ -16,7 +16,7 @@ function optionsOf(row: OptionRow, form: 'create' | 'update'): readonly Option[]
     return [option(row, row.name, row.value, row.text)];
   return [
     option(row, `${row.name}-add`, row.value, `${row.text}: add or change`),
-    option(row, `${row.name}-rm`, row.rm, `${row.text}: remove`),
+    option(row, `${row.name}-rm`, row.rm, `${row.text.split(': ')[0]}: remove`),
   ];
 }
 

@@ -149,7 +149,7 @@ export const OPTION_GROUPS: readonly {
         name: 'publish',
         short: 'p',
         value: 'PORT',
-        text: '8080:80/tcp or published=,target=,protocol=,mode=,proxy-protocol=v2',
+        text: 'Published port: 8080:80/tcp, or published=,target=,protocol=,mode=,proxy-protocol=v2',
         repeat: true,
         rm: 'TARGET-PORT',
       },
@@ -184,7 +184,7 @@ export const OPTION_GROUPS: readonly {
       {
         name: 'constraint',
         value: 'EXPRESSION',
-        text: 'node.labels.zone==a, node.role!=manager, ...',
+        text: 'Constraint: node.labels.zone==a, node.role!=manager, ...',
         repeat: true,
         rm: 'EXPRESSION',
       },

@@ -108,7 +108,7 @@ function notFound<R>(ref: string, choice: Choice<R>): SwarmError {
   const near = nearest(ref, names);
   const hint = near === undefined ? '' : `; did you mean ${near}?`;
   return new SwarmError('NOT_FOUND', `no ${choice.kind} "${ref.slice(0, 100)}"${hint}`, {
-    advice: `List what is there: ${choice.list}.`,
+    advice: 'List what is there.',
     command: choice.list,
   });
 }

@@ -17,12 +17,12 @@ const FIELDS: { readonly [flag: string]: keyof ClusterSpec } = {
 /** The cluster's settings: of `init` and of `update`. */
 export function declareSettings(command: Command): Command {
   return command
-    .option('--task-history-limit <N>', 'Ended tasks that are kept for each slot')
+    .option('--task-history-limit <N>', 'Ended tasks that are kept for each slot (default 5)')
     .option('--node-grace <TIME>', 'Silence after which a node is down (default 4s)')
     .option('--restart-grace <TIME>', "Time for a daemon's announced restart (default 60s)")
     .option('--election-timeout <TIME>', 'Scales all timers of consensus (default 500ms)')
     .option('--allow-host-access [BOOL]', 'Services may ask for what makes them root on a node')
-    .option('--cert-expiry <TIME>', 'Life of node certificates (default 2160h)');
+    .option('--cert-expiry <TIME>', 'Life of node certificates (default 2160h: 90 days)');
 }
 
 /** What was typed, and the names of those fields; the others are zero. */

@@ -16,6 +16,8 @@ interface Kind {
   readonly code: WhyCode;
   readonly words: RegExp;
   readonly advice: string;
+  /** Flags of `service update` that change what was refused. */
+  readonly flags: string;
 }
 
 /** What a node refuses a task for, told by the runtime's own words. */
@@ -24,27 +26,32 @@ const REFUSALS: readonly Kind[] = [
     code: 'missing-workdir',
     words: /WORKDIR_NOT_FOUND|working directory/i,
     advice: 'Make the directory on that node, or change --workdir.',
+    flags: '--workdir DIR',
   },
   {
     code: 'missing-command',
     words: /COMMAND_NOT_FOUND|is in none of|does not exist on this node|not an executable|ENOENT/i,
     advice:
       'Put the command on that node, give its full path, or keep tasks away with --constraint.',
+    flags: '--command COMMAND',
   },
   {
     code: 'unknown-user',
     words: /USER_UNKNOWN|\/etc\/(passwd|group)/i,
     advice: 'Make the user on that node, or change --user.',
+    flags: '--user USER',
   },
   {
     code: 'not-allowed',
     words: /NOT_ALLOWED|--allow-process|without a user|can't start a process/i,
     advice: "Change the service, or let the node's operator allow it.",
+    flags: '--constraint-add EXPRESSION',
   },
   {
     code: 'port-taken',
     words: /EADDRINUSE|no port of|port .* (taken|in use)/i,
     advice: 'End what has the port on that node, or choose another.',
+    flags: '--publish-rm PORT --publish-add PORT',
   },
 ];
 
@@ -80,7 +87,7 @@ function refusal(who: string, said: string, spec: ServiceSpec | undefined, task:
   return why(kind?.code ?? 'task-rejected', `${who}${what}: ${said}`, {
     object: task.id,
     advice: kind?.advice ?? 'Change what it names, then update the service.',
-    command: `swarm service update ${spec?.name ?? task.serviceId}`,
+    command: `swarm service update ${kind?.flags ?? '--force'} ${spec?.name ?? task.serviceId}`,
   });
 }
 
