@@ -65,6 +65,7 @@ describe('a channel to a peer', () => {
     channel = new Channel('append', {
       clock,
       random: new SeededRandom(1),
+      address: () => 'peer:2377',
       dial,
       frame: (messages) => RaftFrame.create({ clusterId: 'c', from: 1, to: 2, messages }),
       dropped: () => dropped++,

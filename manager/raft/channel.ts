@@ -19,8 +19,9 @@ export type ChannelKind = 'control' | 'append';
 export interface ChannelDeps {
   readonly clock: Clock;
   readonly random: Random;
-  /** Undefined while the peer's address is not known. */
-  readonly dial: () => Client | undefined;
+  /** Where the peer is; undefined while that is not known. */
+  readonly address: () => string | undefined;
+  readonly dial: (address: string) => Client;
   readonly frame: (messages: RaftFrame['messages']) => RaftFrame;
   /** What was to be sent is lost. */
   readonly dropped: () => void;
@@ -37,6 +38,8 @@ export class Channel {
   readonly #deps: ChannelDeps;
   readonly #backoff: Backoff;
   #client: Client | undefined;
+  /** Address of the last attempt. */
+  #dialed: string | undefined;
   #stream: Duplex<RaftAck, RaftFrame> | undefined;
   #retryAtMs = 0;
   #pending: Message[] = [];
@@ -107,10 +110,12 @@ export class Channel {
   }
 
   #open(): Duplex<RaftAck, RaftFrame> | undefined {
+    const address = this.#deps.address();
+    if (this.#dialed !== address) this.#leave();
     if (this.#stream) return this.#stream;
-    if (this.#deps.clock.monotonicMs() < this.#retryAtMs) return undefined;
-    this.#client = this.#deps.dial();
-    if (this.#client === undefined) return undefined;
+    if (address === undefined || this.#deps.clock.monotonicMs() < this.#retryAtMs) return undefined;
+    this.#dialed = address;
+    this.#client = this.#deps.dial(address);
     const stream = this.#client.duplex(RaftService[this.#kind]);
     this.#stream = stream;
     this.#unsentFrames = 0;
@@ -121,6 +126,17 @@ export class Channel {
     stream.onMessage((ack) => this.#deps.acknowledged(ack));
     stream.onClose(() => this.#lost(stream));
     return stream;
+  }
+
+  /** The peer has moved: where it was nobody may answer, nor refuse, for a long time. */
+  #leave(): void {
+    const stream = this.#stream;
+    this.#stream = undefined;
+    stream?.destroy();
+    this.#client?.close();
+    this.#client = undefined;
+    this.#dialed = undefined;
+    this.#retryAtMs = 0;
   }
 
   #lost(stream: Duplex<RaftAck, RaftFrame>): void {

@@ -130,10 +130,8 @@ export class Transport {
     return {
       clock: this.#deps.clock,
       random: this.#deps.random,
-      dial: () => {
-        const address = this.#directory.get(raftId)?.address;
-        return address ? this.#deps.dial(address) : undefined;
-      },
+      address: () => this.#directory.get(raftId)?.address || undefined,
+      dial: this.#deps.dial,
       frame: (messages: RaftFrame['messages']) => {
         return { clusterId, epoch, from, to: raftId, leaderAddress: this.#ownAddress, messages };
       },
