@@ -89,7 +89,7 @@ export class WorkerPart {
     const io = new SystemIo(clock);
     const installation = findInstallation();
     const logs = new TaskLogs({ io, clock, log, stateDir, nodeId });
-    const netcmd = new SystemNetcmd(io);
+    const netcmd = new SystemNetcmd(io, clock);
     const tier = await findOverlayTier({ io, netcmd, config, nodeId, stateDir });
     log.info({ ...tier }, 'networks between nodes');
     const isEverywhere = tier.found && config.publishesEverywhere === true;

@@ -5,7 +5,7 @@ import { LocalStore } from '../../worker/agent/local-store.ts';
 import { OrderBook } from '../../worker/agent/order-book.ts';
 import { SystemIo } from '../../worker/runtime/system-io.ts';
 import { tempDir } from '../support/swarm.ts';
-import { BenchNode, cpuMs } from './network-world.ts';
+import { BenchNode, cpuMs, programsCpuMs } from './network-world.ts';
 import { line, since, spread } from './report.ts';
 
 const SERVICES = 1_000;
@@ -28,7 +28,7 @@ export async function networkChange(): Promise<void> {
     await node.resolvers.apply(book.network, [1]);
     const netd = await node.resolvers.netd(1);
     const walls: number[] = [];
-    const began = { own: cpuMs('self'), all: cpuMs('self', true), netd: cpuMs(netd) };
+    const began = { own: cpuMs('self'), programs: programsCpuMs(netd), netd: cpuMs(netd) };
     for (let n = 0; n < CHANGES; n++) {
       // Each service twice: its endpoint stops to take load, and begins again.
       const number = ((n >> 1) * 7_919) % SERVICES;
@@ -42,7 +42,7 @@ export async function networkChange(): Promise<void> {
       walls.push(since(startMs));
     }
     const own = cpuMs('self') - began.own;
-    const programs = cpuMs('self', true) - began.all - own;
+    const programs = programsCpuMs(netd) - began.programs;
     const names = cpuMs(netd) - began.netd;
     const startMs = performance.now();
     book.saveNetwork();

@@ -81,3 +81,12 @@ export function cpuMs(pid: number | 'self', withChildren = false): number {
   ].map((at) => at.reduce((sum, each) => sum + Number(fields[each]), 0));
   return 10 * (own! + (withChildren ? children! : 0));
 }
+
+/** The same of all programs that this process has started and `apart` is none of, ended or not. */
+export function programsCpuMs(apart: number): number {
+  const text = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8');
+  const running = text.trim().split(' ').map(Number);
+  return running
+    .filter((pid) => pid > 0 && pid !== apart)
+    .reduce((sum, pid) => sum + cpuMs(pid, true), cpuMs('self', true) - cpuMs('self'));
+}

@@ -50,7 +50,7 @@ export class Routers {
     const log = { debug() {}, info() {}, warn() {}, error() {}, child: () => log };
     return new Router({
       io,
-      netcmd: new SystemNetcmd(io, this.hosts.name(host)),
+      netcmd: new SystemNetcmd(io, clock, this.hosts.name(host)),
       clock,
       random: new SystemRandom(),
       log,

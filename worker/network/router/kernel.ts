@@ -266,16 +266,17 @@ export class Kernel {
   async #endFlows(have: Items, want: Items, isSure: boolean): Promise<void> {
     const gone = new Set(goneEndpoints(have, want));
     // Rows that were kept over a start may lack what came last: connections to that are not ended.
-    const which = isSure ? '' : '-p udp ';
+    const which = isSure ? [] : ['-p', 'udp'];
     const leaving = leavingBackends(have, want).filter((address) => !gone.has(address));
-    const lines = [
-      ...leaving.map((address) => `conntrack -D -p udp --reply-src ${address}`),
-      ...[...gone].map((address) => `conntrack -D ${which}--reply-src ${address}`),
+    const ended = [
+      ...leaving.map((address) => ['-p', 'udp', '--reply-src', address]),
+      ...[...gone].map((address) => [...which, '--reply-src', address]),
     ];
-    if (lines.length === 0) return;
-    const input = `command -v conntrack >/dev/null || exit 0\n${lines.join('\n')}\n`;
-    // Its exit code says whether there was any.
-    await this.#run({ place: namespace(this.#names.router), program: 'sh', args: ['-s'], input });
+    const place = namespace(this.#names.router);
+    for (const words of ended) {
+      // Its exit code says whether there was any; where it is missing, flows end by themselves.
+      await this.#run({ place, program: 'conntrack', args: ['-D', ...words], input: '' });
+    }
   }
   async #try(command: Command): Promise<readonly string[]> {
     const { code, output } = await this.#run(command);

@@ -1,4 +1,6 @@
+import type { Clock } from '../../../shared/clock.ts';
 import type { Io } from '../../runtime/io.ts';
+import { ResidentShell } from './resident-shell.ts';
 
 /** A network namespace: the host's own, one by its name, or that of a path. */
 export type Place = { readonly in: 'host' } | { readonly in: 'namespace'; readonly name: string };
@@ -30,17 +32,17 @@ const PATH = `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin`;
 
 /** The programs of this machine. `host`: a namespace that stands for the host's own, in tests. */
 export class SystemNetcmd implements Netcmd {
-  readonly #io: Io;
+  readonly #shell: ResidentShell;
   readonly #host: string | undefined;
 
-  constructor(io: Io, host?: string) {
-    this.#io = io;
+  constructor(io: Io, clock: Clock, host?: string) {
+    this.#shell = new ResidentShell(io, clock);
     this.#host = host;
   }
   async run({ place, program, args, input }: Command): Promise<Outcome> {
     const name = place.in === 'host' ? this.#host : place.name;
     const inside = name === undefined ? [] : [`--net=/run/netns/${name}`, program];
-    const { code, output } = await this.#io.run({
+    const { code, output } = await this.#shell.run({
       command: inside.length > 0 ? 'nsenter' : program,
       args: [...inside, ...args],
       env: { PATH, LC_ALL: 'C' },

@@ -127,7 +127,7 @@ export class ContainerdWorld implements RuntimeWorld {
     const io = new SystemIo(this.#clock);
     this.#router = new Router({
       io,
-      netcmd: new SystemNetcmd(io),
+      netcmd: new SystemNetcmd(io, this.#clock),
       clock: this.#clock,
       random: this.#random,
       log: silent,
