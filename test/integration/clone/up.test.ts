@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { ordinaryUser, type Person } from '../../support/people.ts';
@@ -45,6 +55,34 @@ describe('a fresh clone', () => {
       timeoutMs: 180_000,
       env: { ...withoutNpm(), ...options.env, NODE_ENV: 'production', ...env },
     });
+  }
+
+  /** `./swarm`, as its user types it in the clone. */
+  function cli(args: readonly string[], input = ''): Promise<Ran> {
+    return run('./swarm', args, { ...person.options, cwd: clone, input });
+  }
+
+  async function runningTasks(): Promise<string[]> {
+    const listed = await cli(['service', 'ps', 'hello', '-q', '--filter', 'desired-state=running']);
+    assert.equal(listed.code, 0, listed.stderr);
+    return listed.stdout.trim().split('\n').sort();
+  }
+
+  /** Ctrl-C while `npm run up` says `when`; resolves to its exit code. */
+  function cutUp(when: RegExp): Promise<number | null> {
+    const [program, ...words] = [...(person.options.prefix ?? []), 'npm', 'run', 'up'];
+    const env = { ...process.env, ...withoutNpm(), ...person.options.env };
+    const child = spawn(program!, words, { cwd: clone, env, detached: true });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk: Buffer) => {
+        if (when.test(said)) return;
+        said += chunk;
+        // A terminal tells the whole group.
+        if (when.test(said)) process.kill(-child.pid!, 'SIGINT');
+      });
+    }
+    return new Promise((resolve) => child.once('close', resolve));
   }
 
   test('answers over HTTP after one command', async () => {
@@ -93,6 +131,56 @@ describe('a fresh clone', () => {
     const up = await npm(['run', 'up']);
     assert.equal(up.code, 0, up.stdout + up.stderr);
     assert.equal((await get('127.0.0.1', PORT + 3)).status, 200);
+  });
+
+  test('a newer build restarts the daemon under the same tasks', async () => {
+    const path = join(clone, '.swarm', 'up', 'swarm-up.json');
+    const marker = JSON.parse(readFileSync(path, 'utf8')) as { pid: number };
+    const tasks = await runningTasks();
+    // Written in place: it stays its owner's.
+    writeFileSync(path, JSON.stringify({ ...marker, build: 'an older one' }));
+    const up = await npm(['run', 'up']);
+    assert.equal(up.code, 0, up.stdout + up.stderr);
+    assert.match(up.stderr, /The build is newer than the running daemon/);
+    const after = JSON.parse(readFileSync(path, 'utf8')) as { pid: number };
+    assert.notEqual(after.pid, marker.pid);
+    assert.deepEqual(await runningTasks(), tasks);
+  });
+
+  test('cut off half-way is gone on with', async () => {
+    const info = await cli(['info', '--format', '{{.PID}}']);
+    process.kill(Number(info.stdout), 'SIGKILL');
+    assert.notEqual(await cutUp(/Started the daemon/), 0);
+    const up = await npm(['run', 'up']);
+    assert.equal(up.code, 0, up.stdout + up.stderr);
+    assert.equal((await get('127.0.0.1', PORT + 3)).status, 200);
+  });
+
+  test('what its user changed is left as it is', async () => {
+    await cli(['service', 'scale', 'hello=1']);
+    const up = await npm(['run', 'up']);
+    assert.equal(up.code, 0, up.stdout + up.stderr);
+    assert.equal((await runningTasks()).length, 1);
+  });
+
+  test('is not ended while another node is a member, unless it is forced', async () => {
+    const token = (await cli(['join-token', '-q', 'worker'])).stdout.trim();
+    const marker = readFileSync(join(clone, '.swarm', 'up', 'swarm-up.json'), 'utf8');
+    const { controlPort } = JSON.parse(marker) as { controlPort: number };
+    const stateDir = join(clone, 'other');
+    const flags = ['--state-dir', stateDir, '--name', 'other', '--publish-addr', '127.0.0.2'];
+    const joined = await cli(
+      ['join', '--token', '-', ...flags, `127.0.0.1:${controlPort}`],
+      `${token}\n`,
+    );
+    assert.equal(joined.code, 0, joined.stderr);
+    const down = await npm(['run', 'down']);
+    assert.notEqual(down.code, 0, down.stdout + down.stderr);
+    assert.match(down.stderr, /Other nodes are members of this cluster: other/);
+    const other = ['--socket', join(stateDir, 'swarm.sock')];
+    assert.equal((await cli([...other, 'leave'])).code, 0);
+    assert.equal((await cli([...other, 'stop'])).code, 0);
+    assert.equal((await cli(['node', 'rm', '--force', 'other'])).code, 0);
   });
 
   test('is gone after npm run down, and nothing listens any more', async () => {
