@@ -1,3 +1,4 @@
+import { containers } from './containers.ts';
 import { converge } from './converge.ts';
 import { endpoints } from './endpoints.ts';
 import { failover } from './failover.ts';
@@ -8,6 +9,7 @@ import { machineLoad } from './report.ts';
 
 /** `npm run bench -- NAME`: prints `name value unit` lines. Never an assertion on time. */
 const BENCHES: { readonly [name: string]: (args: readonly string[]) => Promise<void> } = {
+  containers,
   converge,
   endpoints,
   failover,
