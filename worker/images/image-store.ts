@@ -89,6 +89,7 @@ export class ImageStore {
   readonly #deps: ImageStoreDeps;
   readonly #layers: LayerStore;
   readonly #pulls = new Map<string, Pull>();
+  readonly #looks = new Map<string, Promise<ReadyImage | undefined>>();
 
   constructor(deps: ImageStoreDeps) {
     this.#deps = deps;
@@ -305,8 +306,17 @@ export class ImageStore {
     const { images } = await containerd.call(ImagesService.list, { filters });
     return images[0];
   }
-  /** Undefined when parts of it are gone. */
-  async #ready(image: Image, signal: AbortSignal): Promise<ReadyImage | undefined> {
+  /** Undefined when parts of it are gone. Many tasks of one image look once, together. */
+  #ready(image: Image, signal: AbortSignal): Promise<ReadyImage | undefined> {
+    const { name, target } = image;
+    const key = `${name} ${target?.digest}`;
+    const running = this.#looks.get(key);
+    if (running) return running.catch(() => this.#look(image, signal));
+    const look = this.#look(image, signal).finally(() => this.#looks.delete(key));
+    this.#looks.set(key, look);
+    return look;
+  }
+  async #look(image: Image, signal: AbortSignal): Promise<ReadyImage | undefined> {
     const { name, target } = image;
     if (!target || !(await this.#layers.has(target.digest))) return undefined;
     await this.#touch(image);

@@ -259,8 +259,8 @@ export class Kernel {
   }
   #setUpLink(device: string, plan: Plan): Promise<Outcome> {
     const link = plan.links.get(device)!;
-    const input = taskLinkScript(this.#names.router, link, digestOf(link));
-    return this.#run({ place: HOST, program: 'sh', args: ['-s'], input });
+    const input = taskLinkScript(link, digestOf(link));
+    return this.#run({ place: namespace(this.#names.router), program: 'sh', args: ['-s'], input });
   }
   /** Datagrams of a client go on to the backend they went to, until the kernel forgets that they did. */
   async #endFlows(have: Items, want: Items, isSure: boolean): Promise<void> {

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { namespaceExists } from './host-script.ts';
 import { isV6 } from './items.ts';
 import { GATEWAY, GATEWAY_MAC, GATEWAY6 } from './names.ts';
 import type { TaskLink } from './task-link.ts';
@@ -7,29 +6,42 @@ import type { TaskLink } from './task-link.ts';
 /**
  * Sets up one link of a container: the pair of devices where it is missing, then both ends. May be run
  * again over what is there, and then changes only what differs; the digest stands last, as the sign
- * that all of it was done.
+ * that all of it was done. Runs in the router: each program that it need not start counts, for all
+ * containers pass here.
  */
-export function taskLinkScript(router: string, link: TaskLink, digest: string): string {
+export function taskLinkScript(link: TaskLink, digest: string): string {
   const { device, namespace, name, mtu } = link;
-  const inRouter = `nsenter --net=/run/netns/${router}`;
   const size = mtu === 0 ? '' : ` mtu ${mtu}`;
   const pair = `link add ${device} address ${GATEWAY_MAC}${size} type veth peer name ${name}${size} netns ${namespace}`;
+  const sixOff = `/proc/sys/net/ipv6/conf/${device}/disable_ipv6`;
+  const knobs = `/proc/sys/net/ipv4/conf/${device}`;
   return `set -e
-${namespaceExists(namespace)}
-ip -n ${router} link show dev ${device} >/dev/null 2>&1 && ip -n ${namespace} link show dev ${name} >/dev/null 2>&1 || {
-  ip -n ${router} link del ${device} 2>/dev/null || true
-  ip -n ${namespace} link del ${name} 2>/dev/null || true
-  ip -n ${router} ${pair}
+new=
+{ [ -e /run/netns/${namespace} ] && nsenter --net=/run/netns/${namespace} true 2>/dev/null; } || {
+  rm -f /run/netns/${namespace}
+  ip netns add ${namespace}
+  new=1
+}
+[ -z "$new" ] && [ -e ${knobs} ] && ip -n ${namespace} link show dev ${name} >/dev/null 2>&1 || {
+  [ ! -e ${knobs} ] || ip link del ${device} 2>/dev/null || true
+  [ -n "$new" ] || ip -n ${namespace} link del ${name} 2>/dev/null || true
+  ip ${pair}
   echo made
 }
-ip -n ${router} link set ${device} up
-${inRouter} sh -c 'echo 1 >/proc/sys/net/ipv4/conf/${device}/rp_filter'
-ip -n ${router} addr replace ${GATEWAY6}/64 dev ${device} nodad 2>/dev/null || true
+six=
+off=1
+[ ! -e ${sixOff} ] || read -r off <${sixOff} || true
+[ "$off" = 1 ] || six='addr replace ${GATEWAY6}/64 dev ${device} nodad'
+ip -batch - <<END
+link set ${device} up
+$six
+END
+echo 1 >${knobs}/rp_filter
 ip -n ${namespace} -batch - <<END
 ${insideLines(link).join('\n')}
 END
 ${link.names ? namesText(link) : ''}
-ip -n ${router} link set ${device} alias ${digest}
+ip link set ${device} alias ${digest}
 `;
 }
 

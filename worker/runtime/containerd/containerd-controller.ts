@@ -70,6 +70,10 @@ export class ContainerdController implements TaskController {
   readonly #id: string;
   /** Taken by the next `prepare`. */
   #fetched: ReadyImage | undefined;
+  /** Its container was made here just now: there is no task of it yet. */
+  #made: readonly MountPoint[] | undefined;
+  /** Of its process, as far as it is known without asking. */
+  #pid = 0;
 
   constructor(shared: ContainerdShared, task: AssignedTask, secrets?: TaskSecrets) {
     this.#shared = shared;
@@ -105,7 +109,7 @@ export class ContainerdController implements TaskController {
       await this.#shared.ready();
       const image = this.#fetched ?? (await this.#image(signal, () => undefined));
       this.#fetched = undefined;
-      await this.#make(image);
+      await this.#shared.starts.run(() => this.#make(image));
     } catch (error) {
       await this.dismantle().catch(() => undefined);
       throw asRuntimeError(error, 'make the container');
@@ -118,7 +122,7 @@ export class ContainerdController implements TaskController {
     }
     try {
       if (await this.exitNow()) return;
-      await this.#start();
+      await this.#shared.starts.run(() => this.#start());
     } catch (error) {
       throw asRuntimeError(error, 'start the container');
     }
@@ -199,11 +203,14 @@ export class ContainerdController implements TaskController {
     }
   }
   async status(): Promise<RuntimeStatus> {
-    const process = await this.#process().catch(() => undefined);
-    const record = this.#shared.records.read(this.#id);
+    const { records } = this.#shared;
+    const ended = records.exit(this.#id) !== undefined;
+    const asked = this.#pid === 0 && !ended;
+    const process = asked ? await this.#process().catch(() => undefined) : undefined;
+    const record = records.read(this.#id);
     const host = this.#shared.network.address;
     const { ports = [], warning = '' } = record ?? {};
-    return { pid: process?.pid ?? 0, ports, warning, host };
+    return { pid: ended ? 0 : (process?.pid ?? this.#pid), ports, warning, host };
   }
   async probeCommand(
     command: readonly string[],
@@ -259,10 +266,16 @@ export class ContainerdController implements TaskController {
   }
   /** Undefined while it runs, or may yet begin to. */
   async exitNow(): Promise<Exit | undefined> {
+    const { records } = this.#shared;
+    const known = records.exit(this.#id);
+    if (known || !records.started(this.#id)) return known;
+    return this.exitBy(await this.#process());
+  }
+  /** The same of what containerd said of it; undefined: it knows nothing of it. */
+  exitBy(process: Process | undefined): Exit | undefined {
     const { records, clock, boot, cgroups } = this.#shared;
     const known = records.exit(this.#id);
     if (known || !records.started(this.#id)) return known;
-    const process = await this.#process();
     if (process?.status === ProcessStatus.STOPPED) {
       const code = process.exitStatus;
       const atMs = timestampMs(process.exitedAt) || clock.wallMs();
@@ -278,22 +291,33 @@ export class ContainerdController implements TaskController {
    * over. What runs is killed.
    */
   async dismantle(): Promise<void> {
-    const { containerd, network, ports, records, volumes } = this.#shared;
+    this.#made = undefined;
+    await this.#giveBack();
+    await this.#takeAway();
+  }
+  /** What others may wait for. */
+  async #giveBack(): Promise<void> {
+    const { network, ports, records, publish, units } = this.#shared;
     const id = this.#id;
     const record = records.read(id);
-    this.#shared.publish(id, []);
+    publish(id, []);
     await this.#deleteTask();
+    // Its addresses there are the cluster's to give; the node's own is kept until it is gone.
+    if ((record?.attachments?.length ?? 0) > 0) await network.detach(id);
+    if (record) ports.release(id, record.ports);
+    units.release(id);
+  }
+  async #takeAway(): Promise<void> {
+    const { containerd, network, records, volumes } = this.#shared;
+    const id = this.#id;
+    const record = records.read(id);
     await unless(containerd.call(ContainersService.delete, { id }), 'NOT_FOUND');
     const snapshot = { snapshotter: SNAPSHOTTER, key: id };
     await unless(containerd.call(SnapshotsService.remove, snapshot), 'NOT_FOUND');
     await network.detach(id);
-    if (record) {
-      ports.release(id, record.ports);
-      this.#shared.addresses.delete(record.index);
-    }
+    if (record) this.#shared.addresses.delete(record.index);
     volumes.removeOwn(id);
     records.removeFiles(id);
-    this.#shared.units.release(id);
     this.#shared.dismantled.add(id);
   }
 
@@ -316,7 +340,7 @@ export class ContainerdController implements TaskController {
     return images.ensure({ image, auth, awaitsAuth, onManagers, onProgress, signal });
   }
   async #make(image: ReadyImage): Promise<void> {
-    const { records, ports, addresses, boot, publishHost, network, containerd } = this.#shared;
+    const { records, ports, addresses, boot, publishHost, network } = this.#shared;
     const id = this.#id;
     this.#shared.dismantled.delete(id);
     const known = records.read(id);
@@ -346,13 +370,24 @@ export class ContainerdController implements TaskController {
       warning: missingKnobs(containerOf(this.#task), this.#shared.cgroups.knobs),
     };
     records.write(id, record);
-    const rootfs = await this.#snapshot(image.chainId);
-    for (const use of this.#volumes(image)) await this.#shared.volumes.ensure(id, use, rootfs);
     const endpoint = endpointOf(id, record);
+    // Side by side; both have come to their ends before anything is done about a failure.
+    const [attached, made] = await Promise.allSettled([
+      network.attach(endpoint),
+      this.#makeContainer(image, endpoint, known !== undefined),
+    ]);
+    for (const each of [attached, made]) if (each.status === 'rejected') throw each.reason;
+    this.#shared.publish(id, publishedPorts(record));
+    records.markPrepared(id);
+  }
+  async #makeContainer(image: ReadyImage, endpoint: LocalEndpoint, again: boolean): Promise<void> {
+    const { containerd, volumes } = this.#shared;
+    const id = this.#id;
+    const rootfs = await this.#snapshot(image.chainId);
+    for (const use of this.#volumes(image)) await volumes.ensure(id, use, rootfs);
     const spec = this.#spec(image, rootfs, endpoint);
-    await network.attach(endpoint);
     // One that was made by a daemon which ended half-way may be of another spec.
-    if (known) await unless(containerd.call(ContainersService.delete, { id }), 'NOT_FOUND');
+    if (again) await unless(containerd.call(ContainersService.delete, { id }), 'NOT_FOUND');
     await containerd.call(ContainersService.create, {
       container: {
         id,
@@ -364,8 +399,7 @@ export class ContainerdController implements TaskController {
         snapshotKey: id,
       },
     });
-    this.#shared.publish(id, publishedPorts(record));
-    records.write(id, { ...record, prepared: true });
+    if (!again) this.#made = rootfs;
   }
   async #snapshot(parent: string): Promise<readonly MountPoint[]> {
     const { containerd, clock } = this.#shared;
@@ -425,13 +459,16 @@ export class ContainerdController implements TaskController {
   async #start(): Promise<void> {
     const { containerd, records } = this.#shared;
     const containerId = this.#id;
-    let process = await this.#process();
+    const rootfs = this.#made;
+    this.#made = undefined;
+    const process = rootfs === undefined ? await this.#process() : undefined;
+    let created = process?.status === ProcessStatus.CREATED;
     if (!process && !records.started(this.#id)) {
-      await this.#create();
-      process = await this.#process();
+      await this.#create(rootfs ?? (await this.#mounts()).mounts);
+      created = true;
     }
     if (!records.started(this.#id)) await records.markStarted(this.#id);
-    if (process?.status !== ProcessStatus.CREATED) return;
+    if (!created) return;
     try {
       await containerd.call(TasksService.start, { containerId });
     } catch (error) {
@@ -440,7 +477,7 @@ export class ContainerdController implements TaskController {
       if (now === undefined || now.status === ProcessStatus.CREATED) throw error;
     }
   }
-  async #create(): Promise<void> {
+  async #create(rootfs: readonly MountPoint[]): Promise<void> {
     const { containerd, io, logDirectory, records } = this.#shared;
     const directory = logDirectory(this.#id);
     io.mkdir(directory);
@@ -451,16 +488,16 @@ export class ContainerdController implements TaskController {
     // Who has a terminal can be typed to, later, by whoever attaches.
     const stdin = terminal ? join(records.files(this.#id), INPUT_FIFO) : '';
     if (terminal) await makeFifos(io, [stdin]);
-    const { mounts } = await this.#mounts();
-    await containerd.call(TasksService.create, {
+    const { pid } = await containerd.call(TasksService.create, {
       containerId: this.#id,
-      rootfs: mounts,
+      rootfs,
       stdin,
       stdout,
       stderr: terminal ? '' : stderr,
       terminal,
       options: this.#options(),
     });
+    this.#pid = pid;
   }
   async #process(): Promise<Process | undefined> {
     const get = this.#shared.containerd.call(TasksService.get, { containerId: this.#id });
@@ -500,7 +537,11 @@ export class ContainerdController implements TaskController {
     await this.#shared.records.writeExit(this.#id, exit);
     // Its last output is in the files only after this.
     await this.#deleteTask().catch(() => undefined);
-    this.#shared.settle(this.#id, () => this.dismantle());
+    this.#shared.settle(this.#id, async () => {
+      await this.#giveBack();
+      await this.#shared.starts.quiet();
+      await this.#takeAway();
+    });
     return exit;
   }
   async #deleteTask(): Promise<void> {

@@ -4,8 +4,10 @@ import {
   ContainersService,
   IntrospectionService,
   NamespacesService,
+  type Process,
   SnapshotKind,
   SnapshotsService,
+  TasksService,
   VersionService,
 } from '../../../proto/containerd.ts';
 import { AssignedTask, type PortBinding, type TaskUsage } from '../../../proto/index.ts';
@@ -45,6 +47,7 @@ import { ContainerdController } from './containerd-controller.ts';
 import { endpointOf, publishedPorts, Records } from './records.ts';
 import { otherMounts } from './same-mounts.ts';
 import type { ContainerdShared } from './shared.ts';
+import { Starts } from './starts.ts';
 
 export interface ContainerdRuntimeDeps {
   readonly io: Io;
@@ -195,6 +198,7 @@ export class ContainerdRuntime implements Runtime {
     this.#again?.cancel();
     this.#collector.stop();
     this.#shared.dialers.close();
+    this.#shared.starts.close();
     await Promise.allSettled(this.#settling.values());
     this.#containerd.close();
   }
@@ -203,15 +207,18 @@ export class ContainerdRuntime implements Runtime {
     const known = records
       .ids()
       .filter((id) => !records.removing(id) && (records.started(id) || records.exit(id)));
-    return Promise.all(
-      known.map(async (taskId) => {
-        // While containerd does not answer, its tasks go on.
-        const exit = await this.#controllerById(taskId)
-          .exitNow()
-          .catch(() => undefined);
-        return { taskId, running: exit === undefined, exit };
-      }),
-    );
+    const processes = await this.#processes();
+    return known.map((taskId) => {
+      // While containerd does not answer, its tasks go on.
+      const exit = processes && this.#controllerById(taskId).exitBy(processes.get(taskId));
+      return { taskId, running: exit === undefined, exit };
+    });
+  }
+  /** All at once; undefined: containerd does not answer. */
+  async #processes(): Promise<ReadonlyMap<string, Process> | undefined> {
+    const list = this.#containerd.call(TasksService.list, {});
+    const answer = await list.catch(() => undefined);
+    return answer && new Map(answer.tasks.map((process) => [process.id, process]));
   }
   controller(task: AssignedTask, secrets?: TaskSecrets): ContainerdController {
     return new ContainerdController(this.#shared, task, secrets);
@@ -291,6 +298,7 @@ export class ContainerdRuntime implements Runtime {
       host: () => hostSide(io, this.#shared.cgroups.knobs, this.#places()),
       units: this.#deps.units,
       openFilesMax: openFilesMax(io),
+      starts: new Starts(clock),
       addresses: new Set(),
       ending: new Map(),
       dismantled: new Set(),

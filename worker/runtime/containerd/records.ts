@@ -39,9 +39,9 @@ export function publishedPorts(record: ContainerRecord): readonly PortBinding[] 
 }
 
 /**
- * The files of all containers of a node lie in one directory: `ID.json`, `ID.started` once its start
- * was ordered, `ID.exit` once it has ended or never will begin, `ID.removing` once nobody needs to know
- * of it any more, `ID.d` with files bound into it.
+ * The files of all containers of a node lie in one directory: `ID.json`, `ID.prepared` once it is
+ * complete, `ID.started` once its start was ordered, `ID.exit` once it has ended or never will begin,
+ * `ID.removing` once nobody needs to know of it any more, `ID.d` with files bound into it.
  */
 export class Records {
   readonly directory: string;
@@ -57,14 +57,21 @@ export class Records {
   ids(): readonly string[] {
     const names = this.#io.list(this.directory);
     const ids = names.flatMap(
-      (name) => /^([^.]+)\.(json|exit|started|removing)$/.exec(name)?.[1] ?? [],
+      (name) => /^([^.]+)\.(json|exit|prepared|started|removing)$/.exec(name)?.[1] ?? [],
     );
     return [...new Set(ids)];
   }
   read(id: string): ContainerRecord | undefined {
-    return this.#json<ContainerRecord>(this.#path(id, 'json'));
+    const record = this.#json<ContainerRecord>(this.#path(id, 'json'));
+    if (record === undefined || record.prepared) return record;
+    return { ...record, prepared: this.#io.stat(this.#path(id, 'prepared')) !== undefined };
+  }
+  /** Complete. A file of its own: to write over another one waits for the disk. */
+  markPrepared(id: string): void {
+    this.#io.write(this.#path(id, 'prepared'), '');
   }
   write(id: string, record: ContainerRecord): void {
+    this.#io.unlink(this.#path(id, 'prepared'));
     this.#replace(this.#path(id, 'json'), JSON.stringify(record));
   }
   started(id: string): boolean {
@@ -103,6 +110,7 @@ export class Records {
   /** Everything else of it is gone. */
   forget(id: string): void {
     this.#io.unlink(this.#path(id, 'started'));
+    this.#io.unlink(this.#path(id, 'prepared'));
     this.#io.unlink(this.#path(id, 'json'));
     this.#io.unlink(this.#path(id, 'exit'));
     this.#io.unlink(this.#path(id, 'removing'));

@@ -16,6 +16,7 @@ import type { TemplateNode } from '../templates.ts';
 import type { CgroupHost } from './cgroup-host.ts';
 import type { Containerd } from './client.ts';
 import type { Records } from './records.ts';
+import type { Starts } from './starts.ts';
 
 /** What all containers of one runtime share. */
 export interface ContainerdShared {
@@ -42,6 +43,7 @@ export interface ContainerdShared {
   readonly host: () => HostSide;
   readonly units: GenericUnits;
   readonly openFilesMax: number;
+  readonly starts: Starts;
   /** Indexes of addresses that containers have. */
   readonly addresses: Set<number>;
   readonly logDirectory: (taskId: string) => string;
