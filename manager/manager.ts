@@ -162,7 +162,7 @@ export class Manager {
       },
       raft: { status, leader: () => driver.leader(), ask: (address) => this.#askStatus(address) },
       dispatcher,
-      explain,
+      explain: (view, taskId) => explain(view, taskId, loop.nodeIndex),
       tokens: {
         get: (role) => this.ca.token(role),
         rotate: (role, asked) => this.ca.rotateToken(role, asked),

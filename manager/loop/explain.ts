@@ -23,15 +23,16 @@ export interface NodeVerdict {
 
 /**
  * Runs the scheduler's filters again for one task, node by node, in order of node names. Works on
- * any manager, from its rows alone. It looks at every task: for people who ask, not for loops.
+ * any manager, from its rows alone: without `known`, what nodes have left as of `view`, it looks at
+ * every task, for which a leader with a million of them has no time.
  */
-export function explain(view: View, taskId: string): NodeVerdict[] {
+export function explain(view: View, taskId: string, known?: NodeIndex): NodeVerdict[] {
   const task = view.table('task').get(taskId);
   if (task === undefined) return [];
   const specs = new Specs();
   const facts = specs.find(view, task.serviceId, task.revision);
   if (facts === undefined) return [];
-  const index = NodeIndex.of(view, specs);
+  const index = known ?? NodeIndex.of(view, specs);
   const spread = index.spreadOf(task.serviceId);
   const needs = needsOf(view, facts.networks);
   const clash = clashingPort(view, facts);

@@ -114,6 +114,12 @@ export class Loop {
     ];
   }
 
+  /** What nodes have left, as applied; undefined while this manager does not lead or still looks. */
+  get nodeIndex(): NodeIndex | undefined {
+    const isWhole = this.#term !== undefined && this.#missed === undefined;
+    return isWhole ? this.#derived.index : undefined;
+  }
+
   /** True when nothing is to be done before the next due moment. */
   get isIdle(): boolean {
     if (this.#turnInFlight || this.#missed !== undefined) return false;

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { explain } from '../../manager/loop/explain.ts';
 import { isOver } from '../../manager/loop/task-facts.ts';
 import type { View } from '../../manager/store/view.ts';
@@ -208,6 +209,7 @@ class Script {
       case 'why': {
         const task = this.#wanted(words[0]!);
         const verdicts = explain(this.world.view, task.id);
+        assert.deepEqual(explain(this.world.view, task.id, this.world.nodeIndex), verdicts);
         return [task.pendingReason, ...verdicts.map((v) => `  ${v.nodeId}: ${v.text || 'fits'}`)];
       }
       case 'ack':

@@ -1,4 +1,5 @@
 import { Loop } from '../../manager/loop/loop.ts';
+import type { NodeIndex } from '../../manager/loop/node-index.ts';
 import { LocalStore } from '../../manager/store/local-store.ts';
 import { revisionKey } from '../../manager/store/schema.ts';
 import type { AppliedEntry, View } from '../../manager/store/view.ts';
@@ -59,6 +60,9 @@ export class World {
 
   get view(): View {
     return this.store.view;
+  }
+  get nodeIndex(): NodeIndex | undefined {
+    return this.#loop.nodeIndex;
   }
   stop(): void {
     this.#loop.stop();
