@@ -19,6 +19,7 @@ import {
   TaskState,
   type TaskStatus,
 } from '../../proto/index.ts';
+import type { Clock } from '../../shared/clock.ts';
 import type { SwarmError } from '../../shared/errors.ts';
 import { silentLog } from '../../shared/log.ts';
 import type { Client, Duplex } from '../../shared/rpc/rpc.ts';
@@ -127,6 +128,26 @@ class Agent {
       }
     }
   }
+}
+
+/** Every look at the clock costs 4 ms, and what is to go on at once waits until the end of that. */
+function holdSlices(clock: Clock): () => void {
+  const { monotonicMs, setTimer } = clock;
+  const held: (() => void)[] = [];
+  let spentMs = 0;
+  clock.monotonicMs = () => {
+    spentMs += 4;
+    return monotonicMs.call(clock) + spentMs;
+  };
+  clock.setTimer = (delayMs, fn) => {
+    if (delayMs > 0) return setTimer.call(clock, delayMs, fn);
+    held.push(fn);
+    return { cancel: () => undefined };
+  };
+  return () => {
+    Object.assign(clock, { monotonicMs, setTimer });
+    for (const fn of held) fn();
+  };
 }
 
 const worlds: World[] = [];
@@ -401,6 +422,31 @@ test('a manager that does not lead refuses a session and names the leader', asyn
   const error = await agent.closed;
   assert.equal(error?.code, 'NOT_LEADER');
   assert.equal(error?.details['leader'], 'leader:2377');
+});
+
+test('an agent that comes before a new leader has seen all rows is greeted with all of them', async () => {
+  const world = await World.start();
+  const ids = ['s1', 's2', 's3', 's4', 's5', 's6'];
+  for (const id of ids) await world.service(id);
+  const agent = await world.agent();
+  world.dispatcher.stop();
+  const release = holdSlices(world.cluster.clock);
+  world.dispatcher.start(2);
+  agent.hello();
+  let welcomed = false;
+  const welcome = agent.next('welcome').then(() => {
+    welcomed = true;
+  });
+  // Refused at once, on the same connection: what was sent before it has been read.
+  const other = new Agent(agent.client, agent.nodeId);
+  other.send({ acknowledged: { index: 0 } });
+  await other.closed;
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(welcomed, false);
+  release();
+  await welcome;
+  const { services } = await agent.next('assignments');
+  assert.deepEqual(services.map(({ serviceId }) => serviceId).sort(), ids);
 });
 
 test('losing the lead ends sessions', async () => {

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { explain } from '../../manager/loop/explain.ts';
+import { Loop } from '../../manager/loop/loop.ts';
+import { NodeIndex } from '../../manager/loop/node-index.ts';
+import { Specs } from '../../manager/loop/specs.ts';
 import { revisionKey } from '../../manager/store/schema.ts';
-import { Service, ServiceRevision, ServiceSpec, TaskState } from '../../proto/index.ts';
+import { Service, ServiceRevision, ServiceSpec, TaskState, TaskStatus } from '../../proto/index.ts';
 import { ManualClock } from '../../shared/clock.ts';
 import { LIMITS } from '../../shared/limits.ts';
+import { silentLog } from '../../shared/log.ts';
 import { defaultSpec, withWords } from './spec-words.ts';
 import { World } from './world.ts';
 
@@ -173,4 +178,51 @@ test('turns that run out of time leave the rest to the next, and nothing is forg
   assert.equal(waiting(), 0);
   assert.ok(world.turns - before > 3, `${world.turns - before} turns`);
   world.stop();
+});
+
+/** While it is busy, 4 ms go by between any two looks at it. */
+class BusyClock extends ManualClock {
+  isBusy = false;
+  #spentMs = 0;
+
+  override monotonicMs(): number {
+    if (this.isBusy) this.#spentMs += 4;
+    return super.monotonicMs() + this.#spentMs;
+  }
+}
+
+test('a new leader looks at many rows in slices, and misses nothing that is applied meanwhile', async () => {
+  const clock = new BusyClock();
+  const world = new World(1, clock);
+  for (const node of ['n1', 'n2', 'n3']) await world.addNode(node);
+  await world.createService(spec('web', 'replicas=1500'));
+  await world.agents();
+  world.stop();
+  const tasks = tasksOf(world, 'web');
+  const [seen, unseen] = [tasks[0]!, tasks.at(-1)!];
+
+  clock.isBusy = true;
+  const loop = new Loop({ store: world.store, clock, log: silentLog });
+  loop.start(2);
+  assert.equal(loop.nodeIndex, undefined, 'it has not seen everything');
+  const failed = [seen, unseen].map(({ id }) => {
+    const row = world.view.table('taskStatus').get(id)!;
+    return TaskStatus.with(row, { state: TaskState.FAILED, ready: false });
+  });
+  await world.store.put('taskStatus', 'status', ...failed);
+  assert.equal(loop.nodeIndex, undefined, 'nor does it act before it has');
+  clock.advance(0);
+  clock.isBusy = false;
+
+  assert.deepEqual(loop.derivedDifferences(), []);
+  const fresh = explain(world.view, seen.id);
+  assert.deepEqual(explain(world.view, seen.id, loop.nodeIndex), fresh);
+  const loads = (index: NodeIndex | undefined) => index?.records.map((record) => record.tasks);
+  assert.deepEqual(loads(loop.nodeIndex), loads(NodeIndex.of(world.view, new Specs())));
+  while (!loop.isIdle) await new Promise((resolve) => setImmediate(resolve));
+  const after = tasksOf(world, 'web');
+  const slots = new Set(after.map((task) => task.slot));
+  assert.equal(after.length, 1502, 'both were replaced');
+  assert.equal(slots.size, 1500);
+  loop.stop();
 });
