@@ -22,7 +22,7 @@ import type { Authorizer } from '../shared/rpc/rules.ts';
 import type { Identity } from '../shared/tls/identity.ts';
 import { parseToken } from '../shared/tls/token.ts';
 import { Ca, setCertificateRole } from './ca/ca.ts';
-import { LOCAL_METHODS, makeControl } from './control/control.ts';
+import { LEADER_FIRST, LOCAL_METHODS, makeControl } from './control/control.ts';
 import { openLevel, systemDisk } from './database/index.ts';
 import { Dispatcher } from './dispatcher/dispatcher.ts';
 import { BlobCopies } from './images/blob-copies.ts';
@@ -181,7 +181,11 @@ export class Manager {
       noLeader: () => this.#leader.noLeader(),
     };
     this.handlers = {
-      control: forwarding(ControlService, control, { ...forward, local: LOCAL_METHODS }),
+      control: forwarding(ControlService, control, {
+        ...forward,
+        local: LOCAL_METHODS,
+        leaderFirst: LEADER_FIRST,
+      }),
       ca: forwarding(CaService, this.ca.handlers, {
         ...forward,
         local: new Set(['getRoot', 'renewalNonce']),

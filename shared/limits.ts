@@ -186,6 +186,8 @@ export const LIMITS = {
   // -- the user's API
   /** Without a leader for so many election timeouts, reads are answered from local state, marked stale. */
   readWithoutLeaderElections: 4,
+  /** A manager asks the leader, where that knows more, for so long. */
+  leaderFirstMs: 2_000,
   /** The longest that such a read waits: well within the deadline of its call. */
   readWithoutLeaderMaxMs: 10_000,
   /** Without a leader for so many election timeouts, a write is answered NO_QUORUM. */

@@ -39,6 +39,9 @@ export const LOCAL_METHODS: ReadonlySet<string> = new Set([
   'listVolumes',
 ]);
 
+/** Who leads hears the nodes: it alone knows which of them lag behind. */
+export const LEADER_FIRST: ReadonlySet<string> = new Set(['why']);
+
 /**
  * The user's API. Validation and defaults live in this folder only; nothing here knows how a call
  * travels. Whoever may open the local socket may call all of it: callers are checked before.

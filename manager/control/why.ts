@@ -32,7 +32,8 @@ interface Answer {
 
 /**
  * `swarm why`: the true cause, first the one that hides the others. Committed rows are looked
- * at, the scheduler's filters are run again for the details, and the leader knows who lags behind.
+ * at, the scheduler's filters are run again for the details, and the leader, which is asked first
+ * (`LEADER_FIRST`), knows who lags behind.
  */
 export class Why {
   readonly #deps: ControlDeps;

@@ -17,6 +17,8 @@ export interface ForwardDeps {
   noLeader(): SwarmError;
   /** Methods that every manager tries itself first; the others go straight to the leader. */
   readonly local?: ReadonlySet<string>;
+  /** Reads of `local` of which the leader, where it answers at once, knows more. */
+  readonly leaderFirst?: ReadonlySet<string>;
 }
 
 /** A method that may be passed on. */

@@ -242,3 +242,21 @@ test('streams are passed on as well', async () => {
   }
   assert.deepEqual(seen, ['leader']);
 });
+
+test('a read of which the leader knows more is asked of it, and answered here without it', async () => {
+  const some = new Set(['removeService']);
+  const { handlers, leader, deps } = setUp({ local: some, leaderFirst: some });
+  const ask = async (of = handlers, context = CONTEXT) =>
+    (await of.removeService(Ref.create({ ref: 'x' }), context)).id;
+  assert.equal(await ask(), 'leader');
+  assert.equal(leader.calls[0]!.forwarded, true);
+  assert.equal(await ask(handlers, { ...CONTEXT, consistency: 'stale' }), 'local');
+  assert.equal(await ask(handlers, { ...CONTEXT, forwarded: true }), 'local');
+  leader.answer = () => {
+    throw new SwarmError('UNREACHABLE', 'gone');
+  };
+  assert.equal(await ask(), 'local');
+  const { local } = setUp();
+  const alone = forwarding(DEFINITION, local, { ...deps, leaderClient: () => undefined });
+  assert.equal(await ask(alone), 'local');
+});

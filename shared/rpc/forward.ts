@@ -1,4 +1,5 @@
 import type { Method } from '../../proto/index.ts';
+import { LIMITS } from '../limits.ts';
 import { Attempts, type ForwardDeps, type Target } from './attempts.ts';
 import { forwardDuplex, type Talking } from './forward-duplex.ts';
 import type { CallContext, Duplex, Handlers, ServiceDefinition } from './rpc.ts';
@@ -48,6 +49,8 @@ async function forwardUnary(
   context: CallContext,
 ): Promise<unknown> {
   const method = target.method as Method<unknown, unknown, false, false>;
+  const told = await fromLeader(target, request, context);
+  if (told !== undefined) return told;
   const attempts = new Attempts(target, context);
   for (;;) {
     try {
@@ -57,6 +60,21 @@ async function forwardUnary(
       await attempts.failed(error);
     }
   }
+}
+
+/** What the leader says to a read of which it knows more; undefined: it is answered here. */
+async function fromLeader(
+  { name, method, deps }: Target,
+  request: unknown,
+  { forwarded, consistency, signal }: CallContext,
+): Promise<unknown> {
+  if (!deps.leaderFirst?.has(name) || forwarded || consistency === 'stale') return undefined;
+  const client = deps.isLeader() ? undefined : deps.leaderClient();
+  const options = { consistency, signal, forwarded: true, timeoutMs: LIMITS.leaderFirstMs };
+  // Whatever is wrong there, the answer from here says it as well.
+  return client
+    ?.unary(method as Method<unknown, unknown, false, false>, request, options)
+    .catch(() => undefined);
 }
 
 async function* forwardStream(
