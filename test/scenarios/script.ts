@@ -21,7 +21,7 @@ import { World } from './world.ts';
 /**
  * Runs a script of one command a line and returns what it printed.
  *
- * nodes N.. [zone=a ..] [cpu=N] [memory=MIB] [runtimes=a,b] [overlay=ADDRESS] [mtu=N] [routes=A,B]
+ * nodes N.. [zone=a ..] [cpu=N] [memory=MIB] [gpu=N] [runtimes=a,b] [overlay=ADDRESS] [mtu=N] [routes=A,B]
  * [wireguard=KEY]   describe N overlay=ADDRESS|mtu=N|routes=A,B|wireguard=KEY
  * node N ready|suspect|down|leaving|restarting|active|pause|drain|remove|removing|zone=b
  * pool CIDR LENGTH   network NAME [subnet=A+B] [ipv6] [encrypted] [mtu=N]   network-rm NAME
@@ -139,10 +139,11 @@ class Script {
     const resources = {
       nanoCpus: Number(options.get('cpu') ?? 4) * 1e9,
       memoryBytes: Number(options.get('memory') ?? 8192) * 2 ** 20,
+      generic: { gpu: Number(options.get('gpu') ?? 0) },
     };
     const runtimes = (options.get('runtimes') ?? 'process').split(',');
     const network = describedBy(options);
-    for (const key of ['cpu', 'memory', 'runtimes', ...DESCRIPTION]) options.delete(key);
+    for (const key of ['cpu', 'memory', 'gpu', 'runtimes', ...DESCRIPTION]) options.delete(key);
     const labels = Object.fromEntries(options);
     for (const id of words.filter((w) => !w.includes('=')))
       await this.world.addNode(id, labels, resources, runtimes, network);

@@ -91,6 +91,9 @@ function apply(spec: Loose, key: string, value: string): void {
     case 'reserve-memory':
       task.reservations = { ...task.reservations, memoryBytes: Number(value) * 2 ** 20 };
       return;
+    case 'reserve-gpu':
+      task.reservations = { ...task.reservations, generic: { gpu: Number(value) } };
+      return;
     case 'ready':
       task.ready = { http: value };
       return;

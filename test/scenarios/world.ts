@@ -30,6 +30,7 @@ import { SeededRandom } from '../../shared/random.ts';
 export interface Resources {
   readonly nanoCpus: number;
   readonly memoryBytes: number;
+  readonly generic?: { readonly [kind: string]: number };
 }
 
 /**
