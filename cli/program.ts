@@ -7,6 +7,7 @@ import type { Entry } from './entry.ts';
 import { hintFor } from './hints.ts';
 import type { Io } from './io.ts';
 import { Flags } from './spec/flags.ts';
+import { withSwitches } from './switches.ts';
 import { TREE } from './tree.ts';
 
 /** What was chosen on the command line; `code` when help or an error of usage has been shown. */
@@ -21,6 +22,13 @@ export type Choice =
 
 const GLOBAL = 'Which daemon:';
 
+interface Chosen {
+  /** The command that the words lead to, with its options. */
+  declared?: Command;
+  verb?: Verb;
+  command?: Command;
+}
+
 /**
  * Reads the command line. Only the chosen verb is loaded; everything else is in the program with its
  * name and summary, for help and for suggestions.
@@ -30,7 +38,7 @@ export async function choose(argv: readonly string[], io: Io): Promise<Choice> {
   const path = chosenPath(argv);
   const asksVersion = argv.some((word) => word === '-v' || word === '--version');
   if (path.length === 0 && asksVersion) return choose(['version', '--quiet'], io);
-  const chosen: { verb?: Verb; command?: Command } = {};
+  const chosen: Chosen = {};
   const program = configure(new Command('swarm'), io)
     .usage('[OPTIONS] COMMAND')
     .description('A cluster scheduler: machines become a cluster, services run on it.')
@@ -44,7 +52,9 @@ export async function choose(argv: readonly string[], io: Io): Promise<Choice> {
     return { code: 0 };
   }
   try {
-    program.parse([...argv], { from: 'user' });
+    const { declared } = chosen;
+    const words = declared === undefined ? argv : withSwitches(argv, path.length, declared);
+    program.parse([...words], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     return { code: error.exitCode === 0 ? 0 : 2 };
@@ -52,7 +62,7 @@ export async function choose(argv: readonly string[], io: Io): Promise<Choice> {
   return result(program, chosen);
 }
 
-function result(program: Command, chosen: { verb?: Verb; command?: Command }): Choice {
+function result(program: Command, chosen: Chosen): Choice {
   const { verb, command } = chosen;
   if (verb === undefined || command === undefined) {
     program.outputHelp({ error: true });
@@ -76,7 +86,7 @@ async function addEntries(
   parent: Command,
   entries: { readonly [word: string]: Entry },
   path: readonly string[],
-  chosen: { verb?: Verb; command?: Command },
+  chosen: Chosen,
   io: Io,
 ): Promise<void> {
   for (const [word, entry] of Object.entries(entries)) {
@@ -99,13 +109,10 @@ async function addEntries(
   }
 }
 
-function declareVerb(
-  command: Command,
-  verb: Verb,
-  chosen: { verb?: Verb; command?: Command },
-): void {
+function declareVerb(command: Command, verb: Verb, chosen: Chosen): void {
   verb.declare(command);
   addGlobals(command);
+  chosen.declared = command;
   command.action(() => {
     chosen.verb = verb;
     chosen.command = command;

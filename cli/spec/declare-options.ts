@@ -12,6 +12,8 @@ export function declareServiceOptions(command: Command, form: 'create' | 'update
 }
 
 function optionsOf(row: OptionRow, form: 'create' | 'update'): readonly Option[] {
+  if (row.off)
+    return [option(row, row.name, row.value, row.text), new Option(`--no-${row.name}`).hideHelp()];
   if (row.rm === undefined || form === 'create')
     return [option(row, row.name, row.value, row.text)];
   return [

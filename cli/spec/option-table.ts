@@ -7,6 +7,8 @@ export interface OptionRow {
   readonly value?: string;
   readonly text: string;
   readonly only?: 'create' | 'update';
+  /** A switch that an update can turn off: --NAME=false. */
+  readonly off?: true;
   /** May be given more than once. */
   readonly repeat?: true;
   /** A repeated flag of create that update has as NAME-add and NAME-rm; `rm` names what removes it. */
@@ -64,9 +66,9 @@ export const OPTION_GROUPS: readonly {
       { name: 'user', short: 'u', value: 'NAME|UID[:GROUP|GID]', text: 'User' },
       { name: 'group', value: 'GROUP', text: 'More groups', repeat: true, rm: 'GROUP' },
       { name: 'hostname', value: 'NAME', text: 'Host name in the container' },
-      { name: 'tty', short: 't', text: 'Give it a terminal' },
-      { name: 'init', text: 'Run an init that reaps and passes signals on' },
-      { name: 'read-only', text: 'Root file system read-only' },
+      { name: 'tty', short: 't', text: 'Give it a terminal', off: true },
+      { name: 'init', text: 'Run an init that reaps and passes signals on', off: true },
+      { name: 'read-only', text: 'Root file system read-only', off: true },
       { name: 'stop-signal', value: 'SIGNAL', text: 'Signal to stop (default SIGTERM)' },
       {
         name: 'stop-grace-period',
@@ -125,7 +127,7 @@ export const OPTION_GROUPS: readonly {
         repeat: true,
         rm: 'TARGET',
       },
-      { name: 'privileged', text: 'With every right and device of the node' },
+      { name: 'privileged', text: 'With every right and device of the node', off: true },
       {
         name: 'security-opt',
         value: 'OPTION',

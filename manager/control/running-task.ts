@@ -35,6 +35,22 @@ export function runningTask(view: View, ref: string, dispatcher: Transient): Tas
   }
 }
 
+/** The same, or where nothing of it runs the newest of that id or slot that did: its files are kept. */
+export function lastTask(view: View, ref: string, dispatcher: Transient): Task {
+  try {
+    return runningTask(view, ref, dispatcher);
+  } catch (error) {
+    if (!SwarmError.is(error) || error.code !== 'PRECONDITION') throw error;
+    const exact = view.table('task').get(ref);
+    const tasks = exact === undefined ? tasksOfPlace(view, ref) : [exact];
+    const [newest] = tasks
+      .filter(({ nodeId }) => nodeId !== '')
+      .sort((a, b) => b.createdMs - a.createdMs);
+    if (newest === undefined) throw error;
+    return newest;
+  }
+}
+
 /** web.3, or web.NODE of a global service: all tasks that there were and are. */
 function tasksOfPlace(view: View, ref: string): Task[] {
   const at = ref.indexOf('.');

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   Channel,
+  FilesAction,
   Frame,
   type Init,
   TaskState,
@@ -82,6 +83,21 @@ test('what can not be looked into says why', async () => {
     const error = await open(at, ref).closed;
     assert.deepEqual([error?.code, text.test(error?.message ?? '')], [code, true], ref);
   }
+});
+
+test('files of a task that has ended are looked at, where nothing of it runs', async () => {
+  const at = await running();
+  const id = await at.create({ name: 'batch', replicas: 1 });
+  const dead = { serviceId: id, slot: 1, nodeId: 'n1' };
+  await at.task({ ...dead, id: 'older', createdMs: 1 }, { state: TaskState.FAILED });
+  await at.task({ ...dead, id: 'newer', createdMs: 2 }, { state: TaskState.FAILED });
+  const look = { files: { action: FilesAction.READ, path: '/x' } };
+  for (const ref of ['batch.1', 'older', 'web.1', 'old']) open(at, ref, look);
+  await settle();
+  const found = at.taskStreams.map(({ request }) => request.taskId);
+  assert.deepEqual(found, ['newer', 'older', 'first', 'old']);
+  const into = { files: { action: FilesAction.WRITE, path: '/x' } };
+  assert.equal((await open(at, 'batch.1', into).closed)?.code, 'PRECONDITION');
 });
 
 test('a node that is lost ends the stream with its error', async () => {

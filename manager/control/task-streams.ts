@@ -1,4 +1,5 @@
 import {
+  FilesAction,
   Frame,
   StreamStarted,
   type Task,
@@ -12,7 +13,7 @@ import type { Duplex } from '../../shared/rpc/rpc.ts';
 import type { ControlDeps } from './deps.ts';
 import { refusePrivilegedExec } from './host-access.ts';
 import { resolveNode, resolveTask, taskName } from './resolve.ts';
-import { runningTask } from './running-task.ts';
+import { lastTask, runningTask } from './running-task.ts';
 import { refuseUsedVolume } from './volumes.ts';
 
 /**
@@ -54,7 +55,7 @@ export class TaskStreams {
     // Its last state is readable after its end, too.
     const task =
       open.status === null
-        ? runningTask(store.view, ref, dispatcher)
+        ? (isLook(open) ? lastTask : runningTask)(store.view, ref, dispatcher)
         : resolveTask(store.view, ref);
     if (task.nodeId === '') {
       throw new SwarmError('PRECONDITION', `task ${ref} was never given to a node`);
@@ -97,4 +98,9 @@ export class TaskStreams {
     });
     return Frame.with(frame, { started });
   }
+}
+
+/** Something is only looked at: of a task that has ended it is still there. */
+function isLook({ files }: TaskStreamRequest): boolean {
+  return files !== null && files.action !== FilesAction.WRITE;
 }

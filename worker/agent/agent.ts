@@ -228,7 +228,7 @@ export class Agent implements Component {
     const { clock, io, nodeId } = this.#deps;
     const { logs, task, usage } = request;
     if (task !== null) {
-      const access = (id: string) => this.#runner(id).access();
+      const access = (id: string, ended: boolean) => this.#runner(id).access(ended);
       const status = (id: string, lines: number) => this.#runner(id).detailedStatus(lines);
       const volumes = () => this.#volumeAccess();
       await serveTaskStream({ clock, access, status, volumes }, task, wire);

@@ -123,11 +123,15 @@ export class TaskRunner {
     if (this.status.state >= TaskState.COMPLETE) return Promise.resolve();
     return new Promise((resolve) => this.#endWaiters.push(resolve));
   }
-  /** For who looks into it. Throws SwarmError PRECONDITION when it does not run. */
-  access(): TaskAccess {
+  /**
+   * For who looks into it. Throws SwarmError PRECONDITION when it does not run; `ended`: what it has left
+   * will do as well.
+   */
+  access(ended = false): TaskAccess {
     const { state } = this.status;
     const controller = this.#controller;
-    if (!controller || state < TaskState.STARTING || state > TaskState.RUNNING) {
+    const newest = ended ? TaskState.FAILED : TaskState.RUNNING;
+    if (!controller || state < TaskState.STARTING || state > newest) {
       throw new SwarmError('PRECONDITION', `Task ${this.id} does not run.`);
     }
     return {

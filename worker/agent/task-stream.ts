@@ -32,7 +32,8 @@ export interface TaskAccess {
 export interface TaskStreamDeps {
   readonly clock: Clock;
   /** Throws SwarmError for a task that is not this node's, or does not run. */
-  readonly access: (taskId: string) => TaskAccess;
+  /** `ended`: of a task that has ended, too. */
+  readonly access: (taskId: string, ended: boolean) => TaskAccess;
   /** Of a task that runs, or ran and is still known; throws SwarmError NOT_FOUND. */
   readonly status: (taskId: string, lastLines: number) => TaskStatus;
   /** Throws SwarmError UNSUPPORTED where no runtime has any. */
@@ -55,7 +56,7 @@ export async function serveTaskStream(
       await talk.volume(deps.volumes(), request.volume);
       return;
     }
-    const access = deps.access(request.taskId);
+    const access = deps.access(request.taskId, request.files !== null);
     if (request.exec !== null) await talk.exec(access, request.exec);
     else if (request.attach !== null) await talk.attach(access, request.attach.input);
     else if (request.dial !== null) await talk.dial(access, request.dial.port);

@@ -1,3 +1,4 @@
+import type { MountPoint } from '../../proto/containerd.ts';
 import { FileStatus, FilesAction } from '../../proto/index.ts';
 import { messageOf } from '../../shared/errors.ts';
 import type { Io, OpenProcess } from '../runtime/io.ts';
@@ -10,6 +11,19 @@ export const ACTIONS: { readonly [action in FilesAction]: FilesOrder['action'] }
   [FilesAction.READ]: 'read',
   [FilesAction.WRITE]: 'write',
 };
+
+const MOUNTED = 'mount -t "$1" -o "$2" "$3" "$4" && shift 4 && exec "$@"';
+
+/** The helper where a read-only mount is seen by it alone: whatever happens, none is left. */
+export function withMount(
+  { execPath, args }: InsideCommand,
+  { type, source, options }: Pick<MountPoint, 'type' | 'source' | 'options'>,
+  place: string,
+): InsideCommand {
+  const mount = [type, [...options, 'ro'].join(','), source, place];
+  const script = ['sh', '-c', MOUNTED, 'sh', ...mount, execPath, ...args];
+  return { execPath: 'unshare', args: ['-m', '--propagation', 'private', ...script] };
+}
 
 /** Starts the helper for one look at, or copy of, files. Resolves when it is known what is there. */
 export async function openFiles(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import type { AssignedTask, Init } from '../../../proto/index.ts';
+import { type AssignedTask, FilesAction, FilesRequest, type Init } from '../../../proto/index.ts';
 import {
   ContainerdWorld,
   PrivateContainerd,
@@ -217,6 +217,31 @@ describe('a container', { skip: missing || false }, () => {
     assert.deepEqual(await life.runtime.list(), []);
     await engine.start();
     await until('nothing', () => world.leftovers().length === 0 || undefined);
+  });
+  it('shows the files that it left, over restarts, until it is removed', async () => {
+    const task = world.container('echo what was left >/tmp/left; exit 3');
+    const first = await start(task);
+    assert.equal((await first.wait(never)).code, 3);
+    const look = async (action: FilesAction): Promise<string> => {
+      const controller = life.runtime.controller(task);
+      const session = await controller.files(FilesRequest.create({ action, path: '/tmp/left' }));
+      const chunks: Buffer[] = [];
+      for await (const chunk of session.stdout ?? []) chunks.push(chunk as Buffer);
+      await session.done;
+      session.close();
+      return Buffer.concat(chunks).toString('utf8');
+    };
+    assert.match(await look(FilesAction.READ), /what was left/);
+    await life.kill();
+    life = await world.open();
+    assert.match(await look(FilesAction.READ), /what was left/);
+    await assert.rejects(look(FilesAction.WRITE), { code: 'NOT_RUNNING' });
+    const next = await start(world.task('run'));
+    await life.runtime.controller(task).remove();
+    assert.deepEqual((await next.status()).ports.length, 1);
+    await next.terminate();
+    await next.remove();
+    await assert.rejects(look(FilesAction.READ), { code: 'NOT_RUNNING' });
   });
   it('has a terminal where it asks for one', async () => {
     assert.match((await linesOf('tty', { tty: true })).join(), /\/dev\/pts\/0/);

@@ -121,6 +121,13 @@ describe('looking into containers', { skip: missing || false }, () => {
     typing.type('exit 6\r');
     await typing.until(/code=6\r\n/);
     assert.equal(await typing.ended, 0);
+    const kept = await until('its end', async () => {
+      const ran = await swarm('cp', 'shell.1:/etc/passwd', '-');
+      return ran.code === 0 ? ran.stdout : undefined;
+    });
+    assert.match(kept, /web:x:1000/);
+    const into = await swarm('cp', join(ROOT, 'package.json'), 'shell.1:/tmp/');
+    assert.match(into.stderr, /is not running: it is failed/);
   });
 
   it('shows what they use', async () => {

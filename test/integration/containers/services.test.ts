@@ -57,6 +57,10 @@ describe('a service with an image', { skip: missing || false }, () => {
   });
   it('goes on while the daemon of its node is killed, and is adopted', async () => {
     const tasks = (await cluster.running('m1', 'web')).map((task) => task.ID).sort();
+    const script = 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done';
+    const place = ['--constraint', 'node.role==worker', '--stop-grace-period', '100ms'];
+    const words = ['service', 'create', '-q', '--name', 'counts', ...place];
+    await cluster.must('m1', [...words, `${registry.host}/test/web:1`, 'sh', '-c', script]);
     // A slow machine may need longer for the start than a node has by default.
     await cluster.must('m1', ['cluster', 'update', '--node-grace', '1m']);
     await cluster.dev('kill', 'w1');
@@ -65,6 +69,13 @@ describe('a service with an image', { skip: missing || false }, () => {
     await answers();
     const now = await cluster.untilRunning('m1', 'web', 4);
     assert.deepEqual(now.map((task) => task.ID).sort(), tasks);
+    const log = await cluster.must('m1', ['service', 'logs', '--raw', 'counts']);
+    const numbers = log.trim().split('\n').map(Number);
+    assert.deepEqual(
+      numbers,
+      numbers.map((_number, at) => at + 1),
+    );
+    await cluster.must('m1', ['service', 'rm', 'counts']);
   });
   it('says why it can not run when its image is not there', async () => {
     const name = `${registry.host}/test/none:1`;
@@ -91,6 +102,36 @@ describe('a service with an image', { skip: missing || false }, () => {
     });
     assert.match(text, /talker\.1/);
     await cluster.must('m1', ['service', 'rm', 'talker']);
+  });
+  it('reaches its host only where the cluster allows it, and is told the way', async () => {
+    const name = `${registry.host}/test/web:1`;
+    const devices = ['--device', '/dev/full:/dev/mine:rw', '--security-opt', 'no-new-privileges'];
+    const words = [
+      'service',
+      'create',
+      '-q',
+      '--name',
+      'near',
+      '--constraint',
+      'node.role==manager',
+    ];
+    const command = [name, 'sh', '-c', 'ls /dev/mine; exec sleep 1000'];
+    const refused = await cluster.swarm('m1', [...words, ...devices, ...command]);
+    assert.equal(refused.code, 6, refused.stderr);
+    assert.match(refused.stderr, /the device \/dev\/full makes a container root on its host/);
+    assert.match(refused.stderr, /swarm cluster update --allow-host-access/);
+    await cluster.must('m1', ['cluster', 'update', '--allow-host-access']);
+    await cluster.must('m1', [...words, '--stop-grace-period', '100ms', ...devices, ...command]);
+    const inside = ['sh', '-c', 'grep -E "^(NoNewPrivs|CapEff):" /proc/self/status'];
+    const plain = await cluster.must('m1', ['exec', 'near', ...inside]);
+    assert.match(plain, /00000000a80425fb\n.*NoNewPrivs:\s1/s);
+    const all = await cluster.must('m1', ['exec', '--privileged', 'near', ...inside]);
+    assert.doesNotMatch(all, /00000000a80425fb/);
+    await cluster.must('m1', ['cluster', 'update', '--allow-host-access=false']);
+    const again = await cluster.swarm('m1', ['exec', '--privileged', 'near', 'true']);
+    assert.match(again.stderr, /--privileged makes a container root on its host/);
+    await cluster.must('m1', ['service', 'update', '-q', '--device-rm', '/dev/mine', 'near']);
+    await cluster.must('m1', ['service', 'rm', 'near']);
   });
   it('leaves nothing on the machine when its cluster is gone', async () => {
     await cluster.down();

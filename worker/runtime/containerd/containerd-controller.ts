@@ -49,6 +49,7 @@ import { execInContainer } from './container-exec.ts';
 import { asRuntimeError } from './errors.ts';
 import { execToEnd } from './exec.ts';
 import { makeFifos } from './fifo.ts';
+import { keptFiles } from './kept-files.ts';
 import { type ContainerRecord, endpointOf, publishedPorts } from './records.ts';
 import type { ContainerdShared } from './shared.ts';
 import { signalNumber } from './signals.ts';
@@ -242,6 +243,11 @@ export class ContainerdController implements TaskController {
     return dialers.connect(network.namespacePath(this.#id), hosts, port);
   }
   async files(request: FilesRequest): Promise<FilesSession> {
+    const { records } = this.#shared;
+    if (records.exit(this.#id) && records.started(this.#id)) {
+      const kept = await unless(this.#mounts(), 'NOT_FOUND');
+      return keptFiles(this.#shared, this.#id, kept?.mounts ?? [], request);
+    }
     this.#needRunning();
     const { io, inside } = this.#shared;
     const pid = (await this.#process())?.pid ?? 0;
@@ -259,9 +265,10 @@ export class ContainerdController implements TaskController {
   }
   /** Takes away what is left, and then the record. */
   async clear(): Promise<void> {
-    const { dismantled, records } = this.#shared;
+    const { dismantled, records, retired } = this.#shared;
     if (!dismantled.has(this.#id)) await this.dismantle();
     dismantled.delete(this.#id);
+    retired.delete(this.#id);
     records.forget(this.#id);
   }
   /** Undefined while it runs, or may yet begin to. */
@@ -287,13 +294,25 @@ export class ContainerdController implements TaskController {
     return lostExit(clock.wallMs(), why);
   }
   /**
-   * Takes away everything of the container but its record. Repeatable; what is gone already is passed
-   * over. What runs is killed.
+   * It has ended, or never will begin: what others may have now goes. Its files stay until it is removed.
+   * Repeatable; what runs is killed.
    */
-  async dismantle(): Promise<void> {
-    this.#made = undefined;
+  async retire(): Promise<void> {
+    if (this.#shared.retired.has(this.#id)) return;
     await this.#giveBack();
-    await this.#takeAway();
+    await this.#leaveNode();
+  }
+  /** Takes away everything of the container but its record. Repeatable. */
+  async dismantle(): Promise<void> {
+    const { containerd, volumes } = this.#shared;
+    const id = this.#id;
+    this.#made = undefined;
+    await this.retire();
+    await unless(containerd.call(ContainersService.delete, { id }), 'NOT_FOUND');
+    const snapshot = { snapshotter: SNAPSHOTTER, key: id };
+    await unless(containerd.call(SnapshotsService.remove, snapshot), 'NOT_FOUND');
+    volumes.removeOwn(id);
+    this.#shared.dismantled.add(id);
   }
   /** What others may wait for. */
   async #giveBack(): Promise<void> {
@@ -307,18 +326,15 @@ export class ContainerdController implements TaskController {
     if (record) ports.release(id, record.ports);
     units.release(id);
   }
-  async #takeAway(): Promise<void> {
-    const { containerd, network, records, volumes } = this.#shared;
+  async #leaveNode(): Promise<void> {
+    const { network, records, retired, addresses } = this.#shared;
     const id = this.#id;
     const record = records.read(id);
-    await unless(containerd.call(ContainersService.delete, { id }), 'NOT_FOUND');
-    const snapshot = { snapshotter: SNAPSHOTTER, key: id };
-    await unless(containerd.call(SnapshotsService.remove, snapshot), 'NOT_FOUND');
     await network.detach(id);
-    if (record) this.#shared.addresses.delete(record.index);
-    volumes.removeOwn(id);
+    // Another one may have it by now.
+    if (record && addresses.get(record.index) === id) addresses.delete(record.index);
     records.removeFiles(id);
-    this.#shared.dismantled.add(id);
+    retired.add(id);
   }
 
   /** What needs no image: nothing is pulled in vain. */
@@ -343,10 +359,11 @@ export class ContainerdController implements TaskController {
     const { records, ports, addresses, boot, publishHost, network } = this.#shared;
     const id = this.#id;
     this.#shared.dismantled.delete(id);
+    this.#shared.retired.delete(id);
     const known = records.read(id);
     const reserved = known ?? (await ports.reserve(id, publishHost, wantedPorts(this.#task)));
     const index = known?.index ?? freeIndex(addresses);
-    addresses.add(index);
+    addresses.set(index, id);
     const record: ContainerRecord = {
       boot,
       prepared: false,
@@ -537,10 +554,13 @@ export class ContainerdController implements TaskController {
     await this.#shared.records.writeExit(this.#id, exit);
     // Its last output is in the files only after this.
     await this.#deleteTask().catch(() => undefined);
-    this.#shared.settle(this.#id, async () => {
+    const { settle, starts, records } = this.#shared;
+    // Of what never began there is nothing to look at.
+    const ran = records.started(this.#id);
+    settle(this.#id, async () => {
       await this.#giveBack();
-      await this.#shared.starts.quiet();
-      await this.#takeAway();
+      await starts.quiet();
+      await (ran ? this.#leaveNode() : this.dismantle());
     });
     return exit;
   }
@@ -559,7 +579,7 @@ export class ContainerdController implements TaskController {
   }
 }
 
-function freeIndex(taken: ReadonlySet<number>): number {
+function freeIndex(taken: ReadonlyMap<number, string>): number {
   let index = 1;
   while (taken.has(index)) index++;
   return index;

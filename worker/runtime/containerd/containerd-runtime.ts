@@ -181,9 +181,12 @@ export class ContainerdRuntime implements Runtime {
     records.open();
     ports.open();
     await this.#shared.volumes.open();
-    for (const id of records.ids()) {
+    // Who has ended may have had the index of one that runs.
+    const ended = (id: string): boolean => records.exit(id) !== undefined;
+    const ids = records.ids();
+    for (const id of [...ids.filter(ended), ...ids.filter((each) => !ended(each))]) {
       const record = records.read(id);
-      if (record) addresses.add(record.index);
+      if (record) addresses.set(record.index, id);
     }
     try {
       await this.#ready();
@@ -299,7 +302,8 @@ export class ContainerdRuntime implements Runtime {
       units: this.#deps.units,
       openFilesMax: openFilesMax(io),
       starts: new Starts(clock),
-      addresses: new Set(),
+      addresses: new Map(),
+      retired: new Set(),
       ending: new Map(),
       dismantled: new Set(),
       logDirectory: this.#deps.logDirectory,
@@ -401,7 +405,7 @@ export class ContainerdRuntime implements Runtime {
     for (const id of ids) {
       const controller = this.#controllerById(id);
       if (records.removing(id)) this.#settle(id, () => controller.clear());
-      else if (records.exit(id)) this.#settle(id, () => controller.dismantle());
+      else if (records.exit(id)) this.#settle(id, () => controller.retire());
     }
   }
   async #removeSnapshot(key: string): Promise<void> {

@@ -44,13 +44,15 @@ export interface ContainerdShared {
   readonly units: GenericUnits;
   readonly openFilesMax: number;
   readonly starts: Starts;
-  /** Indexes of addresses that containers have. */
-  readonly addresses: Set<number>;
+  /** Index of an address -> the task whose container has it. */
+  readonly addresses: Map<number, string>;
   readonly logDirectory: (taskId: string) => string;
   /** Which task ports lead to this task's container; none: it has none any more. */
   readonly publish: (taskId: string, ports: readonly PortBinding[]) => void;
   /** Ends that are just being written down: once for each task, whoever waits. */
   readonly ending: Map<string, Promise<Exit>>;
+  /** Ended tasks of which only the files are left, or not even these, as far as this daemon knows. */
+  readonly retired: Set<string>;
   /** Tasks of which nothing but the record is left, as far as this daemon knows. */
   readonly dismantled: Set<string>;
   /** Makes room where images of nobody take it. Never rejects. */

@@ -218,16 +218,16 @@ export function containerOf(task: AssignedTask): ContainerSpec {
 /** Checks that need no image, so that nothing is pulled in vain. */
 export function refuse(input: Pick<SpecInput, 'task' | 'node' | 'host'>): void {
   const spec = containerOf(input.task);
+  const mounts = askedMounts(input);
+  const capability = unknownCapability([...spec.capabilityAdd, ...spec.capabilityDrop]);
+  if (capability !== undefined) {
+    throw new RuntimeError('INVALID_SPEC', `${capability} is no capability of Linux`);
+  }
   // Binds have a check of their own, that knows what this node offers.
   const access = input.task.hostAccess ? undefined : hostAccessOf(spec, () => true);
   if (access !== undefined) {
     const text = `${access.what} makes a container root on its host, which the cluster does not allow`;
     throw new RuntimeError('NOT_ALLOWED', text);
-  }
-  const mounts = askedMounts(input);
-  const capability = unknownCapability([...spec.capabilityAdd, ...spec.capabilityDrop]);
-  if (capability !== undefined) {
-    throw new RuntimeError('INVALID_SPEC', `${capability} is no capability of Linux`);
   }
   const sysctl = Object.keys(spec.sysctls).find((key) => !isOwnSysctl(key));
   if (sysctl !== undefined) {
