@@ -192,6 +192,10 @@ export const TREE: { readonly [word: string]: Entry } = {
         aliases: ['remove'],
         load: async () => (await import('./commands/network/rm.ts')).rm,
       },
+      doctor: {
+        summary: 'Find out what is wrong with the network of nodes',
+        load: async () => (await import('./commands/network/doctor.ts')).doctor,
+      },
       prune: {
         summary: 'Remove networks that nobody uses',
         load: async () => (await import('./commands/network/prune.ts')).prune,

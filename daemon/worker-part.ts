@@ -15,6 +15,7 @@ import type { LiveIdentity } from '../shared/tls/live-identity.ts';
 import { VERSION } from '../shared/version.ts';
 import { Agent } from '../worker/agent/agent.ts';
 import { TaskLogs } from '../worker/logs/task-logs.ts';
+import { examineNetwork } from '../worker/network/doctor/examine.ts';
 import type { Network } from '../worker/network/network.ts';
 import { OverlayNetwork } from '../worker/network/overlay-network.ts';
 import { ProxyNetwork } from '../worker/network/proxy-network.ts';
@@ -145,6 +146,14 @@ export class WorkerPart {
       units,
     });
     const processes = processRuntime(options, deps, io, logs, installation);
+    const examination = {
+      io,
+      netcmd,
+      router,
+      short: nodeId.slice(0, 8),
+      lacks: tier.found ? '' : tier.why,
+      inside: { execPath: process.execPath, args: [installation.insideScript] },
+    };
     const agent = new Agent({
       nodeId,
       clusterId,
@@ -158,6 +167,7 @@ export class WorkerPart {
       logs,
       dial: (address) => dial(address, { tls: live, ownConnection: true }),
       managers: config.managers,
+      examineNetwork: (rows, request) => examineNetwork(examination, rows, request),
       describe: () => {
         const offer = { bindRoots, generic: countsOf(generic) };
         return describeNode(config.nodeName, [], tier, { ...offer, wireguardKey: tunnelKey() });

@@ -119,6 +119,8 @@ export const LIMITS = {
   usageIntervalMinMs: 500,
   /** A node that told nothing for this long after it was asked is named and left out. */
   usageSilentMs: 5_000,
+  /** A node has so long to look at its network and to ask the others. */
+  networkLookMs: 20_000,
   /** Files of one copy into or out of a task. */
   copyEntriesMax: 5_000_000,
   /** A longer name in a copy is refused. */

@@ -6,6 +6,7 @@ import { Events } from './events.ts';
 import { FreshReads } from './freshness.ts';
 import { Images } from './images.ts';
 import { Logs } from './logs.ts';
+import { NetworkDiagnosis } from './network-diagnosis.ts';
 import { Networks } from './networks.ts';
 import { Nodes } from './nodes.ts';
 import { Registries } from './registries.ts';
@@ -58,6 +59,7 @@ export function makeControl(deps: ControlDeps): Handlers<typeof ControlService> 
   const logs = new Logs(deps, reads);
   const streams = new TaskStreams(deps);
   const usage = new Usage(deps, reads);
+  const diagnosis = new NetworkDiagnosis(deps, reads);
   const watch = new Watch(deps, reads);
   const why = new Why(deps, reads);
   const registries = new Registries(deps, reads);
@@ -99,6 +101,7 @@ export function makeControl(deps: ControlDeps): Handlers<typeof ControlService> 
     pruneImages: (request, context) => images.prune(request, context),
     listVolumes: (request, context) => volumes.list(request, context),
     taskStream: (stream) => streams.open(stream),
+    diagnoseNetwork: (request, context) => diagnosis.diagnose(request, context),
     usage: (request, context) => usage.stream(request, context),
   };
 }

@@ -3,6 +3,8 @@ import type {
   Freshness,
   LogRecord,
   LogRequest,
+  NetworkLookRequest,
+  NodeNetwork,
   NodeUsage,
   RaftStatus,
   Role,
@@ -64,6 +66,12 @@ export interface DispatcherInfo {
   openLogs(nodeId: string, request: LogRequest, signal: AbortSignal): AsyncIterable<LogRecord>;
   /** What tasks of a node use, look by look; throws and ends as `openLogs`. */
   openUsage(nodeId: string, request: UsageRequest, signal: AbortSignal): AsyncIterable<NodeUsage>;
+  /** What a node finds of its own network; throws as `openLogs`, and when `signal` aborts. */
+  lookAtNetwork(
+    nodeId: string,
+    request: NetworkLookRequest,
+    signal: AbortSignal,
+  ): Promise<NodeNetwork>;
   /** Frames to and from one task of a node. Closes with what `openLogs` throws. */
   openTaskStream(nodeId: string, request: TaskStreamRequest): Duplex<Frame, Frame>;
   /** What the agent told for people only (PREPARING and the like); never committed. */

@@ -10,6 +10,7 @@ import {
   type LogRequest,
   Member,
   Node,
+  type NodeNetwork,
   NodeStatus,
   type NodeUsage,
   RaftStatus,
@@ -62,6 +63,8 @@ export class Fixture {
   readonly usage = new Map<string, () => AsyncIterable<NodeUsage>>();
   /** Streams to tasks that were opened, with the agent's end of them. */
   readonly taskStreams: OpenedStream[] = [];
+  /** Node -> what it finds of its network when it is asked. */
+  readonly networkLooks = new Map<string, () => NodeNetwork>();
   readonly signals: AbortSignal[] = [];
   readonly unreachable = new Set<string>();
   /** Request ids of rotated tokens. */
@@ -96,6 +99,11 @@ export class Fixture {
         },
         openUsage: (nodeId) => {
           const told = this.usage.get(nodeId);
+          if (told === undefined) throw new SwarmError('UNREACHABLE', 'it does not answer');
+          return told();
+        },
+        lookAtNetwork: async (nodeId) => {
+          const told = this.networkLooks.get(nodeId);
           if (told === undefined) throw new SwarmError('UNREACHABLE', 'it does not answer');
           return told();
         },

@@ -5,6 +5,8 @@ import {
   type Hello,
   type LogRecord,
   type LogRequest,
+  type NetworkLookRequest,
+  type NodeNetwork,
   type NodeUsage,
   type Position,
   Position as PositionCodec,
@@ -30,6 +32,7 @@ import { openFrameStream } from './frame-stream.ts';
 import { commitHello } from './hello.ts';
 import { LivenessClocks } from './liveness-clocks.ts';
 import { openLogStream } from './log-streams.ts';
+import { lookAtNetwork } from './network-looks.ts';
 import { type AgentStream, Session } from './session.ts';
 import { StatusWriter } from './status-writer.ts';
 import { openUsageStream } from './usage-streams.ts';
@@ -150,6 +153,14 @@ export class Dispatcher {
   /** What tasks of a node use, look by look; throws as `openLogs`. */
   openUsage(nodeId: string, request: UsageRequest, signal: AbortSignal): AsyncIterable<NodeUsage> {
     return openUsageStream(this.#streams, nodeId, request, signal);
+  }
+  /** What a node finds of its own network; throws as `openLogs`. */
+  lookAtNetwork(
+    nodeId: string,
+    request: NetworkLookRequest,
+    signal: AbortSignal,
+  ): Promise<NodeNetwork> {
+    return lookAtNetwork(this.#streams, nodeId, request, signal);
   }
   /** Frames to and from one task of a node; ends with what `openLogs` throws. */
   openTaskStream(nodeId: string, request: TaskStreamRequest): Duplex<Frame, Frame> {

@@ -58,6 +58,7 @@ export const RULES: { readonly [path: string]: Rule } = {
     'CreateNetwork',
     'ListNetworks',
     'GetNetwork',
+    'DiagnoseNetwork',
     'RemoveNetwork',
     'PruneNetworks',
     'GetCluster',

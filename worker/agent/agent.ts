@@ -10,7 +10,9 @@ import {
   type LogRecord,
   type LogRequest,
   type ManagerMessage,
+  type NetworkLookRequest,
   NodeDescription,
+  type NodeNetwork,
   OnDisconnect,
   type StreamRequest,
   TaskState,
@@ -26,7 +28,7 @@ import type { Log } from '../../shared/log.ts';
 import type { Random } from '../../shared/random.ts';
 import type { Client } from '../../shared/rpc/rpc.ts';
 import type { TaskLogs } from '../logs/task-logs.ts';
-import type { Network } from '../network/network.ts';
+import type { Network, NetworkRows } from '../network/network.ts';
 import type { Io } from '../runtime/io.ts';
 import type { Exit, Runtime, RuntimeVolumes } from '../runtime/runtime.ts';
 import { Acknowledger } from './acknowledger.ts';
@@ -61,6 +63,11 @@ export interface AgentDeps {
   readonly dial: (address: string) => Client;
   /** Managers known from `join`, asked first while none are on disk. */
   readonly managers: readonly string[];
+  /** What this node finds of its network, built from these rows. */
+  readonly examineNetwork?: (
+    rows: NetworkRows,
+    request: NetworkLookRequest,
+  ) => Promise<NodeNetwork>;
   /** Without runtimes and their features: the agent adds these. */
   readonly describe: () => NodeDescription;
   readonly publishAddress: string;
@@ -236,9 +243,16 @@ export class Agent implements Component {
       const tasks = () => [...this.#runners.values()].map((runner) => runner.task);
       const look = (of: readonly AssignedTask[]) => this.#usage(of);
       await serveUsage({ io, clock, nodeId, tasks, usage: look }, usage, wire);
+    } else if (request.network !== null) {
+      wire.send({ network: await this.#examine(request.network) });
     } else if (logs !== null) {
       await serveLogs(this.readLogs(logs.taskId, logs, wire.signal), wire);
     } else throw new SwarmError('UNSUPPORTED', 'This node does not know what is asked for.');
+  }
+  async #examine(request: NetworkLookRequest): Promise<NodeNetwork> {
+    const found = await this.#deps.examineNetwork?.(this.#orders.network, request);
+    if (found !== undefined) return found;
+    throw new SwarmError('UNSUPPORTED', 'This node cannot look at its network.');
   }
   #volumeAccess(): VolumeAccess {
     const volumes = this.#volumes;

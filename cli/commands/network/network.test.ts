@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   type CreateNetworkRequest,
+  DiagnoseNetworkResponse,
   Empty,
   GetNetworkResponse,
   type Init,
@@ -117,4 +118,35 @@ test('network prune names what it removed', async () => {
   assert.equal(out, 'Removed networks:\nback\nfront\n');
   const [request] = client.requestsOf('PruneNetworks') as { filters: { value: string }[] }[];
   assert.match(request!.filters[0]!.value, /^-?\d+$/);
+});
+
+test('network doctor shows nodes and faults with their fixes, and its exit code says so', async () => {
+  const probes = [{ nodeId: 'b', sent: [1_450, 100], answered: [100] }];
+  const network = { tier: 'overlay', device: 'eth0', mtu: 1_500, probes };
+  const fault = { severity: 'error', check: 'mtu', nodeName: 'n1', text: 'packets are lost' };
+  const note = { severity: 'note', check: 'kernel', nodeName: 'n2', text: 'it has no nft' };
+  const nodes = [
+    { nodeName: 'n1', current: true, network },
+    { nodeName: 'n2', network: { tier: 'proxy' } },
+    { nodeName: 'n3', error: 'no session' },
+  ];
+  const findings = [{ ...fault, advice: 'Make it fit.', command: 'ip link' }, note];
+  const { out, code } = await runCli(['network', 'doctor'], {
+    DiagnoseNetwork: () => DiagnoseNetworkResponse.create({ nodes, findings }),
+  });
+  assert.equal(code, 1);
+  assert.equal(
+    out,
+    'NODE   CARRIES    DEVICE   MTU    ROWS      PATHS    STATE\n' +
+      'n1     networks   eth0     1500   current   0 of 1   as it should be\n' +
+      'n2     nothing                                       proxy tier\n' +
+      'n3                                                   no answer\n' +
+      '\nERROR n1: packets are lost\n  Make it fit.\n    ip link\n' +
+      '\nNOTE n2: it has no nft\n\n1 thing is wrong.\n',
+  );
+  const fine = await runCli(['network', 'doctor', 'n2', '--no-probes', '--format', 'json'], {
+    DiagnoseNetwork: () => DiagnoseNetworkResponse.create({ findings: [note] }),
+  });
+  assert.equal(fine.code, 0);
+  assert.equal(JSON.parse(fine.out).Findings[0].Check, 'kernel');
 });

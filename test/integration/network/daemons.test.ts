@@ -135,6 +135,26 @@ describe('containers on three nodes in the overlay tier', { skip: missing || fal
       await untilSeen([`web.n2 ${addresses[0]}`], peer, 'tcp', web(2).addresses[0], PORT);
     await cluster.type('service', 'rm', 'many');
   });
+  it('are all well in the eyes of the doctor, who asks every node', async () => {
+    await until('nothing to be on its way', async () => {
+      const { code, stdout } = await cluster.swarm(cluster.node(2), ['network', 'doctor']);
+      if (code === 0 && (stdout.match(/current +2 of 2 +as it should be/g) ?? []).length === 3)
+        return true;
+      throw new Error(`${code}: ${stdout}`);
+    });
+    const ran = await cluster.swarm(cluster.node(1), [
+      'network',
+      'doctor',
+      'n3',
+      '--format',
+      'json',
+    ]);
+    const { Nodes: nodes } = JSON.parse(ran.stdout) as { Nodes: { NodeName: string }[] };
+    assert.deepEqual(
+      nodes.map((node) => node.NodeName),
+      ['n3'],
+    );
+  });
   it('leave processes behind the proxy, which are on no network', async () => {
     const process = ['service', 'create', '-q', '--settle', '0s', '--process'];
     const refused = await cluster.swarm(cluster.node(1), [

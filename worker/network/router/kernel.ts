@@ -88,6 +88,7 @@ export class Kernel {
       want = flat(plan.parts);
       have = await this.#observe(want);
     } else ({ have, want } = differing(before, plan.parts));
+    const known = new Set(this.#tables.keys());
     const reloaded = await this.#loadTables(plan);
     const changes = diff(withTables(have, want, reloaded), want);
     const { problem, tunnelProblem, failedLinks, madeLinks } = await this.#carryOut(changes, plan);
@@ -97,8 +98,10 @@ export class Kernel {
       await this.#learnStructures('router');
     const isDone = problem === '' && tunnelProblem === '' && failedLinks.size === 0;
     if (isDone && !remade) this.#parts = plan.parts;
+    // One that is only to be another was not taken away by anybody.
+    const lost = [...this.#tables.keys()].filter((key) => !known.has(key));
     const made = this.#uplink?.made === true ? 1 : 0;
-    const repaired = before === undefined ? 0 : repairs(changes) + reloaded.size + made;
+    const repaired = before === undefined ? 0 : repairs(changes) + lost.length + made;
     if (!remade) return { problem, tunnelProblem, failedLinks, repaired };
     // A link that was made anew has lost what hung on it.
     return this.bring(plan, true, true);

@@ -69,6 +69,8 @@ export function nodeHop(index: number): string {
 export function nodeHop6(index: number): string {
   return `fe80::5357:${index.toString(16)}`;
 }
+/** UDP port of routers at these addresses, where nodes ask each other what gets through. */
+export const PROBE_PORT = 4_799;
 /** Routing table of what goes back to the node that a published port's client came to. */
 export function returnTable(index: number): number {
   return 100_000 + index;

@@ -68,6 +68,7 @@ export function planNetwork(around: Surroundings, network: AttachedNetwork): rea
     // An address that nobody has is told at once, and never looked for outside.
     ...prefixes.map((to) => route({ to, table: MAIN, unreachable: true })),
   ];
+  if (network.ingress) items.push(ownAddress(nodeHop(self.index)));
   const group = String(network.index);
   for (const family of FAMILIES) {
     const table = routerTable(family);
@@ -102,6 +103,8 @@ export function planPeer(
     items.push(rule(each, 40, `fwmark ${mark}/0xffff lookup ${table}`));
     items.push(element(routerTable(each), 'sw_nodes', mac, String(index)));
   }
+  // The way to the router itself: what gets through between nodes is found out there.
+  items.push(route({ to: nodeHop(index), table: MAIN, device }));
   items.push(route({ to: '0.0.0.0/0', table, via: nodeHop(index), device }));
   items.push(route({ to: '::/0', table, via: nodeHop6(index), device }));
   return items;

@@ -6,6 +6,7 @@ import {
   INGRESS_DOOR6,
   INGRESS_MARK,
   INSIDE,
+  PROBE_PORT,
   ROUTER_TABLE,
 } from './names.ts';
 
@@ -85,6 +86,7 @@ export function routerTableText(family: Family): string {
     iifname "lo" accept
     meta l4proto ${six ? 'ipv6-icmp' : 'icmp'} accept
     iifname "swe*" meta l4proto { tcp, udp } th dport 53 accept
+    iifname "${INGRESS_DEVICE}" udp dport ${PROBE_PORT} accept
   }${six ? '' : WHILE_NOBODY_ANSWERS}
 }`;
 }
