@@ -34,7 +34,7 @@ describe('the network doctor', { skip: missing || false }, () => {
   async function examine(host: number, probe: boolean): Promise<Examined> {
     const deps = {
       io,
-      netcmd: new SystemNetcmd(io, hosts.name(host)),
+      netcmd: new SystemNetcmd(io, clock, hosts.name(host)),
       router: routers.routers[host - 1]!,
       short: routers.short(host),
       lacks: '',
