@@ -215,7 +215,8 @@ function open(options: ManagerPartOptions, deps: ManagerPartDeps): Promise<Manag
         new Registry({ clock, files: new SystemIo(clock), env: process.env }),
         clock,
       ),
-      dialOwn: (address) => dial(address, { tls: live, ownConnection: true }),
+      dialOwn: (address) =>
+        dial(address, { tls: live, ownConnection: true, keepaliveMs: LIMITS.raftKeepaliveMs }),
       dial: (address) => dial(address, { tls: live }),
       onFatal: (error) => deps.onFatal(error),
       onRemoved: () => deps.onRemoved(),

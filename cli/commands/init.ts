@@ -16,7 +16,7 @@ import { parseWord } from '../parse/words.ts';
 import { collect } from '../spec/declare-options.ts';
 import type { Flags } from '../spec/flags.ts';
 import { declareRecover, recoverCluster } from './cluster/recover.ts';
-import { declareSettings, settingsOf } from './cluster/settings.ts';
+import { declareSettings, inFlags, settingsOf } from './cluster/settings.ts';
 import { AVAILABILITIES } from './node/update.ts';
 import { declareAddresses, declareDataPath, declarePlace, offerOf } from './start-options.ts';
 
@@ -40,7 +40,7 @@ export const init: Verb = {
       warnHostCode(context, flags);
     } catch (error) {
       await daemon.undo();
-      throw error;
+      throw inFlags(error);
     } finally {
       daemon.session.close();
     }

@@ -20,6 +20,8 @@ export interface DialOptions {
   readonly tls?: ChannelSecurity;
   /** Streams that must not stall each other have a connection each. */
   readonly ownConnection?: boolean;
+  /** For streams that are themselves a sign of life; default `LIMITS.rpcKeepaliveMs`. */
+  readonly keepaliveMs?: number;
 }
 
 /**
@@ -45,6 +47,7 @@ class RpcClient implements Client {
   readonly #target: string;
   readonly #tls: ChannelSecurity | undefined;
   readonly #own: boolean;
+  readonly #keepaliveMs: number;
   readonly #unsubscribe: () => void;
   #grpc: GrpcClient | undefined;
   #closed = false;
@@ -59,6 +62,7 @@ class RpcClient implements Client {
     this.#target = target;
     this.#tls = tls;
     this.#own = options.ownConnection === true;
+    this.#keepaliveMs = options.keepaliveMs ?? LIMITS.rpcKeepaliveMs;
     // A new certificate is used from the next call on; calls under way end on their connection.
     this.#unsubscribe = tls?.onChange(() => this.#drop()) ?? (() => undefined);
   }
@@ -202,6 +206,7 @@ class RpcClient implements Client {
       {
         ...CLIENT_OPTIONS,
         'grpc.use_local_subchannel_pool': this.#own ? 1 : 0,
+        'grpc.keepalive_time_ms': this.#keepaliveMs,
         // The name that TLS sends: an address is none, and nothing is checked against it.
         ...(this.#tls === undefined ? {} : { 'grpc.ssl_target_name_override': 'swarm-manager' }),
       },

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { ClusterSpec } from '../../../proto/index.ts';
+import { SwarmError } from '../../../shared/errors.ts';
 import { parseDurationMs, parseShortDurationMs } from '../../parse/duration.ts';
 import { parseBoolean, parseWhole } from '../../parse/number.ts';
 import type { Flags } from '../../spec/flags.ts';
@@ -38,4 +39,14 @@ export function settingsOf(flags: Flags): { spec: ClusterSpec; fields: readonly 
   });
   const fields = Object.keys(FIELDS).filter((flag) => flags.has(flag));
   return { spec, fields: fields.map((flag) => FIELDS[flag]!) };
+}
+
+/** What the cluster says about a setting, by the name that was typed. */
+export function inFlags(error: unknown): unknown {
+  const field = SwarmError.is(error) ? error.details['field'] : undefined;
+  const flag = field?.replace(/_ms$/, '').replaceAll('_', '-');
+  if (!SwarmError.is(error) || flag === undefined || FIELDS[flag] === undefined) return error;
+  const { code, message, advice, command, details } = error;
+  const text = message.replace(`${field}:`, `--${flag}:`);
+  return new SwarmError(code, text, { cause: error, advice, command, details });
 }

@@ -1,7 +1,7 @@
 import { ControlService, UpdateClusterRequest } from '../../../proto/index.ts';
 import { SwarmError } from '../../../shared/errors.ts';
 import type { Verb } from '../../command.ts';
-import { declareSettings, settingsOf } from './settings.ts';
+import { declareSettings, inFlags, settingsOf } from './settings.ts';
 
 export const update: Verb = {
   declare(command) {
@@ -16,10 +16,10 @@ export const update: Verb = {
       });
     }
     const session = await context.connect();
-    await session.write(
-      ControlService.updateCluster,
-      UpdateClusterRequest.create({ spec, fields }),
-    );
+    const request = UpdateClusterRequest.create({ spec, fields });
+    await session.write(ControlService.updateCluster, request).catch((error: unknown) => {
+      throw inFlags(error);
+    });
     context.io.out('Cluster updated.\n');
   },
 };

@@ -37,7 +37,7 @@ const REFUSED: readonly (readonly [string, number, RegExp])[] = [
   ['node update a', 2, /nothing to change/],
   ['node update --availability asleep a', 2, /asleep/],
   ['node update --role king a', 2, /king/],
-  ['cluster update --node-grace 1s', 2, /node_grace_ms.*1000/],
+  ['cluster update --node-grace 1s', 2, /--node-grace: 1000 ms/],
   ['cluster update --cert-expiry 1s', 2, /cert/],
   ['cluster update --task-history-limit -5', 2, /task-history-limit/],
   ['join-token king', 2, /king/],
