@@ -49,7 +49,7 @@ export function changeContainer(
 }
 
 type Command = Partial<
-  Pick<ContainerSpec, 'image' | 'imageAsked' | 'imageLocal' | 'command' | 'args'>
+  Pick<ContainerSpec, 'image' | 'imageAsked' | 'imageLocal' | 'imagePlatforms' | 'command' | 'args'>
 >;
 
 function command(base: ContainerSpec, flags: Flags): Command {
@@ -57,7 +57,9 @@ function command(base: ContainerSpec, flags: Flags): Command {
   const entrypoint = flags.text('entrypoint');
   const args = flags.text('args');
   return {
-    ...(image === undefined ? {} : { image, imageAsked: '', imageLocal: false }),
+    ...(image === undefined
+      ? {}
+      : { image, imageAsked: '', imageLocal: false, imagePlatforms: [] }),
     command: entrypoint === undefined ? base.command : splitShellWords('--entrypoint', entrypoint),
     args: args === undefined ? base.args : splitShellWords('--args', args),
   };

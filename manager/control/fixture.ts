@@ -74,6 +74,8 @@ export class Fixture {
   readonly #settledFns = new Set<() => void>();
   /** Full name of an image -> what its registry says; of others it gives `A_DIGEST`. */
   readonly registry = new Map<string, string | ImageError>();
+  /** Of every image. */
+  platforms: readonly string[] = [];
   readonly lookups: { reference: ImageReference; auth: RegistryAuth | undefined }[] = [];
   /** Nothing is made there before a test writes a blob. */
   readonly blobs: BlobStore;
@@ -135,6 +137,7 @@ export class Fixture {
           if (answer instanceof ImageError) throw answer;
           return answer;
         },
+        platformsOf: async () => this.platforms,
         checkLogin: async (_host, { password }) => {
           if (password !== 'right')
             throw new ImageError('IMAGE_AUTH', 'it does not take this login');

@@ -53,6 +53,15 @@ test('a tag becomes the digest that it stands for, and what was typed is kept', 
   assert.equal(tagged.container.image, `r.example:5000/app:1@${A_DIGEST}`);
 });
 
+test('what an image is built for is found out with its digest', async () => {
+  const at = new Fixture();
+  at.platforms = ['linux/arm64'];
+  const { container, service } = await created(at, 'team/app:1');
+  assert.deepEqual(container.imagePlatforms, ['linux/arm64']);
+  const other = await updated(at, service, (spec) => withImage(spec, `app@${OTHER}`));
+  assert.deepEqual(containerOf(other).imagePlatforms, []);
+});
+
 test('a digest is taken as it is, and so is a tag that shall not be resolved', async () => {
   const at = new Fixture();
   const digest = await created(at, `app@${OTHER}`);

@@ -38,12 +38,18 @@ export async function pinImage(
   const reference = parseReference(container.image);
   if (reference.digest !== '') return { spec, warnings: [] };
   const kept = deps.store.view.table('image').get(imageName(reference));
-  if (kept !== undefined)
-    return { spec: withImage(spec, reference, kept.digest, kept.origin === 'local'), warnings: [] };
+  if (kept !== undefined) {
+    const { digest, origin, platforms } = kept;
+    const pinned = withImage(spec, reference, { digest, platforms, local: origin === 'local' });
+    return { spec: pinned, warnings: [] };
+  }
   try {
     const auth = authFor(deps.store.view, reference, options);
     const digest = await deps.registries.digestOf(reference, auth);
-    return { spec: withImage(spec, reference, digest, false), warnings: [] };
+    // A registry that does not say it is no obstacle: each node finds out for itself.
+    const platforms = await deps.registries.platformsOf(reference, digest, auth).catch(() => []);
+    const pinned = withImage(spec, reference, { digest, platforms, local: false });
+    return { spec: pinned, warnings: [] };
   } catch (error) {
     if (!(error instanceof ImageError)) throw error;
     if (options.refuseUnknownImage && isUnknown(error, deps.store.view, reference, options))
@@ -55,8 +61,11 @@ export async function pinImage(
 function withImage(
   spec: ServiceSpec,
   reference: ImageReference,
-  digest: string,
-  imageLocal: boolean,
+  found: {
+    readonly digest: string;
+    readonly platforms: readonly string[];
+    readonly local: boolean;
+  },
 ): ServiceSpec {
   const container = spec.task!.container!;
   const named = /:[^/]*$/.test(container.image)
@@ -65,9 +74,10 @@ function withImage(
   return ServiceSpec.with(spec, {
     task: TaskSpec.with(spec.task!, {
       container: ContainerSpec.with(container, {
-        image: `${named}@${digest}`,
+        image: `${named}@${found.digest}`,
         imageAsked: container.image,
-        imageLocal,
+        imageLocal: found.local,
+        imagePlatforms: found.platforms,
       }),
     }),
   });

@@ -7,6 +7,7 @@ import {
   TaskSpec,
   TaskState,
 } from '../../proto/index.ts';
+import { withoutPlace } from '../loop/specs.ts';
 import { revisionKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
 
@@ -35,7 +36,7 @@ export function sameTask(a: ServiceSpec, b: ServiceSpec): boolean {
 }
 
 function workOf(spec: ServiceSpec): string {
-  const placed = TaskSpec.with(spec.task ?? TaskSpec.create(), { placement: null });
+  const placed = withoutPlace(spec.task ?? TaskSpec.create());
   const endpoint = EndpointSpec.toJson(spec.endpoint ?? EndpointSpec.create());
   return canonical([TaskSpec.toJson(placed), endpoint]);
 }

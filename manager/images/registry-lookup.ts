@@ -9,6 +9,12 @@ import { LIMITS } from '../../shared/limits.ts';
 export interface RegistryLookup {
   /** The digest that the reference stands for now. */
   digestOf(reference: ImageReference, auth: RegistryAuth | undefined): Promise<string>;
+  /** linux/amd64, ... of the image of this digest. */
+  platformsOf(
+    reference: ImageReference,
+    digest: string,
+    auth: RegistryAuth | undefined,
+  ): Promise<readonly string[]>;
   /** Rejects with IMAGE_AUTH where the registry does not take the login. */
   checkLogin(host: string, auth: RegistryAuth): Promise<void>;
 }
@@ -18,6 +24,10 @@ export function registryLookup(registry: Registry, clock: Clock): RegistryLookup
     digestOf: (reference, auth) =>
       within(clock, reference.host, async (signal) =>
         registry.image(reference, auth).digest(signal),
+      ),
+    platformsOf: (reference, digest, auth) =>
+      within(clock, reference.host, (signal) =>
+        registry.image({ ...reference, digest }, auth).platforms(signal),
       ),
     checkLogin: (host, auth) =>
       within(clock, host, (signal) => registry.checkLogin(host, auth, signal)),

@@ -1,4 +1,5 @@
 import {
+  ContainerSpec,
   EndpointMode,
   EndpointSpec,
   type NetworkAttachmentSpec,
@@ -12,6 +13,7 @@ import { revisionKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
 import { NODE_LOCAL } from './addressing/predefined.ts';
 import { type Constraint, parseConstraint } from './constraint.ts';
+import { platformsOf } from './platform.ts';
 import { volumeSources } from './volumes.ts';
 
 /** What the loop needs to know of one revision of a service. Computed once: revisions never change. */
@@ -44,6 +46,8 @@ export interface RevisionFacts {
   readonly hasVirtualAddress: boolean;
   /** Host-mode ports of a fixed number, as `protocol/port`. */
   readonly hostPorts: readonly string[];
+  /** Of its image, as registries name them; none: not known. */
+  readonly platforms: readonly string[];
   /** Named volumes, with placeholders. */
   readonly volumes: readonly string[];
   /** Revisions with equal keys fit the same nodes, as far as nodes and not their load decide. */
@@ -95,6 +99,7 @@ function factsOf(
     constraints.push(parseConstraint(text) ?? { text, key: '', equal: true, value: '' });
   const ports = spec.endpoint?.ports ?? [];
   const runtime = task.container === null ? 'process' : 'containerd';
+  const platforms = platformsOf(task.container);
   const reserved = task.reservations;
   const networks = task.networks.filter(({ target }) => !NODE_LOCAL.has(target));
   return {
@@ -123,14 +128,21 @@ function factsOf(
     hostPorts: ports
       .filter((port) => port.mode === PublishMode.HOST && port.published > 0)
       .map((port) => `${port.protocol}/${port.published}`),
+    platforms,
     volumes: volumeSources(spec),
-    nodeKey: [runtime, ...constraints.map((c) => c.text)].join('\n'),
+    nodeKey: [runtime, platforms.join(' '), ...constraints.map((c) => c.text)].join('\n'),
   };
+}
+
+/** What says only where a task may run, or was found out of what it is. */
+export function withoutPlace(task: TaskSpec): TaskSpec {
+  const container = task.container && ContainerSpec.with(task.container, { imagePlatforms: [] });
+  return TaskSpec.with(task, { placement: null, ...(container ? { container } : {}) });
 }
 
 /** Replicas, labels, update settings and placement are no reason to restart a task. */
 function workOf(task: TaskSpec, endpoint: EndpointSpec | null): string {
-  const placed = TaskSpec.with(task, { placement: null });
+  const placed = withoutPlace(task);
   return sortedJson([
     TaskSpec.toJson(placed),
     EndpointSpec.toJson(endpoint ?? EndpointSpec.create()),

@@ -1,7 +1,17 @@
 import { IncomingMessage } from 'node:http';
 import type { Clock } from '../clock.ts';
 import { LIMITS } from '../limits.ts';
-import { type Descriptor, isDigest, MEDIA, sha256 } from './documents.ts';
+import {
+  type Descriptor,
+  isDigest,
+  isIndex,
+  MEDIA,
+  mediaTypeOf,
+  parseConfig,
+  parseIndex,
+  parseManifest,
+  sha256,
+} from './documents.ts';
 import { HostClient, type Pauses, type Refusal } from './host-client.ts';
 import { bodyOf, wholeBody } from './http.ts';
 import { ImageError } from './image-error.ts';
@@ -116,6 +126,22 @@ export class RegistryImage implements ImageSource {
     const mediaType = (answer.headers['content-type'] ?? '').split(';')[0]!.trim();
     const known = mediaType.endsWith('+json') ? mediaType : '';
     return { mediaType: known, digest: found, size: bytes.length };
+  }
+  /** What it is built for: linux/amd64, ... */
+  async platforms(signal: AbortSignal): Promise<readonly string[]> {
+    const root = await this.resolve(signal);
+    const bytes = await this.document(root, signal);
+    const names: string[] = [];
+    if (isIndex(mediaTypeOf(root, bytes))) {
+      for (const { platform } of parseIndex(bytes))
+        if (platform && platform.os !== 'unknown')
+          names.push(`${platform.os}/${platform.architecture}`);
+    } else {
+      const { config } = parseManifest(bytes);
+      const { os, architecture } = parseConfig(await this.document(config, signal));
+      if (architecture !== '') names.push(`${os}/${architecture}`);
+    }
+    return [...new Set(names)].sort();
   }
   async document(descriptor: Descriptor, signal: AbortSignal): Promise<Uint8Array> {
     const { digest, mediaType } = descriptor;

@@ -22,7 +22,7 @@ import { World } from './world.ts';
  * Runs a script of one command a line and returns what it printed.
  *
  * nodes N.. [zone=a ..] [cpu=N] [memory=MIB] [gpu=N] [runtimes=a,b] [overlay=ADDRESS] [mtu=N] [routes=A,B]
- * [wireguard=KEY]   describe N overlay=ADDRESS|mtu=N|routes=A,B|wireguard=KEY
+ * [wireguard=KEY]   volumes N VOLUME..   describe N overlay=ADDRESS|mtu=N|routes=A,B|wireguard=KEY
  * node N ready|suspect|down|leaving|restarting|active|pause|drain|remove|removing|zone=b
  * pool CIDR LENGTH   network NAME [subnet=A+B] [ipv6] [encrypted] [mtu=N]   network-rm NAME
  * create|update NAME WORD..   rollback NAME REV
@@ -69,6 +69,8 @@ class Script {
         return this.#changeNode(name, rest);
       case 'describe':
         return world.describe(name, describedBy(optionsOf(rest)));
+      case 'volumes':
+        return world.volumes(name, rest);
       case 'pool':
         return world.cluster({
           network: { addressPools: [name], subnetLength: Number(rest[0]) },

@@ -67,6 +67,17 @@ function apply(spec: Loose, key: string, value: string): void {
       task.process = null;
       task.container = { image: value };
       return;
+    case 'platform':
+      task.container = { ...task.container, imageAsked: 'app', imagePlatforms: [value] };
+      return;
+    case 'volume':
+      task.container = {
+        ...task.container,
+        mounts: value
+          .split('+')
+          .map((source) => ({ type: 'volume', source, target: `/${source}` })),
+      };
+      return;
     case 'network':
       task.networks = value === '' ? [] : value.split('+').map((target) => ({ target }));
       return;

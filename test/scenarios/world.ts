@@ -15,6 +15,7 @@ import {
   Node,
   NodeDescription,
   NodeStatus,
+  NodeVolumes,
   Service,
   ServiceRevision,
   ServiceSpec,
@@ -169,6 +170,13 @@ export class World {
     const row = this.view.table('nodeStatus').get(id)!;
     const description = NodeDescription.with(row.description!, patch);
     await this.store.put('nodeStatus', 'status', NodeStatus.with(row, { description }));
+    await this.settle();
+  }
+
+  /** All that the node has now. */
+  async volumes(id: string, names: readonly string[]): Promise<void> {
+    const volumes = names.map((name) => ({ name }));
+    await this.store.put('nodeVolumes', 'status', NodeVolumes.create({ id, volumes }));
     await this.settle();
   }
 

@@ -1,6 +1,7 @@
 import type { Reason, ServiceSpec, TaskSpec } from '../../../proto/index.ts';
 import { lacks, needsOf } from '../../loop/addressing/needs.ts';
 import { type Constraint, meets, parseConstraint } from '../../loop/constraint.ts';
+import { platformsOf, wrongPlatform } from '../../loop/platform.ts';
 import type { View } from '../../store/view.ts';
 import type { NodeVerdict } from '../deps.ts';
 import {
@@ -34,8 +35,18 @@ export function whyNotPlaced(placing: Placing): Reason {
   if (task === null || nodes.length === 0) return noNodes(placing);
   const able = nodes.filter(({ status }) => hasRuntime(status, task));
   if (able.length === 0) return noRuntime(name, task, detailsOf(placing));
+  const platforms = platformsOf(task.container);
+  if (able.every(({ status }) => wrongPlatform(platforms, status.description) !== ''))
+    return why('wrong-platform', `${name}: its image is for ${platforms.join(', ')}: no node is`, {
+      advice: 'Take an image that is built for the nodes as well, or add a node of that kind.',
+      command: 'swarm node ls',
+      details: detailsOf(placing),
+    });
   const needs = needsOf(view, clusterNetworks(task));
-  const linked = able.filter(({ status }) => lacks(status, needs) === '');
+  const linked = able.filter(
+    ({ status }) =>
+      lacks(status, needs) === '' && wrongPlatform(platforms, status.description) === '',
+  );
   if (linked.length === 0)
     return why('no-overlay-node', `${name}: ${noNetworkText(needs)}`, {
       advice:

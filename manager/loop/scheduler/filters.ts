@@ -2,6 +2,7 @@ import type { View } from '../../store/view.ts';
 import { lacks, type NetworkNeeds } from '../addressing/needs.ts';
 import { meets } from '../constraint.ts';
 import type { NodeIndex, NodeRecord } from '../node-index.ts';
+import { wrongPlatform } from '../platform.ts';
 import { ingressOwner } from '../published.ts';
 import type { RevisionFacts } from '../specs.ts';
 import type { Homes } from '../volumes.ts';
@@ -9,6 +10,7 @@ import type { Homes } from '../volumes.ts';
 export type FilterCode =
   | 'availability'
   | 'runtime'
+  | 'platform'
   | 'network'
   | 'constraint'
   | 'resources'
@@ -32,6 +34,8 @@ export function unfitBecause(
   const runtimes = record.status?.description?.runtimes ?? [];
   if (!runtimes.includes(facts.runtime))
     return facts.runtime === 'process' ? NO_PROCESS_RUNTIME : NO_IMAGE_RUNTIME;
+  const wrong = wrongPlatform(facts.platforms, record.status?.description);
+  if (wrong !== '') return { code: 'platform', text: wrong };
   const lacking = lacks(record.status, needs);
   if (lacking !== '') return { code: 'network', text: lacking };
   for (const constraint of facts.constraints)
