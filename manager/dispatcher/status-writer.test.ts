@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Task, TaskReport, TaskState, TaskStatus } from '../../proto/index.ts';
+import { type EventRow, Task, TaskReport, TaskState, TaskStatus } from '../../proto/index.ts';
 import { SystemClock } from '../../shared/clock.ts';
 import { SystemIds } from '../../shared/ids.ts';
 import { silentLog } from '../../shared/log.ts';
@@ -68,5 +68,33 @@ test('under load many reports ride in one entry, in their order', async () => {
   );
   assert.ok(entries <= 3, `${entries} entries`);
   assert.equal(store.view.table('taskStatus').size, 100);
+  writer.stop();
+});
+
+test('each layer that has come is an event while the image is pulled', async () => {
+  const store = new LocalStore({ clock: new SystemClock(), ids: new SystemIds() });
+  await store.put('task', 'loop', Task.create({ id: 't', nodeId: 'n', slot: 2 }));
+  const writer = new StatusWriter({ store, clock: new SystemClock(), log: silentLog });
+  writer.start();
+  const told: string[] = [];
+  store.onApplied(({ changes }) => {
+    for (const { table, after } of changes)
+      if (table === 'event') told.push(...(after as EventRow).events.map((e) => e.message));
+  });
+  const report = (...whats: string[]): Promise<void> => {
+    const layers = whats.map((what, at) => ({ digest: `${at}`, what }));
+    const status = { state: TaskState.PREPARING, layers };
+    const tasks = [TaskReport.create({ taskId: 't', status })];
+    const rest = { listenFailures: undefined, description: undefined, volumes: undefined };
+    return new Promise((resolve, reject) =>
+      writer.report({ nodeId: 'n', tasks, ...rest, done: resolve, failed: reject }),
+    );
+  };
+  await report('fetching', 'waiting', 'waiting');
+  await report('done', 'fetching', 'waiting');
+  await report('done', 'fetching', 'fetching');
+  await report('done', 'done', 'fetching');
+  await report('done', 'done', 'done');
+  assert.deepEqual(told, ['1 of 3 layers are there', '2 of 3 layers are there']);
   writer.stop();
 });

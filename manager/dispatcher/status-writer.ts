@@ -129,7 +129,10 @@ export class StatusWriter {
       if (batch.some((report) => this.#changesRows(report))) {
         await this.#deps.store.update(
           (draft) => {
-            for (const report of batch) putReport(draft, report);
+            for (const report of batch) {
+              putReport(draft, report);
+              this.#tellPulls(draft, report);
+            }
           },
           { writer: 'status' },
         );
@@ -153,8 +156,26 @@ export class StatusWriter {
     const tasks = this.#deps.store.view.table('task');
     return report.tasks.some(({ taskId, status }) => {
       const task = tasks.get(taskId);
-      return task !== undefined && status !== null && isCommitted(task, status);
+      if (task === undefined || status === null) return false;
+      return isCommitted(task, status) || this.#hasMoreLayers(status, taskId);
     });
+  }
+
+  /** A layer of its image has come since the last word; the last one is told with the whole. */
+  #hasMoreLayers({ layers }: TaskStatus, taskId: string): boolean {
+    const done = layersDone(layers);
+    return done < layers.length && done > layersDone(this.#transient.get(taskId)?.layers ?? []);
+  }
+
+  #tellPulls(draft: Draft, report: Report): void {
+    for (const { taskId, status } of report.tasks) {
+      const task = draft.table('task').get(taskId);
+      if (task === undefined || task.nodeId !== report.nodeId || status === null) continue;
+      if (isCommitted(task, status) || !this.#hasMoreLayers(status, taskId)) continue;
+      const { layers } = status;
+      const message = `${layersDone(layers)} of ${layers.length} layers are there`;
+      draft.emit({ kind: 'task', action: 'pull', id: taskId, name: nameOf(draft, task), message });
+    }
   }
 
   #keepTransient(report: Report): void {
@@ -166,6 +187,10 @@ export class StatusWriter {
       else this.#transient.set(taskId, status);
     }
   }
+}
+
+function layersDone(layers: TaskStatus['layers']): number {
+  return layers.filter(({ what }) => what === 'done').length;
 }
 
 function notLeader(): SwarmError {

@@ -68,6 +68,25 @@ describe('a registry', () => {
     assert.equal(root.digest, image.manifest.digest);
     assert.equal(seen[0]!.path, '/v2/some/app/manifests/1');
   });
+  it('says what an image is built for, of one platform or of several', async () => {
+    answer = ({ url = '' }, response) =>
+      url.endsWith(image.config.digest)
+        ? response.writeHead(200).end(image.config.bytes)
+        : giveManifest(response);
+    assert.deepEqual(await source().platforms(never), ['linux/amd64']);
+    const manifests = ['arm64', 'amd64', 'amd64', 'unknown'].map((architecture, at) => ({
+      mediaType: image.manifest.mediaType,
+      digest: `sha256:${`${at}`.repeat(64)}`,
+      size: 1,
+      platform: { os: architecture === 'unknown' ? 'unknown' : 'linux', architecture },
+    }));
+    const mediaType = 'application/vnd.oci.image.index.v1+json';
+    answer = (_request, response) =>
+      response
+        .writeHead(200, { 'content-type': mediaType })
+        .end(JSON.stringify({ schemaVersion: 2, mediaType, manifests }));
+    assert.deepEqual(await source().platforms(never), ['linux/amd64', 'linux/arm64']);
+  });
   it('gets a token where it asks for one, with the credentials sent to the token server', async () => {
     answer = (request, response) => {
       const url = new URL(request.url ?? '', `http://${first.host}`);
