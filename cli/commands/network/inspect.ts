@@ -1,20 +1,31 @@
 import {
   ControlService,
+  DiagnoseNetworkRequest,
   GetNetworkRequest,
   GetNetworkResponse,
   type NetworkService,
   type NetworkView,
+  NodeDiagnosis,
 } from '../../../proto/index.ts';
+import { messageOf } from '../../../shared/errors.ts';
 import type { Verb } from '../../command.ts';
+import type { Context } from '../../context.ts';
 import { printable } from '../../output/printable.ts';
 import { warn } from '../../output/warning.ts';
+import type { Session } from '../../session.ts';
 import { declareInspect, printInspect, warnStale } from '../shared-options.ts';
 import { addressesText, statusText } from './ls.ts';
+
+/** Nodes are asked all at once. */
+const ASK_MS = 30_000;
 
 export const inspect: Verb = {
   declare(command) {
     declareInspect(command.argument('<NETWORK...>'))
-      .option('-v, --verbose', 'Also services, virtual addresses, endpoints and nodes')
+      .option(
+        '-v, --verbose',
+        'Also services, virtual addresses, endpoints, and what each node has of them',
+      )
       .option('--pretty', 'For people');
   },
   async run(context, words, flags) {
@@ -25,19 +36,55 @@ export const inspect: Verb = {
       const request = GetNetworkRequest.create({ ref, verbose: flags.is('verbose') });
       const answer = await session.read(ControlService.getNetwork, request);
       warnStale(context, answer.freshness);
+      const isLocal = answer.network?.state === null;
+      const nodes = flags.is('verbose') && !isLocal ? await asSeen(context, session, ref) : [];
       if (!flags.is('pretty')) {
-        objects.push(flat(answer, flags.is('verbose')));
+        objects.push(flat(answer, flags.is('verbose'), nodes));
         continue;
       }
-      context.io.out(pretty(answer));
+      context.io.out(pretty(answer) + nodes.map(nodeText).join(''));
       warn(context, answer.network?.warnings ?? []);
     }
     if (!flags.is('pretty')) printInspect(context, objects, flags);
   },
 };
 
+/** What each node with a task on it has. Without a leader nobody can ask them: the rest is shown. */
+async function asSeen(
+  context: Context,
+  session: Session,
+  network: string,
+): Promise<readonly NodeDiagnosis[]> {
+  const request = DiagnoseNetworkRequest.create({ network, noProbes: true });
+  try {
+    return (await session.write(ControlService.diagnoseNetwork, request, ASK_MS)).nodes;
+  } catch (error) {
+    warn(context, [`the nodes could not be asked: ${messageOf(error)}`]);
+    return [];
+  }
+}
+
+function nodeText({ nodeName, error, current, stale, network }: NodeDiagnosis): string {
+  const name = printable(nodeName);
+  if (network === null) return `Node ${name}: no answer: ${printable(error)}\n`;
+  const digest = Buffer.from(network.digest).toString('hex').slice(0, 12);
+  const has = current ? 'current' : 'STALE';
+  const own = stale.length > 0 ? `, other rows of ${printable(stale.join(', '))}` : '';
+  const head = `Node ${name}: ${has}, index ${network.index}, digest ${digest}${own}\n`;
+  const broken = network.problem || network.tunnelProblem;
+  const problem = broken === '' ? '' : `  not built: ${printable(broken)}\n`;
+  const rows =
+    stale.length > 0 ? network.services.filter((row) => stale.includes(row.serviceName)) : [];
+  const differ = rows.map((row) => `${serviceText(row).replace(/^/gm, '  ')}\n`);
+  return head + problem + differ.join('');
+}
+
 /** The network's row with its state beside it, so that {{.Spec.Name}} is where other objects have it. */
-function flat(answer: GetNetworkResponse, verbose: boolean): unknown {
+function flat(
+  answer: GetNetworkResponse,
+  verbose: boolean,
+  seen: readonly NodeDiagnosis[],
+): unknown {
   const {
     network: view,
     services,
@@ -48,7 +95,8 @@ function flat(answer: GetNetworkResponse, verbose: boolean): unknown {
     peers: unknown;
   };
   const { network, ...rest } = view;
-  return { ...network, ...rest, ...(verbose ? { services, peers } : {}) };
+  const nodes = seen.map((node) => NodeDiagnosis.toJson(node));
+  return { ...network, ...rest, ...(verbose ? { services, peers, nodes } : {}) };
 }
 
 function pretty(answer: GetNetworkResponse): string {

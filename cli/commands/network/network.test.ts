@@ -37,6 +37,8 @@ const host: Init<NetworkView> = {
   predefined: true,
 };
 
+const OLD = { serviceName: 'web', address: '10.0.1.2' };
+
 test('network ls shows subnets, use and what a network waits for', async () => {
   const waiting: Init<NetworkView> = {
     network: { id: 'z', spec: { name: 'more', driver: 'overlay' } },
@@ -77,7 +79,7 @@ test('network create sends what the flags say, gateways and ranges with their su
   assert.equal(alone.code, 2);
 });
 
-test('network inspect --verbose names services, virtual addresses and endpoints', async () => {
+test('network inspect --verbose names services, endpoints, and what nodes have of them', async () => {
   const { out } = await runCli(['network', 'inspect', '--pretty', '--verbose', 'front'], {
     GetNetwork: () =>
       GetNetworkResponse.create({
@@ -93,7 +95,18 @@ test('network inspect --verbose names services, virtual addresses and endpoints'
           },
         ],
       }),
+    DiagnoseNetwork: () =>
+      DiagnoseNetworkResponse.create({
+        nodes: [
+          { nodeName: 'n1', current: true, network: { index: 9, digest: Buffer.from('abcdef') } },
+          { nodeName: 'n2', stale: ['web'], network: { index: 4, services: [OLD] } },
+          { nodeName: 'n3', error: 'it has no session' },
+        ],
+      }),
   });
+  assert.match(out, /Node n1: current, index 9, digest 616263646566\n/);
+  assert.match(out, /Node n2: STALE, index 4, digest , other rows of web\n {2}web: 10.0.1.2\n/);
+  assert.match(out, /Node n3: no answer: it has no session\n$/);
   assert.match(out, /Addresses: +3\/759\nMTU: +1370\nVXLAN id: +1048578\nOptions: +encrypted/);
   assert.match(out, /web: 10.0.1.2\n {2}web.1 t1 10.0.1.3 ready\n {2}web.2 t2 10.0.1.4 draining/);
 });
