@@ -4,6 +4,7 @@ import { SwarmError } from '../../shared/errors.ts';
 import type { IdSource } from '../../shared/ids.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
+import { Slices } from '../../shared/slices.ts';
 import type {
   LeadershipListener,
   Proposer,
@@ -51,7 +52,7 @@ export class ReplicatedStore implements Store, StateMachine, LeadershipListener 
   readonly #queue = new UpdateQueue();
   readonly #appliedListeners = new Set<(entry: AppliedEntry) => void>();
   readonly #reloadListeners = new Set<() => void>();
-  readonly #retention = new Retention();
+  #retention = new Retention();
   #tables = new Tables();
   /** Set while this member leads; drafts belong to it. */
   #term: number | undefined;
@@ -137,8 +138,10 @@ export class ReplicatedStore implements Store, StateMachine, LeadershipListener 
   async load(index: number, _term: number, rows: RowSlices): Promise<void> {
     const tables = await loadTables(rows, this.#deps.clock);
     tables.index = Math.max(tables.index, index);
+    const retention = new Retention();
+    await new Slices(this.#deps.clock, retention.take(tables)).ended;
     this.#tables = tables;
-    this.#retention.reload(tables);
+    this.#retention = retention;
     for (const listener of this.#reloadListeners) listener();
   }
 

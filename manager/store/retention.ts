@@ -1,5 +1,6 @@
 import { AnswerRow, type EventRow } from '../../proto/index.ts';
 import { LIMITS } from '../../shared/limits.ts';
+import { inPieces } from '../../shared/slices.ts';
 import type { GroupDraft } from './draft.ts';
 import type { Tables } from './tables.ts';
 import type { AppliedEntry } from './view.ts';
@@ -56,14 +57,22 @@ export class Retention {
     }
   }
 
-  reload(tables: Tables): void {
-    this.#answers.clear();
-    this.#events.clear();
-    this.#eventBytes = 0;
-    const answers = [...tables.table('answer').all()].sort((a, b) => a.atMs - b.atMs);
-    for (const row of answers) this.#answers.set(row.id, row.atMs);
-    const events = [...tables.table('event').all()].sort((a, b) => (a.id < b.id ? -1 : 1));
-    for (const row of events) this.#keepEvent(row.id, row);
+  /**
+   * Of a whole state, in pieces; for a new one only. Answers are in order to the second: to sort
+   * hundreds of thousands of them takes too long at a stretch. Events were loaded in order of keys.
+   */
+  *take(tables: Tables): Generator<void, void> {
+    const bySecond = new Map<number, AnswerRow[]>();
+    yield* inPieces(tables.table('answer').all(), (row) => {
+      const second = Math.floor(row.atMs / 1_000);
+      const rows = bySecond.get(second);
+      if (rows === undefined) bySecond.set(second, [row]);
+      else rows.push(row);
+    });
+    for (const second of [...bySecond.keys()].sort((a, b) => a - b)) {
+      yield* inPieces(bySecond.get(second)!, (row) => this.#answers.set(row.id, row.atMs));
+    }
+    yield* inPieces(tables.table('event').all(), (row) => this.#keepEvent(row.id, row));
   }
 
   #keepEvent(id: string, row: EventRow): void {
