@@ -350,7 +350,8 @@ const TEXTS: { readonly [kind in TaskKind]: string } = {
   hungry: 'echo READY; sleep 0.5; exec tail -c 90000000 /dev/zero',
   talk: 'echo READY; i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done',
   escaping:
-    'setsid sleep 999 & trap "exit 143" TERM; echo READY; while :; do sleep 1234 & wait $!; done',
+    'trap "exit 143" TERM; setsid sh -c "echo READY; exec sleep 999" & ' +
+    'while :; do sleep 1234 & wait $!; done',
 };
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
