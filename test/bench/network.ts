@@ -1,9 +1,13 @@
 import { networkChange } from './network-change.ts';
 import { networkNames } from './network-names.ts';
+import { networkReach } from './network-reach.ts';
+import { networkTraffic } from './network-traffic.ts';
 
 const PARTS: { readonly [name: string]: () => Promise<void> } = {
   names: networkNames,
   change: networkChange,
+  reach: networkReach,
+  traffic: networkTraffic,
 };
 
 /** Networks of a node, as root. `npm run bench -- network [PART…]`: all parts, or the ones named. */

@@ -46,6 +46,7 @@ export class Hosts {
     if (ran.code !== 0) throw new Error(`${line}: exit ${ran.code}\n${ran.stdout}${ran.stderr}`);
     return ran.stdout;
   }
+  /** A program in a network namespace, given by its name or its path. */
   async peer(namespace: string, name: string): Promise<Peer> {
     const peer = await Peer.start(namespace, name);
     this.#peers.push(peer);
@@ -99,6 +100,10 @@ async function mustIp(line: string): Promise<void> {
   if (ran.code !== 0) throw new Error(`ip ${line}: ${ran.stderr}`);
 }
 
+function pathOf(namespace: string): string {
+  return namespace.startsWith('/') ? namespace : `/run/netns/${namespace}`;
+}
+
 /** A program in one network namespace that serves and asks. */
 export class Peer {
   readonly #child: ChildProcess;
@@ -110,11 +115,9 @@ export class Peer {
   }
   static start(namespace: string, name: string): Promise<Peer> {
     const script = join(ROOT, 'dist', 'test', 'integration', 'network', 'peer-main.js');
-    const child = spawn(
-      'nsenter',
-      [`--net=/run/netns/${namespace}`, process.execPath, script, name],
-      { stdio: ['pipe', 'pipe', 'inherit'] },
-    );
+    const child = spawn('nsenter', [`--net=${pathOf(namespace)}`, process.execPath, script, name], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     const peer = new Peer(child);
     return new Promise((resolve, reject) => {
       child.once('exit', (code) => reject(new Error(`a peer ended with ${code}`)));

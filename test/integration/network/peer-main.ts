@@ -33,6 +33,17 @@ const calls: { readonly [call: string]: (...args: never[]) => Promise<unknown> }
     }
   },
   tcp: (host: string, port: number) => ask(connect(port, host)),
+  /** How many connections could be opened, asked on and closed, eight at once. */
+  async connections(host: string, port: number, forMs: number) {
+    const endMs = performance.now() + forMs;
+    let count = 0;
+    const one = async (): Promise<void> => {
+      while (performance.now() < endMs)
+        if (!/^(nothing|closed|E[A-Z]+)$/.test(await ask(connect(port, host)))) count++;
+    };
+    await Promise.all(Array.from({ length: 8 }, one));
+    return count;
+  },
   async hold(key: string, host: string, port: number) {
     const socket = connect(port, host);
     held.set(key, socket);

@@ -32,6 +32,10 @@ const UPLINKS = 1_024;
 /** Marks that a node turned forwarding on; gone with the next start of the machine, as that is. */
 const MARK = '/run/swarm-forwarding';
 
+/**
+ * In the router nothing holds back the refusals of packets that have no way: a client whose packet is
+ * dropped without a word tries again a second later only.
+ */
 export function hostScript({ names, overlay, six }: HostWish): string {
   const { router, uplink } = names;
   const inside = `nsenter --net=/run/netns/${router}`;
@@ -69,6 +73,7 @@ echo 1 >ipv4/ip_forward
 echo 0 >ipv4/conf/all/rp_filter; echo 0 >ipv4/conf/default/rp_filter
 echo 0 >ipv4/conf/all/send_redirects; echo 0 >ipv4/conf/default/send_redirects
 echo 1 >netfilter/nf_conntrack_tcp_be_liberal 2>/dev/null || true
+echo 0 >ipv4/icmp_ratelimit 2>/dev/null || true
 [ ! -e ipv6/conf/all/forwarding ] || {
   echo 1 >ipv6/conf/all/forwarding; echo 0 >ipv6/conf/default/accept_dad; echo 0 >ipv6/conf/all/accept_dad
 }'
