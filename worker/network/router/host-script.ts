@@ -74,6 +74,7 @@ echo 0 >ipv4/conf/all/rp_filter; echo 0 >ipv4/conf/default/rp_filter
 echo 0 >ipv4/conf/all/send_redirects; echo 0 >ipv4/conf/default/send_redirects
 echo 1 >netfilter/nf_conntrack_tcp_be_liberal 2>/dev/null || true
 echo 0 >ipv4/icmp_ratelimit 2>/dev/null || true
+[ ! -e ipv4/icmp_msgs_per_sec ] || { echo 1000000 >ipv4/icmp_msgs_per_sec; echo 10000 >ipv4/icmp_msgs_burst; }
 [ ! -e ipv6/conf/all/forwarding ] || {
   echo 1 >ipv6/conf/all/forwarding; echo 0 >ipv6/conf/default/accept_dad; echo 0 >ipv6/conf/all/accept_dad
 }'

@@ -22,6 +22,8 @@ const WHILE_NOBODY_ANSWERS = `
  * this order: its mark, its backend (virtual address, published port, task port), its route, then
  * whether it may pass. A container that comes to itself through a service sees the address that it
  * asked for as its client: its answer to that goes back the way it came, whatever link that was.
+ * An address that nobody has, and a virtual one with nobody behind it, is refused here: the kernel by
+ * itself says so once a second only, and clients would wait as long.
  */
 export function routerTableText(family: Family): string {
   const six = family === 6;
@@ -63,6 +65,7 @@ export function routerTableText(family: Family): string {
     ct direction original meta mark set 0
     iifname "${INSIDE}" ct direction original ct status dnat meta mark set ${INGRESS_MARK}
     iifname "swe*" ct direction original ct status dnat ct original ${ip} daddr @sw_hosts meta mark set ${INGRESS_MARK}
+    iifname "swe*" ct state new meta mark 0 fib daddr type unicast fib daddr oif missing reject with ${refuse}
   }
   chain sw_leave {
     type nat hook postrouting priority 100;
