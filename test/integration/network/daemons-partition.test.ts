@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { Liveness, TaskState } from '../../../proto/index.ts';
+import { agreed } from '../../support/overlay/checker.ts';
+import { OverlayCluster, type OverlayNode } from '../../support/overlay/cluster.ts';
+import { until } from '../../support/swarm.ts';
+import { missingForContainers } from '../containers/prerequisites.ts';
+
+const missing = missingForContainers(['bridge', 'conntrack', 'setpriv']);
+/** After which no node has a stale name, address, backend or port. */
+const STALE_MS = 5_000;
+
+describe('a node that was cut off from the others', { skip: missing || false }, () => {
+  let cluster: OverlayCluster;
+
+  before(async () => {
+    cluster = await OverlayCluster.up(3, ['--node-grace', '2s']);
+    await cluster.type('network', 'create', 'front');
+    for (const name of ['a', 'b'])
+      await cluster.create(name, [
+        ...['--network', 'front', '--replicas', '4'],
+        ...['-p', `${name === 'a' ? 8_088 : 8_089}:8000`],
+      ]);
+    for (const name of ['a', 'b']) await cluster.api().untilRunning(name, 4);
+    await agreed(cluster, cluster.node(1), STALE_MS);
+  });
+  after(() => cluster?.down());
+
+  const leader = async (of: readonly OverlayNode[]): Promise<OverlayNode> => {
+    const name = await Promise.any(of.map((node) => cluster.api(node).leader()));
+    return cluster.nodes.find((node) => node.name === name)!;
+  };
+  /** In the eyes of `via`. */
+  const is = (liveness: Liveness, node: OverlayNode, via: OverlayNode): Promise<boolean> =>
+    until(`${node.name} to be ${liveness}`, async () => {
+      const nodes = await cluster.api(via).nodes();
+      const view = nodes.find((each) => each.node?.id === cluster.id(node));
+      return view?.status?.liveness === liveness || undefined;
+    });
+  /** Takes away and adds tasks while the node can not hear of it. */
+  async function cutAndChange(node: OverlayNode, replicas: number): Promise<OverlayNode> {
+    await cluster.cut(node);
+    const rest = cluster.others(node);
+    const via = await until('another leader', async () => {
+      const found = await leader(rest);
+      return found === node ? undefined : found;
+    });
+    await is(Liveness.DOWN, node, via);
+    for (const [service, count] of [
+      ['a', replicas],
+      ['b', 9 - replicas],
+    ] as const)
+      await cluster.must(via, ['service', 'scale', '-d', `${service}=${count}`]);
+    await until('the tasks elsewhere', async () => {
+      const tasks = await cluster.api(via).allTasks();
+      const running = tasks.filter(
+        ({ task, state }) =>
+          task?.desiredState === TaskState.RUNNING &&
+          state === TaskState.RUNNING &&
+          task.nodeId !== cluster.id(node),
+      );
+      return running.length === 9 || undefined;
+    });
+    return via;
+  }
+  async function healed(node: OverlayNode, via: OverlayNode): Promise<number> {
+    await cluster.heal(node);
+    await is(Liveness.READY, node, via);
+    return agreed(cluster, via, STALE_MS);
+  }
+
+  it('has nothing stale five seconds after it is back', async (t) => {
+    const follower = cluster.others(await leader(cluster.nodes))[0]!;
+    const via = await cutAndChange(follower, 3);
+    t.diagnostic(`${Math.round(await healed(follower, via))} ms`);
+  });
+  it('has nothing stale when it was the leader, which another one is now', async (t) => {
+    const former = await leader(cluster.nodes);
+    const via = await cutAndChange(former, 6);
+    assert.notEqual(via, former);
+    t.diagnostic(`${Math.round(await healed(former, via))} ms`);
+  });
+  it('nor when all daemons were killed at once and came back', async (t) => {
+    await Promise.all(cluster.nodes.map((node) => cluster.kill(node)));
+    await Promise.all(cluster.nodes.map((node) => cluster.start(node)));
+    const via = await leader(cluster.nodes);
+    for (const node of cluster.nodes) await is(Liveness.READY, node, via);
+    t.diagnostic(`${Math.round(await agreed(cluster, via, STALE_MS))} ms`);
+  });
+});
