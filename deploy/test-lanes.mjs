@@ -12,7 +12,7 @@ const IN_LANE = join(dirname(fileURLToPath(import.meta.url)), 'test-lane.mjs');
 /** These install packages, and a namespace of its own has no way out. */
 const NEED_WAY_OUT = /\/integration\/clone\//;
 /** These load the machine with requests until it is full. */
-const NEED_MACHINE = /\/integration\/(consensus|storage|services\/(zero-loss|foreign))/;
+const NEED_MACHINE = /\/integration\/(consensus|storage|services\/(zero-loss|foreign)|network\/zero-loss)/;
 
 /** As `runFiles`. */
 export async function runInLanes(root, files, seen) {

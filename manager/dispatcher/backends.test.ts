@@ -89,12 +89,19 @@ test('a service without published ports has no row', async () => {
   assert.equal(loadBalanced(store.view, 's'), undefined);
 });
 
-test('tasks that do not run, are not ready or are on a node that is down are left out', async () => {
+test('a task that is not ready keeps what it has, and nodes the way to it', async () => {
+  const store = await world();
+  await addNode(store, 'a', Liveness.READY);
+  await addTask(store, 1, 'a', {}, { ready: false });
+  await addTask(store, 2, 'a');
+  assert.deepEqual(shown(store), ['t1 a.example:20001 draining', 't2 a.example:20002']);
+});
+
+test('tasks that do not run or are on a node that is down are left out', async () => {
   const store = await world();
   await addNode(store, 'a', Liveness.READY);
   await addNode(store, 'b', Liveness.DOWN);
   await addTask(store, 1, 'a', {}, { state: TaskState.STARTING });
-  await addTask(store, 2, 'a', {}, { ready: false });
   await addTask(store, 3, 'a', {}, { state: TaskState.FAILED });
   await addTask(store, 4, 'b');
   await addTask(store, 5, 'unknown');

@@ -28,7 +28,7 @@ export function loadBalanced(view: View, serviceId: string): LoadBalanced | unde
     clientAffinity: hasClientAffinity(view, serviceId),
     backends: found.map(({ backend, standing }) =>
       // A suspected node's endpoints get nothing new, unless they are all that is left.
-      standing === 'draining' || (standing === 'doubtful' && others)
+      standing === 'draining' || standing === 'unready' || (standing === 'doubtful' && others)
         ? Backend.with(backend, { draining: true })
         : backend,
     ),

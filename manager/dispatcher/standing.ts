@@ -3,9 +3,10 @@ import type { View } from '../store/view.ts';
 
 /**
  * What a task is to load balancing. good: it gets its share. doubtful: its node is silent, so it gets
- * nothing new unless it is all that is left. draining: it keeps what it has. none: it is not reached.
+ * nothing new unless it is all that is left. unready: it runs, and gets nothing new until it is ready.
+ * draining: it keeps what it has, and ends. none: it is not reached.
  */
-export type Standing = 'good' | 'doubtful' | 'draining' | 'none';
+export type Standing = 'good' | 'doubtful' | 'unready' | 'draining' | 'none';
 
 export function standingOf(view: View, task: Task): Standing {
   const status = view.table('taskStatus').get(task.id);
@@ -13,8 +14,8 @@ export function standingOf(view: View, task: Task): Standing {
   const liveness = view.table('nodeStatus').get(task.nodeId)?.liveness ?? Liveness.UNKNOWN;
   if (liveness === Liveness.DOWN || liveness === Liveness.UNKNOWN) return 'none';
   const leaving = task.draining || task.desiredState > TaskState.RUNNING;
-  // One that is not ready gets nothing new; connections that it still has are left to it.
-  if (!status.ready && !leaving) return 'none';
+  // Nodes keep the way to it: its open connections go on, and it can be reached once it is ready.
+  if (!status.ready && !leaving) return 'unready';
   if (leaving || liveness === Liveness.LEAVING) return 'draining';
   return liveness === Liveness.SUSPECT ? 'doubtful' : 'good';
 }

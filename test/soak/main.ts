@@ -1,8 +1,10 @@
 import { consensus } from './consensus.ts';
+import { network } from './network.ts';
 
 /** `npm run soak -- NAME`: real daemons for as long as one likes; the exit code is the verdict. */
 const SOAKS: { readonly [name: string]: (args: readonly string[]) => Promise<void> } = {
   consensus,
+  network,
 };
 
 const [name = '', ...args] = process.argv.slice(2);

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { type Changes, diff, differing, flat, type Items, leavingBackends } from './diff.ts';
+import {
+  type Changes,
+  diff,
+  differing,
+  flat,
+  goneEndpoints,
+  type Items,
+  leavingBackends,
+} from './diff.ts';
 import { type Item, route, setting, vxlan } from './items.ts';
 import { type PlanInput, Planner } from './plan.ts';
 import { at, endpoint, INGRESS, input, network, peer, published, service } from './rows-fixture.ts';
@@ -148,3 +156,11 @@ function items(list: readonly Item[]): Items {
 function ids(list: readonly Item[]): readonly string[] {
   return list.map(({ id }) => id);
 }
+
+it('an endpoint that is still wanted elsewhere is not gone', () => {
+  const way = route({ to: '10.0.1.11', table: 254, via: '198.19.0.2', device: 'swx1' });
+  const ingress = route({ to: '10.0.1.11', table: 99_999, via: '198.19.0.2', device: 'swing' });
+  const have = new Map([[ingress.id, ingress]]);
+  assert.deepEqual(goneEndpoints(have, new Map(), new Map([['service web', [way]]])), []);
+  assert.deepEqual(goneEndpoints(have, new Map(), new Map()), ['10.0.1.11']);
+});

@@ -74,8 +74,11 @@ export function leavingBackends(have: Items, want: Items): readonly string[] {
   return [...left(have)].filter((address) => !stay.has(address));
 }
 
-/** Addresses of endpoints that are gone for good. */
-export function goneEndpoints(have: Items, want: Items): readonly string[] {
+/**
+ * Addresses of endpoints that are gone for good: `all` is everything that is wanted, also what is not
+ * looked into because it has not changed.
+ */
+export function goneEndpoints(have: Items, want: Items, all: Parts): readonly string[] {
   const routed = (items: Items): ReadonlySet<string> =>
     new Set(
       [...items.values()].flatMap(({ id, text }) => {
@@ -84,5 +87,8 @@ export function goneEndpoints(have: Items, want: Items): readonly string[] {
       }),
     );
   const stay = routed(want);
-  return [...routed(have)].filter((address) => !stay.has(address));
+  const left = [...routed(have)].filter((address) => !stay.has(address));
+  if (left.length === 0) return left;
+  const elsewhere = routed(flat(all));
+  return left.filter((address) => !elsewhere.has(address));
 }

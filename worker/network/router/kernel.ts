@@ -93,7 +93,7 @@ export class Kernel {
     const changes = diff(withTables(have, want, reloaded), want);
     const { problem, tunnelProblem, failedLinks, madeLinks } = await this.#carryOut(changes, plan);
     const remade = !isRepeated && madeLinks.some((device) => have.has(`link ${device}`));
-    await this.#endFlows(have, want, before !== undefined);
+    await this.#endFlows(have, want, plan.parts, before !== undefined);
     if (changes.make.some(({ id }) => id.startsWith('chain ')))
       await this.#learnStructures('router');
     const isDone = problem === '' && tunnelProblem === '' && failedLinks.size === 0;
@@ -266,8 +266,8 @@ export class Kernel {
     return this.#run({ place: namespace(this.#names.router), program: 'sh', args: ['-s'], input });
   }
   /** Datagrams of a client go on to the backend they went to, until the kernel forgets that they did. */
-  async #endFlows(have: Items, want: Items, isSure: boolean): Promise<void> {
-    const gone = new Set(goneEndpoints(have, want));
+  async #endFlows(have: Items, want: Items, parts: Parts, isSure: boolean): Promise<void> {
+    const gone = new Set(goneEndpoints(have, want, parts));
     // Rows that were kept over a start may lack what came last: connections to that are not ended.
     const which = isSure ? [] : ['-p', 'udp'];
     const leaving = leavingBackends(have, want).filter((address) => !gone.has(address));
