@@ -44,13 +44,17 @@ export class OutputPumps {
   }
   /**
    * Resolves when the outputs of a command that has ended were read to their ends. A process that it
-   * left behind may keep them open: then when nothing has come for a while.
+   * left behind may keep them open: then when nothing has come for a while since. What it wrote last may
+   * still be on its way through others at its end, however quiet it was before.
    */
   async settled(): Promise<void> {
+    const endedMs = this.#clock.monotonicMs();
     for (;;) {
       const open = this.#pumps.filter((pump) => !pump.ended);
       const nowMs = this.#clock.monotonicMs();
-      if (open.every(({ quietSinceMs }) => nowMs - (quietSinceMs ?? nowMs) >= QUIET_MS)) return;
+      const isQuiet = ({ quietSinceMs }: Pump): boolean =>
+        nowMs - Math.max(quietSinceMs ?? nowMs, endedMs) >= QUIET_MS;
+      if (open.every(isQuiet)) return;
       const ended = Promise.all(open.map(({ done }) => done));
       await Promise.race([ended, delayed(this.#clock, LOOK_MS)]);
     }
