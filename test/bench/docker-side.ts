@@ -87,7 +87,7 @@ export class DockerSide implements Side {
   }
   memory(): { readonly daemons: number; readonly beside: number } {
     const beside = memoryOf([`containerd-shim-runc-v2 -namespace moby`]);
-    const daemons = memoryOf([`${this.#directory}/pid`, `${this.#directory}/exec/containerd/cont`]);
+    const daemons = memoryOf([`${this.#directory}/pid`, `containerd --config ${this.#directory}`]);
     return { daemons, beside };
   }
   async stop(): Promise<void> {
