@@ -131,7 +131,17 @@ async function throughput({ from, to, address }: Path): Promise<number> {
 /** The average in milliseconds. A virtual address may answer by itself: what counts is a backend. */
 async function latency({ from, address }: Path): Promise<number> {
   const [program, ...words] = from;
-  const ran = await run(program!, [...words, 'ping', '-q', '-c', '200', '-i', '0.005', address]);
+  const ran = await run(program!, [
+    ...words,
+    'busybox',
+    'ping',
+    '-q',
+    '-c',
+    '200',
+    '-i',
+    '0.005',
+    address,
+  ]);
   return Number(/= [\d.]+\/([\d.]+)\//.exec(ran.stdout)?.[1]);
 }
 

@@ -23,10 +23,12 @@ export function askUdp(asking: Asking): Promise<Buffer | undefined> {
   const query = numbered(asking);
   return new Promise((resolve) => {
     const socket = createSocket({ type: isIPv6(server) ? 'udp6' : 'udp4' });
+    let isOver = false;
     const end = (answer: Buffer | undefined): void => {
+      if (isOver) return;
+      isOver = true;
       timer.cancel();
-      socket.removeAllListeners();
-      socket.on('error', () => undefined);
+      // It may still be opening: then it closes itself behind that.
       socket.close();
       resolve(answer);
     };
@@ -35,7 +37,9 @@ export function askUdp(asking: Asking): Promise<Buffer | undefined> {
     socket.on('message', (message) => {
       if (isAnswerTo(query, message)) end(message);
     });
-    socket.on('connect', () => socket.send(query));
+    socket.on('connect', () => {
+      if (!isOver) socket.send(query);
+    });
     socket.connect(port, server);
   });
 }
@@ -48,8 +52,6 @@ export function askTcp(asking: Asking): Promise<Buffer | undefined> {
     const socket = connect(port, server);
     const end = (answer: Buffer | undefined): void => {
       timer.cancel();
-      socket.removeAllListeners();
-      socket.on('error', () => undefined);
       socket.destroy();
       resolve(answer);
     };

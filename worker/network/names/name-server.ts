@@ -76,11 +76,10 @@ export class NameServer {
     this.#sockets = undefined;
     for (const socket of this.#connections.keys()) socket.destroy();
     if (sockets === undefined) return;
-    for (const each of [sockets.udp, sockets.tcp]) {
-      each.removeAllListeners();
-      each.on('error', () => undefined);
-      each.close();
-    }
+    sockets.udp.removeAllListeners('message');
+    sockets.udp.close();
+    sockets.tcp.removeAllListeners('connection');
+    sockets.tcp.close();
   }
 
   #ask(packet: Buffer, from: string, by: Transport, say: (answer: Buffer) => void): void {
