@@ -1,8 +1,14 @@
 import { openLevel, systemDisk } from '../manager/database/index.ts';
 import { BlobStore } from '../manager/images/blob-store.ts';
 import { registryLookup } from '../manager/images/registry-lookup.ts';
+import {
+  askManagers,
+  type JoiningDeps,
+  joinManagers,
+  type MembershipWatch,
+} from '../manager/joining.ts';
 import { Manager } from '../manager/manager.ts';
-import { createJoiningMember, tcpProbe, wipeMember } from '../manager/raft/index.ts';
+import { tcpProbe, wipeMember } from '../manager/raft/index.ts';
 import {
   CaService,
   ControlService,
@@ -14,8 +20,7 @@ import { Backoff } from '../shared/backoff.ts';
 import { type Clock, delay } from '../shared/clock.ts';
 import { Registry } from '../shared/distribution/registry.ts';
 import { messageOf, SwarmError } from '../shared/errors.ts';
-import { type IdSource, newRaftId } from '../shared/ids.ts';
-import { LIMITS } from '../shared/limits.ts';
+import type { IdSource } from '../shared/ids.ts';
 import type { Log } from '../shared/log.ts';
 import type { Random } from '../shared/random.ts';
 import { dial } from '../shared/rpc/client.ts';
@@ -59,10 +64,12 @@ const JOIN_RETRY_MAX_MS = 2_000;
 export class ManagerPart {
   readonly manager: Manager;
   readonly #server: RpcServer;
+  readonly #membership: MembershipWatch;
 
-  private constructor(manager: Manager, server: RpcServer) {
+  private constructor(manager: Manager, server: RpcServer, membership: MembershipWatch) {
     this.manager = manager;
     this.#server = server;
+    this.#membership = membership;
   }
 
   /** Starts from the state on disk; where there is none, or a damaged one, joins as a new member. */
@@ -93,7 +100,8 @@ export class ManagerPart {
       await opened.start(() => deps.loaded(opened));
       await systemDisk.remove(asideOf(options.raftDir));
       void announceAddress(opened, options, deps, stop);
-      return new ManagerPart(opened, server);
+      const membership = opened.watchMembership(joiningDeps(options, deps), () => deps.onRemoved());
+      return new ManagerPart(opened, server, membership);
     } catch (error) {
       await server.stop();
       await manager?.stop({ handOver: false }).catch(() => undefined);
@@ -105,6 +113,7 @@ export class ManagerPart {
 
   /** Hands leadership over, then closes the control port and the state. */
   async stop(options: { readonly handOver: boolean }): Promise<void> {
+    this.#membership.stop();
     await this.manager.stop(options);
     await this.#server.stop();
   }
@@ -182,13 +191,14 @@ async function announceAddress(
   const { nodeId } = deps.live.current.subject;
   const backoff = new Backoff(deps.random, JOIN_RETRY_MIN_MS, JOIN_RETRY_MAX_MS);
   const address = options.advertiseAddress;
-  const request = { nodeId, raftId: manager.raftId, address, damage: '' };
+  const { raftId, epoch } = manager;
+  const request = { nodeId, raftId, address, damage: '', epoch };
   while (!stop.aborted) {
     const known = manager.memberAddress(nodeId);
     if (known === undefined || known === options.advertiseAddress) return;
     try {
       if (manager.isLeader) await manager.announce(request);
-      else await askAnyManager(deps, request);
+      else await askManagers(request, joiningDeps(options, deps));
       return;
     } catch (error) {
       deps.log.warn(
@@ -224,46 +234,32 @@ function open(options: ManagerPartOptions, deps: ManagerPartDeps): Promise<Manag
   );
 }
 
-/**
- * Asks the leader to take this node in as a member with a raft id never used before. `damage`: what
- * was wrong with the state that it had; empty where it had none.
- */
+/** `damage`: what was wrong with the state that it had; empty where it had none. */
 async function joinMembers(
   options: ManagerPartOptions,
   deps: ManagerPartDeps,
   stop: AbortSignal,
   damage: string,
 ): Promise<void> {
-  const { clock, random, live, log } = deps;
-  const { nodeId, clusterId } = live.current.subject;
-  const raftId = newRaftId(random);
-  const backoff = new Backoff(random, JOIN_RETRY_MIN_MS, JOIN_RETRY_MAX_MS);
-  const request = { nodeId, raftId, address: options.advertiseAddress, damage };
   if (damage !== '') deps.onWaiting(joinsAnew(damage, 'no manager was asked yet'));
-  for (;;) {
-    if (stop.aborted)
-      throw new SwarmError('UNREACHABLE', 'this node stops before it joined the managers');
-    try {
-      const answer = await askAnyManager(deps, request);
-      const peers = answer.peers.map((peer) => ({
-        raftId: peer.raftId,
-        nodeId: peer.nodeId,
-        address: peer.address,
-      }));
-      const member = { clusterId, epoch: answer.epoch, nodeId, raftId: answer.raftId };
-      await createJoiningMember(options.raftDir, member, peers, {
-        disk: systemDisk,
-        random,
-        openEngine: openLevel,
-      });
-      return;
-    } catch (error) {
-      if (SwarmError.is(error) && error.code === 'STATE_DIR') throw error;
-      log.warn({ reason: messageOf(error) }, 'the managers did not take this node in yet');
-      deps.onWaiting(damage === '' ? notYetIn(error) : joinsAnew(damage, messageOf(error)));
-    }
-    await delay(clock, backoff.nextDelayMs());
-  }
+  const failed = (error: unknown): void =>
+    deps.onWaiting(damage === '' ? notYetIn(error) : joinsAnew(damage, messageOf(error)));
+  const state = { disk: systemDisk, random: deps.random, openEngine: openLevel };
+  await joinManagers(options.raftDir, damage, joiningDeps(options, deps), state, failed, stop);
+}
+
+function joiningDeps(options: ManagerPartOptions, deps: ManagerPartDeps): JoiningDeps {
+  const { nodeId, clusterId } = deps.live.current.subject;
+  return {
+    clock: deps.clock,
+    random: deps.random,
+    log: deps.log,
+    nodeId,
+    clusterId,
+    address: options.advertiseAddress,
+    managers: () => deps.managers(),
+    dial: (address) => dial(address, { tls: deps.live, ownConnection: true }),
+  };
 }
 
 function notYetIn(cause: unknown): SwarmError {
@@ -279,30 +275,4 @@ function joinsAnew(damage: string, last: string): SwarmError {
       'When they are lost for good, run this on a manager whose state is whole.',
     command: 'swarm cluster recover',
   });
-}
-
-async function askAnyManager(
-  deps: ManagerPartDeps,
-  request: { nodeId: string; raftId: number; address: string; damage: string },
-) {
-  const asked = new Set<string>();
-  const waiting = [...deps.managers()];
-  let last: unknown = new SwarmError('UNREACHABLE', 'no address of a manager is known');
-  for (let address = waiting.shift(); address !== undefined; address = waiting.shift()) {
-    if (asked.has(address) || address === request.address) continue;
-    asked.add(address);
-    const client = dial(address, { tls: deps.live, ownConnection: true });
-    try {
-      return await client.unary(RaftService.joinRaft, request, {
-        timeoutMs: LIMITS.joinDeadlineMs,
-      });
-    } catch (error) {
-      last = error;
-      const leader = SwarmError.is(error) ? error.details['leader'] : undefined;
-      if (leader !== undefined && leader !== '') waiting.unshift(leader);
-    } finally {
-      client.close();
-    }
-  }
-  throw last;
 }

@@ -30,6 +30,7 @@ import type { BlobStore } from './images/blob-store.ts';
 import { ImageKeeper } from './images/image-keeper.ts';
 import { imagesService } from './images/images-service.ts';
 import type { RegistryLookup } from './images/registry-lookup.ts';
+import { type JoiningDeps, MembershipWatch } from './joining.ts';
 import { LeaderClient } from './leader-client.ts';
 import { explain } from './loop/explain.ts';
 import { Loop } from './loop/loop.ts';
@@ -224,6 +225,9 @@ export class Manager {
   get raftId(): number {
     return this.#raft.driver.identity.raftId;
   }
+  get epoch(): number {
+    return this.#raft.driver.identity.epoch;
+  }
   /** Addresses of all managers, the leader's first. */
   managerAddresses(): string[] {
     const leader = this.#raft.driver.leader()?.address ?? '';
@@ -261,6 +265,10 @@ export class Manager {
   /** How far a member is on its way to a vote (Member.phase), as this manager knows it. */
   memberPhase(nodeId: string): string | undefined {
     return this.store.view.table('member').get(nodeId)?.phase;
+  }
+  /** To be stopped before this manager is. */
+  watchMembership(deps: JoiningDeps, onRemoved: () => void): MembershipWatch {
+    return new MembershipWatch(this.#raft.driver, deps, onRemoved);
   }
   /** On the leader itself: its own new address. */
   async announce(request: JoinRaftRequest): Promise<void> {

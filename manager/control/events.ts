@@ -151,8 +151,10 @@ function startOf(view: View, cursor: string, epoch: number): Position {
   if (parts === null)
     throw new SwarmError('INVALID_ARGUMENT', `"${cursor.slice(0, 50)}" is no cursor of events`);
   const [ofEpoch, index, ordinal] = parts.slice(1).map(Number) as [number, number, number];
-  // A cursor names an event; its row is there for as long as nothing after it was let go.
-  const known = ofEpoch === epoch && view.table('event').has(eventKey(index));
+  // A cursor names an event; its row is there for as long as nothing after it was let go. A manager
+  // that is behind does not have it yet.
+  const isKept = index > view.index || view.table('event').has(eventKey(index));
+  const known = ofEpoch === epoch && isKept;
   if (!known)
     throw new SwarmError('EXPIRED', 'events after this cursor are no longer kept', {
       command: 'swarm events',

@@ -49,6 +49,20 @@ test('a cursor whose events are gone, or of an earlier epoch, has expired', asyn
   await assert.rejects(collect(events(at, 'yesterday')), { code: 'INVALID_ARGUMENT' });
 });
 
+test('a cursor that a manager has not got to yet is waited for', async () => {
+  const at = await eventful();
+  const next = at.store.view.index + 1;
+  assert.deepEqual(await collect(events(at, `3.${next}.0`)), []);
+  const abort = new AbortController();
+  const items = events(at, `3.${next}.0`, true, abort.signal)[Symbol.asyncIterator]();
+  const item = items.next();
+  await new Promise(setImmediate);
+  await at.control.scaleService(scale(7), context());
+  await at.control.scaleService(scale(8), context());
+  assert.equal((await item).value.event.message, 'revision 4: scale to 8');
+  abort.abort();
+});
+
 test('following events gives what happens from now on, until the caller goes away', async () => {
   const at = await eventful();
   const abort = new AbortController();

@@ -83,6 +83,21 @@ test('running tasks that are ready are behind the ports, by slot', async () => {
   assert.deepEqual(shown(store), ['t1 a.example:20001', 't2 b.example:20002']);
 });
 
+test('a new task of a slot goes in with the entry that takes the old one out', async () => {
+  const store = await world();
+  await addNode(store, 'a', Liveness.READY);
+  await addNode(store, 'b', Liveness.READY);
+  await addTask(store, 1, 'a', { createdMs: 1 });
+  const newer = { id: 'newer', createdMs: 2 };
+  await addTask(store, 1, 'b', newer, { id: 'newer' });
+  assert.deepEqual(shown(store), ['t1 a.example:20001']);
+  await addTask(store, 1, 'a', { createdMs: 1, draining: true });
+  assert.deepEqual(shown(store), ['newer b.example:20001', 't1 a.example:20001 draining']);
+  await addTask(store, 1, 'a', { createdMs: 1 });
+  await addNode(store, 'a', Liveness.SUSPECT);
+  assert.deepEqual(shown(store), ['newer b.example:20001', 't1 a.example:20001 draining']);
+});
+
 test('a service without published ports has no row', async () => {
   const store = await world();
   await store.put('serviceState', 'loop', ServiceState.create({ id: 's' }));

@@ -6,6 +6,7 @@ import {
   type Task,
   type TaskStatus,
 } from '../../proto/index.ts';
+import { slotKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
 import { hasClientAffinity } from './client-affinity.ts';
 import { type Standing, standingOf } from './standing.ts';
@@ -19,7 +20,7 @@ export function loadBalanced(view: View, serviceId: string): LoadBalanced | unde
   const state = view.table('serviceState').get(serviceId);
   if (service === undefined || state === undefined || state.ports.length === 0) return undefined;
   const tasks = [...view.table('task').by('service', serviceId)].sort(bySlot);
-  const found = tasks.flatMap((task) => candidate(view, task) ?? []);
+  const found = onePerSlot(tasks.flatMap((task) => candidate(view, task) ?? []));
   const others = found.some((one) => one.standing === 'good');
   return LoadBalanced.create({
     serviceId,
@@ -36,6 +37,7 @@ export function loadBalanced(view: View, serviceId: string): LoadBalanced | unde
 }
 
 interface Candidate {
+  readonly task: Task;
   readonly backend: Backend;
   readonly standing: Standing;
 }
@@ -48,6 +50,7 @@ function candidate(view: View, task: Task): Candidate | undefined {
   // On its first network, or on the ingress.
   const own = task.attachments[0];
   return {
+    task,
     backend: Backend.create({
       taskId: task.id,
       nodeId: task.nodeId,
@@ -59,6 +62,29 @@ function candidate(view: View, task: Task): Candidate | undefined {
     }),
     standing,
   };
+}
+
+/**
+ * In start-first order two tasks of a slot run side by side for a moment. The new one goes in with the
+ * entry that takes the old one out; or at once, where the node of the old one is suspected.
+ */
+function onePerSlot(found: readonly Candidate[]): Candidate[] {
+  const chosen = new Map<string, Candidate>();
+  for (const one of found) {
+    if (one.standing === 'draining') continue;
+    const slot = slotKey(one.task);
+    const other = chosen.get(slot);
+    if (other === undefined || goesBefore(one, other)) chosen.set(slot, one);
+  }
+  return found.flatMap((one): Candidate[] => {
+    if (one.standing === 'draining' || chosen.get(slotKey(one.task)) === one) return [one];
+    return one.standing === 'doubtful' ? [{ ...one, standing: 'draining' }] : [];
+  });
+}
+
+function goesBefore(one: Candidate, other: Candidate): boolean {
+  if (one.standing !== other.standing) return one.standing === 'good';
+  return one.task.createdMs < other.task.createdMs;
 }
 
 /** Where the task answers: its ports on the address that its node publishes. */

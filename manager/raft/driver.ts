@@ -27,7 +27,7 @@ import { LogRetention } from './log-retention.ts';
 import { LogStore } from './log-store.ts';
 import { LogWriter } from './log-writer.ts';
 import type { MemberChange } from './member-change.ts';
-import { changeMembers, type MemberProgress, memberProgress } from './membership.ts';
+import { changeMembers, hearsLeader, type MemberProgress, memberProgress } from './membership.ts';
 import type { Identity, PeerRecord } from './meta.ts';
 import { type OpenedLog, readStretch } from './open-log.ts';
 import { PeerActivity } from './peer-activity.ts';
@@ -275,6 +275,10 @@ export class RaftDriver implements Proposer {
     if (lead === NONE) return undefined;
     if (lead === this.identity.raftId) return this.#self();
     return this.directory.get(lead) ?? { raftId: lead, nodeId: '', address: '' };
+  }
+  /** It leads, or was spoken to by the leader within an election timeout. */
+  get hasLeader(): boolean {
+    return this.#loop !== undefined && hearsLeader(this.#loop.node, this.#activity);
   }
   get isLeader(): boolean {
     return this.#leadership.term !== 0;

@@ -1,5 +1,5 @@
 import { SwarmError } from '../../shared/errors.ts';
-import { type ConfState, ProgressState, type RawNode } from './core/index.ts';
+import { type ConfState, NONE, ProgressState, type RawNode } from './core/index.ts';
 import { type MemberChange, toConfChange } from './member-change.ts';
 import type { PeerActivity } from './peer-activity.ts';
 import type { Proposals } from './proposals.ts';
@@ -27,6 +27,11 @@ export function memberProgress(
     isActive: raftId === node.id || activity.isActive(raftId),
     replicates: found.state === ProgressState.Replicate,
   };
+}
+
+/** It leads, or was spoken to by the leader within an election timeout. */
+export function hearsLeader(node: RawNode, activity: PeerActivity): boolean {
+  return node.isLeader || (node.lead !== NONE && activity.isActive(node.lead));
 }
 
 /** Proposes one change in `term`; resolves when it is applied here. `sent`: after it was taken. */

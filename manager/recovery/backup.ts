@@ -33,7 +33,7 @@ export function positionOf(snapshot: DbSnapshot): Applied {
 /**
  * The bytes of a backup of `snapshot`, sealed with `key`; the summary is what the generator returns.
  * Checked while it is made: every row is decoded, and every piece is opened and read again. The
- * snapshot stays the caller's. Throws DAMAGED, naming the row.
+ * snapshot stays the caller's. Throws DAMAGED, naming the row, or PRECONDITION where there is none yet.
  */
 export async function* backUp(
   snapshot: DbSnapshot,
@@ -46,6 +46,7 @@ export async function* backUp(
     'its identity',
   );
   const { index, term, generation } = positionOf(snapshot);
+  if (index === 0) throw nothingYet();
   const format = BACKUP_FORMAT;
   const header = BackupHeader.create({ format, clusterId, epoch, index, term, wallMs, nodeId });
   const writer = new BackupWriter(key, random);
@@ -66,6 +67,16 @@ export async function* backUp(
   const services = counts.get('service') ?? 0;
   const nodes = counts.get('node') ?? 0;
   return { clusterId, epoch, index, wallMs, rows: writer.rows, bytes, sha256, services, nodes };
+}
+
+function nothingYet(): SwarmError {
+  return new SwarmError(
+    'PRECONDITION',
+    'This manager has not received the state of its cluster yet.',
+    {
+      advice: 'Ask another manager, or wait until it is listed as one: swarm node ls.',
+    },
+  );
 }
 
 /** Reads what is written, as a restore will. */

@@ -3,7 +3,13 @@ import { SwarmError } from '../../shared/errors.ts';
 import { newRaftId } from '../../shared/ids.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Random } from '../../shared/random.ts';
-import { Database, type DbOp, type Disk, type OpenEngine } from '../database/index.ts';
+import {
+  Database,
+  type DatabaseDeps,
+  type DbOp,
+  type Disk,
+  type OpenEngine,
+} from '../database/index.ts';
 import { type ConfState, EMPTY_CONF_STATE, EntryType } from '../raft/core/index.ts';
 import { META, rowKeyFromName } from '../raft/keys.ts';
 import { encodeHard, encodeJson } from '../raft/meta.ts';
@@ -33,6 +39,8 @@ export interface RecoverDeps {
   readonly log: Log;
   readonly disk: Disk;
   readonly openEngine: OpenEngine;
+  /** See `DatabaseDeps`. */
+  readonly examine?: DatabaseDeps['examine'];
   /** Writes the backup that is taken first; nothing is changed before it resolves. */
   readonly saveBackup: (pieces: AsyncGenerator<Buffer, BackupSummary>) => Promise<void>;
 }
@@ -40,6 +48,8 @@ export interface RecoverDeps {
 export interface Recovered {
   readonly clusterId: string;
   readonly epoch: number;
+  /** The entry whose state the new cluster begins with. */
+  readonly upTo: number;
   /** Entries of the log that were left out. */
   readonly droppedEntries: number;
   readonly formerManagers: readonly string[];
@@ -63,6 +73,7 @@ export async function recover(
     log,
     openEngine,
     onPoison: () => undefined,
+    ...(deps.examine ? { examine: deps.examine } : {}),
   });
   try {
     const opened = await openLog(directory, db, disk);
@@ -122,8 +133,9 @@ async function rewrite(
   const ops: DbOp[] = changes.map((change) => rowOp(generation, change));
   for (const [key, value] of values) ops.push({ key, value, secret: false });
   await db.write(ops, { sync: true });
-  const droppedEntries = last - tail.upTo;
-  return { clusterId, epoch, droppedEntries, formerManagers: formerManagers(old, nodeId) };
+  const { upTo } = tail;
+  const droppedEntries = last - upTo;
+  return { clusterId, epoch, upTo, droppedEntries, formerManagers: formerManagers(old, nodeId) };
 }
 
 /** Rows of what is committed (or in the log at all) and not yet among the rows on disk. */

@@ -48,6 +48,8 @@ export interface Restored {
 
 export interface RestoreDeps extends BootstrapDeps {
   readonly clock: Clock;
+  /** The private key of the restored manager, PKCS #8 PEM; a new one when absent. */
+  readonly newKey?: () => Promise<string>;
 }
 
 /**
@@ -112,7 +114,7 @@ class Restoring {
       else this.#early.push(...this.#reader.push(piece));
     }
     const { header } = this.#reader;
-    this.#keyPem = await newKey();
+    this.#keyPem = await (this.#deps.newKey ?? newKey)();
     this.#leap = leap(header, this.#deps.clock.wallMs());
     return header;
   }

@@ -75,7 +75,7 @@ describe('managers over real drivers and stores', () => {
 
   async function askToJoin({ id, nodeId, address, driver }: TestMember): Promise<void> {
     const client = cluster.network.dial(address, nodeId, cluster.leader().address);
-    const request = { nodeId, raftId: id, address };
+    const request = { nodeId, raftId: id, address, damage: '', epoch: 0 };
     const answer = await cluster.done(client.unary(RaftService.joinRaft, request));
     for (const peer of answer.peers) driver.directory.learn(peer);
   }

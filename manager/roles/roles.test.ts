@@ -77,7 +77,7 @@ async function world() {
   return { clock, store, group, roles, settle, member, setRole, call };
 }
 
-const JOIN = { nodeId: 'b', raftId: 2, address: 'b:1', damage: '' };
+const JOIN = { nodeId: 'b', raftId: 2, address: 'b:1', damage: '', epoch: 0 };
 
 describe('roles', () => {
   test('a promoted node becomes a voter when it comes with its raft id', async () => {
@@ -133,6 +133,16 @@ describe('roles', () => {
     assert.equal(group.changes.includes('remove 1'), false);
   });
 
+  test('a member of an epoch that has ended is told that it is none any more', async () => {
+    const { roles, settle, setRole, call } = await world();
+    await setRole('b', Role.MANAGER);
+    await settle();
+    await assert.rejects(roles.join({ ...JOIN, epoch: 2 }, call('b')), { code: 'REMOVED' });
+    const newer = roles.join({ ...JOIN, epoch: 4 }, call('b'));
+    await assert.rejects(newer, { code: 'FORBIDDEN' }, 'nobody of the past ends a newer member');
+    assert.equal((await roles.join({ ...JOIN, epoch: 3 }, call('b'))).epoch, 3);
+  });
+
   test('who was not promoted cannot join', async () => {
     const { roles, call } = await world();
     await assert.rejects(roles.join(JOIN, call('b')), { code: 'PRECONDITION' });
@@ -172,7 +182,7 @@ describe('roles', () => {
     await settle();
     await roles.join(JOIN, call('b'));
     await settle();
-    const again = { nodeId: 'b', raftId: 22, address: 'x:1', damage: 'a broken chain' };
+    const again = { nodeId: 'b', raftId: 22, address: 'x:1', damage: 'a broken chain', epoch: 0 };
     await assert.rejects(roles.join(again, call('b')), { code: 'UNREACHABLE' });
     assert.deepEqual([member('b')?.damage, member('b')?.raftId], ['a broken chain', 2]);
     assert.ok(events.includes('damaged'));

@@ -89,6 +89,7 @@ export class Roles implements LeadershipListener {
     if (raftId === 0 || address === '') {
       throw new SwarmError('INVALID_ARGUMENT', 'a raft id and an address are needed');
     }
+    checkEpoch(request.epoch, raft.identity.epoch);
     if (request.damage !== '') await this.#write((draft) => noteDamage(draft, request));
     if ((await this.#deps.probe(address)) !== 'open') {
       const text = `the leader cannot reach this node at ${address}`;
@@ -267,6 +268,13 @@ function admit(draft: Draft, { nodeId, raftId, address }: JoinRaftRequest): void
     'member',
     Member.with(member, { raftId, address, role, phase: 'learner', message: '', sinceMs }),
   );
+}
+
+/** A state from before the cluster was recovered or restored is worth nothing in it. */
+function checkEpoch(epoch: number, own: number): void {
+  if (epoch === 0 || epoch === own) return;
+  if (epoch < own) throw new SwarmError('REMOVED', 'the cluster was recovered without this member');
+  throw new SwarmError('FORBIDDEN', 'this manager is of a cluster that was recovered elsewhere');
 }
 
 function giveUp(draft: Draft, nodeId: string, message: string): void {

@@ -1,56 +1,63 @@
 /**
- * `npm run sim -- --seeds N [--seed S] [--events E] [--trace]`: runs N seeds from S on, and prints
- * what fired. `--first` ends at the first seed that fails; `--mutant NAME` plants a bug.
+ * `npm run sim -- --seeds N [--seed S] [--events E]`: runs N seeds from S on side by side, prints
+ * what was struck and taken, and the minimal failing schedule of what fails. `--first` ends at the
+ * first failure, `--faults 3,17` lets only these happen, `--mutant NAME` plants a bug, `--workers N`
+ * says how many processes, `--trace` prints what happens in one seed, `--whole` shrinks nothing.
  */
-import { register } from 'node:module';
 import { parseArgs } from 'node:util';
-import { Counters } from './counters.ts';
-import { MUTANTS } from './mutants.ts';
+import { Crew, EVENTS_DEFAULT, type Order } from './crew.ts';
+import { describeFailure, Total } from './report.ts';
+import { shrink } from './shrink.ts';
 
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '100' },
     seed: { type: 'string', default: '1' },
-    events: { type: 'string', default: '20000' },
-    trace: { type: 'boolean', default: false },
-    first: { type: 'boolean', default: false },
+    events: { type: 'string', default: String(EVENTS_DEFAULT) },
+    faults: { type: 'string' },
+    workers: { type: 'string' },
     mutant: { type: 'string' },
+    first: { type: 'boolean', default: false },
+    trace: { type: 'boolean', default: false },
+    whole: { type: 'boolean', default: false },
   },
 });
+/** A failure that is shrunk takes this many runs at most. */
+const SHRINK_RUNS = 400;
 
 async function main(): Promise<number> {
-  if (values.mutant !== undefined) plant(values.mutant);
-  // After the bug is planted: what is loaded is changed as it is loaded.
-  const { simulate } = await import('./world.ts');
   const [count, first, events] = [values.seeds, values.seed, values.events].map(Number);
-  const total = new Counters();
-  let [ran, failed, done] = [0, 0, 0];
-  for (let seed = first!; seed < first! + count! && !(values.first && failed > 0); seed++) {
-    const result = await simulate(seed, events, values.trace ? console.log : undefined);
-    ran += result.events;
-    done++;
-    total.add(result.counters);
-    if (result.violations.length === 0) continue;
-    failed++;
-    console.log(`seed ${seed} fails after ${result.events} events (${result.machines} machines):`);
-    for (const violation of result.violations) console.log(`  ${violation}`);
-    console.log(`  again: npm run sim -- --seeds 1 --seed ${seed} --events ${events}`);
+  const faults = values.faults?.split(',').map(Number).filter(Number.isInteger);
+  const orderOf = (seed: number): Order => ({
+    seed,
+    events: events!,
+    isTraced: values.trace,
+    ...(faults && { faults }),
+  });
+  const total = new Total();
+  const workers = values.trace ? 1 : values.workers && Number(values.workers);
+  const crew = new Crew(workers || undefined, values.mutant);
+  let seed = first!;
+  const next = (): Order | undefined => {
+    if (seed >= first! + count! || (values.first && total.failures.length > 0)) return undefined;
+    return orderOf(seed++);
+  };
+  await crew.runAll(next, (report) => {
+    total.add(report);
+    if (report.violations.length > 0) say(describeFailure(report));
+  });
+  const shrinks = values.whole || values.trace || faults ? [] : total.failures.slice(0, 1);
+  for (const failure of shrinks) {
+    const { report, runs } = await shrink(failure, (order) => crew.run(order), SHRINK_RUNS);
+    say([`the least that fails, found in ${runs} runs:`, ...describeFailure(report)]);
   }
-  const { user, system } = process.cpuUsage();
-  const seconds = (user + system) / 1e6;
-  for (const line of total.lines()) console.log(line);
-  const rate = Math.round(ran / seconds);
-  console.log(
-    `${done - failed} of ${done} seeds hold, ${ran} events, ${rate} events a second of CPU`,
-  );
-  return failed === 0 ? 0 : 1;
+  crew.close();
+  say([...total.lines(), total.summary()]);
+  return total.failures.length === 0 ? 0 : 1;
 }
 
-function plant(name: string): void {
-  const mutant = MUTANTS.find((known) => known.name === name);
-  if (!mutant) throw new Error(`no such bug: ${name}`);
-  const url = import.meta.url.replace('main', 'mutant-hooks');
-  register(url, { data: { patches: mutant.patches } });
+function say(lines: readonly string[]): void {
+  for (const line of lines) console.log(line);
 }
 
 process.exitCode = await main();

@@ -1,32 +1,47 @@
-/** `npm run sim:mutants [-- --seeds N] [--only TEXT]`: plants each bug; prints the seeds it took. */
-import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+/**
+ * `npm run sim:mutants [-- --seeds N] [--only TEXT] [--workers N]`: plants each known bug and runs
+ * seeds until one fails; prints how many it took.
+ */
 import { parseArgs } from 'node:util';
-import { MUTANTS } from './mutants.ts';
+import { Crew, EVENTS_DEFAULT, type Order, type Report } from './crew.ts';
+import { MUTANTS } from './mutants/mutants.ts';
 
-/** One seed takes about a second. */
-const MS_PER_SEED = 20_000;
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '2000' },
+    only: { type: 'string', default: '' },
+    workers: { type: 'string' },
+  },
+});
+const SHOWN = 90;
 
-function main(): number {
-  const { values } = parseArgs({
-    options: { seeds: { type: 'string', default: '2000' }, only: { type: 'string', default: '' } },
-  });
-  const script = fileURLToPath(import.meta.url).replace('mutants-main', 'main');
+async function main(): Promise<number> {
   let missed = 0;
-  console.log(' seeds  bug');
-  for (const { name } of MUTANTS.filter((mutant) => mutant.name.includes(values.only))) {
-    const args = [script, '--seeds', values.seeds, '--first', '--mutant', name];
-    const timeout = MS_PER_SEED * Number(values.seeds);
-    const run = spawnSync(process.execPath, args, { encoding: 'utf8', timeout });
-    const found = /^seed (\d+) fails.*\n +(.*)/m.exec(run.stdout);
+  console.log('| bug | planted | seeds | found as |');
+  console.log('| --- | --- | --- | --- |');
+  for (const { number, name } of MUTANTS.filter((mutant) => mutant.name.includes(values.only))) {
+    const found = await seedsUntilFound(name);
     if (!found) missed++;
-    const broken =
-      run.status === 0 || found ? '' : run.stderr.trim().split('\n').slice(-8).join(' ');
-    const what = found ? found[2]!.slice(0, 100) : `NOT FOUND ${broken}`;
-    console.log(`${(found?.[1] ?? '-').padStart(6)}  ${name}: ${what}`);
+    const what = found ? found.violations[0]!.replaceAll('|', ' ').slice(0, SHOWN) : 'NOT FOUND';
+    console.log(`| ${number} | ${name} | ${found?.seed ?? '-'} | ${what} |`);
   }
   console.log(missed === 0 ? 'every bug was found' : `${missed} bugs were not found`);
   return missed === 0 ? 0 : 1;
 }
 
-process.exitCode = main();
+/** The report of the lowest seed that fails, counted from 1. */
+async function seedsUntilFound(name: string): Promise<Report | undefined> {
+  const crew = new Crew(values.workers ? Number(values.workers) : undefined, name);
+  let seed = 1;
+  let found: Report | undefined;
+  const next = (): Order | undefined =>
+    found || seed > Number(values.seeds) ? undefined : { seed: seed++, events: EVENTS_DEFAULT };
+  await crew.runAll(next, (report) => {
+    const isBetter = !found || report.seed < found.seed;
+    if (report.violations.length > 0 && isBetter) found = report;
+  });
+  crew.close();
+  return found;
+}
+
+process.exitCode = await main();

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../../shared/clock.ts';
+import type { Clock, Timer } from '../../../shared/clock.ts';
 
 /** Something that runs on a machine; what is due for it is dropped once it is dead. */
 export interface Owner {
@@ -14,6 +14,8 @@ interface Event {
   readonly run: () => void;
   isCancelled: boolean;
 }
+
+const TURNS_PER_BATCH = 100;
 
 /**
  * The one queue of events. Whatever happens in a simulation happens because an event of this queue
@@ -47,23 +49,32 @@ export class Timeline {
   /** Runs events until `stopped`, `untilMs`, or nothing is left; `after` follows each. */
   run(untilMs: number, after: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
+      let isOver = false;
       const turn = (): void => {
+        if (isOver) return;
         try {
           after();
           const event = this.stopped ? undefined : this.#next(untilMs);
           if (event === undefined) {
+            isOver = true;
             resolve();
             return;
           }
           this.ran++;
           event.run();
         } catch (error) {
+          isOver = true;
           reject(error as Error);
-          return;
         }
-        setImmediate(turn);
       };
-      setImmediate(turn);
+      // Microtasks and ticks are run to their end between two immediates of one batch as well; a
+      // batch saves the rest of a turn of the event loop, which costs more than most events.
+      const batch = (): void => {
+        if (isOver) return;
+        for (let i = 0; i < TURNS_PER_BATCH; i++) setImmediate(turn);
+        setImmediate(batch);
+      };
+      batch();
     });
   }
 

@@ -1,15 +1,10 @@
-import { CLUSTER_KEY, revisionKey } from '../../manager/store/schema.ts';
-import type { AppliedEntry, Draft, View } from '../../manager/store/view.ts';
+import { revisionKey } from '../../../manager/store/schema.ts';
+import type { Draft, View } from '../../../manager/store/view.ts';
 import {
-  Certificate,
-  Cluster,
   type Init,
   Liveness,
-  Node,
-  NodeStatus,
   Protocol,
   RestartCondition,
-  Role,
   Service,
   ServiceMode,
   ServiceRevision,
@@ -17,25 +12,21 @@ import {
   type Task,
   TaskState,
   UpdateOrder,
-} from '../../proto/index.ts';
-import type { Random } from '../../shared/random.ts';
-import type { Admin } from './admin.ts';
-import type { Checker } from './checker.ts';
-import type { Counters } from './counters.ts';
-import type { ManagerProcess } from './machine.ts';
+} from '../../../proto/index.ts';
+import type { World } from './machine.ts';
+import type { ManagerProcess } from './manager-process.ts';
+import type { Managers } from './managers.ts';
 import type { SimAgent } from './sim-agent.ts';
-import type { Timeline } from './timeline.ts';
 
-export interface ServicesDeps {
-  readonly timeline: Timeline;
-  readonly checker: Checker;
-  readonly counters: Counters;
-  readonly random: Random;
-  readonly admin: Admin;
+export interface ServicesDeps extends World {
+  readonly managers: Managers;
   readonly agents: readonly SimAgent[];
 }
 
 const SERVICES = 3;
+const REPLICAS_MAX = 4;
+/** Of the four that a node has. */
+const CPU = 1e9;
 
 /** A user who creates, scales and updates services while everything breaks. */
 export class Services {
@@ -56,31 +47,6 @@ export class Services {
   }
   stop(): void {
     this.#stopped = true;
-  }
-
-  /** The nodes and the cluster, as `join` and `init` leave them. */
-  async nodes(leader: ManagerProcess): Promise<void> {
-    const { agents } = this.#deps;
-    await leader.store.update(
-      (draft) => {
-        for (const { nodeId: id } of agents) {
-          draft.put('certificate', Certificate.create({ id, role: Role.WORKER }));
-          draft.put('nodeStatus', NodeStatus.create({ id, liveness: Liveness.UNKNOWN }));
-        }
-      },
-      { writer: 'ca' },
-    );
-    await leader.store.update(
-      (draft) => {
-        draft.put(
-          'cluster',
-          Cluster.create({ id: CLUSTER_KEY, clusterId: 'cluster', spec: { taskHistoryLimit: 2 } }),
-        );
-        for (const { nodeId } of agents)
-          draft.put('node', Node.create({ id: nodeId, name: nodeId }));
-      },
-      { writer: 'users' },
-    );
   }
 
   /** What is not as wished: each replica runs once, where its row says, and nothing else runs. */
@@ -114,11 +80,11 @@ export class Services {
   }
 
   #change(): void {
-    const { admin, random, counters } = this.#deps;
-    const leader = admin.leader();
+    const { managers, random, counters } = this.#deps;
+    const leader = managers.leader();
     if (!leader) return;
     const name = `s${random.below(SERVICES)}`;
-    const replicas = 1 + random.below(4);
+    const replicas = 1 + random.below(REPLICAS_MAX);
     const isUpdate = random.below(2) === 0;
     leader.store
       .update((draft) => putService(draft, name, replicas, isUpdate, random.below(2)), {
@@ -181,6 +147,7 @@ function specOf(
     replicas,
     task: {
       process: { command: ['run'], env: [version], stopGraceMs: 1_000 },
+      reservations: { nanoCpus: CPU },
       restart: { condition: RestartCondition.ANY, delayMs: 200 },
       placement: { constraints: [], spread: [] },
       drainTimeMs: 100,
@@ -189,26 +156,4 @@ function specOf(
     rollback: updates,
     endpoint: { ports: [{ protocol: Protocol.TCP, target: 80, published: port }] },
   };
-}
-
-/** What must hold in the rows after every entry. */
-export function checkTasks(view: View, entry: AppliedEntry, checker: Checker): void {
-  for (const { table, before, after } of entry.changes) {
-    if (table !== 'taskStatus' || !before || !after) continue;
-    const [was, is] = [before as { state: number }, after as { state: number; id: string }];
-    const isFinal = was.state >= TaskState.COMPLETE && was.state < TaskState.ORPHANED;
-    if (isFinal && is.state < was.state)
-      checker.fail(`task ${is.id} went back from state ${was.state} to ${is.state}`);
-  }
-  const ports = new Map<string, string>();
-  for (const state of entry.changes.some(({ table }) => table === 'serviceState')
-    ? view.table('serviceState').all()
-    : []) {
-    for (const { protocol, published } of state.ports) {
-      const owner = ports.get(`${protocol}/${published}`);
-      if (owner !== undefined)
-        checker.fail(`port ${published} is given to ${owner} and ${state.id}`);
-      ports.set(`${protocol}/${published}`, state.id);
-    }
-  }
 }

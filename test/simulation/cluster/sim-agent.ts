@@ -1,18 +1,20 @@
-import { AgentPosition, NodeDescription, type Position } from '../../proto/index.ts';
-import { silentLog } from '../../shared/log.ts';
-import type { Random } from '../../shared/random.ts';
-import { Agent } from '../../worker/agent/agent.ts';
-import { FakeNetwork } from '../../worker/agent/fake-network.ts';
-import { openRecord } from '../../worker/agent/record-file.ts';
-import { TaskLogs } from '../../worker/logs/task-logs.ts';
-import { FakeMachine } from '../../worker/runtime/fake/fake-machine.ts';
-import { FakeRuntime } from '../../worker/runtime/fake/fake-runtime.ts';
-import type { Io } from '../../worker/runtime/io.ts';
-import type { Runtime, RuntimeFeatures } from '../../worker/runtime/runtime.ts';
-import type { MachineDeps } from './machine.ts';
-import { SimFiles } from './sim-io.ts';
-import { addressOf, type Endpoint } from './sim-network.ts';
-import { SimClock } from './timeline.ts';
+import { AgentPosition, NodeDescription, type Position } from '../../../proto/index.ts';
+import type { Random } from '../../../shared/random.ts';
+import { Agent } from '../../../worker/agent/agent.ts';
+import { FakeNetwork } from '../../../worker/agent/fake-network.ts';
+import { openRecord } from '../../../worker/agent/record-file.ts';
+import { TaskLogs } from '../../../worker/logs/task-logs.ts';
+import type { NetworkRows } from '../../../worker/network/network.ts';
+import { FakeMachine } from '../../../worker/runtime/fake/fake-machine.ts';
+import { FakeRuntime } from '../../../worker/runtime/fake/fake-runtime.ts';
+import type { Io } from '../../../worker/runtime/io.ts';
+import type { Runtime, RuntimeFeatures } from '../../../worker/runtime/runtime.ts';
+import { SimFiles } from '../engine/sim-files.ts';
+import { addressOf, type Endpoint } from '../engine/sim-network.ts';
+import { SimClock } from '../engine/timeline.ts';
+import { watchedLog } from '../engine/watched-log.ts';
+import { CLUSTER_ID, nodeIdOf } from './founding.ts';
+import type { World } from './machine.ts';
 
 const STATE = '/agent';
 
@@ -21,7 +23,7 @@ export class SimAgent {
   readonly machine: number;
   readonly nodeId: string;
   readonly tasks: FakeMachine;
-  readonly #deps: MachineDeps;
+  readonly #world: World;
   readonly #files: SimFiles;
   readonly #managers: readonly string[];
   #daemon: AgentDaemon | undefined;
@@ -29,13 +31,13 @@ export class SimAgent {
   #boots = 1;
   #newest = { epoch: 0, term: 0, index: 0 };
 
-  constructor(machine: number, managers: number, deps: MachineDeps) {
+  constructor(machine: number, managers: number, world: World) {
     this.machine = machine;
-    this.nodeId = `node-${machine}`;
-    this.#deps = deps;
-    this.#files = new SimFiles(deps.timeline, deps.random.stream('files'));
+    this.nodeId = nodeIdOf(machine);
+    this.#world = world;
+    this.#files = new SimFiles(world.timeline, world.random.stream('files'));
     const forever = { isDead: false, pausedUntilMs: 0 };
-    this.tasks = new FakeMachine(new SimClock(deps.timeline, forever, 1_000, 1));
+    this.tasks = new FakeMachine(new SimClock(world.timeline, forever, 1_000, 1));
     this.#managers = Array.from({ length: managers }, (_, at) => addressOf(at));
   }
   get isUp(): boolean {
@@ -47,21 +49,21 @@ export class SimAgent {
 
   start(): void {
     if (this.#daemon) return;
-    const random = this.#deps.random.stream(`life ${++this.#lives}`);
-    this.#daemon = new AgentDaemon(this, random, this.#deps, this.#files, {
+    const random = this.#world.random.stream(`life ${++this.#lives}`);
+    this.#daemon = new AgentDaemon(this, random, this.#world, this.#files, {
       managers: this.#managers,
       bootId: `boot ${this.#boots}`,
       moved: (position) => this.#moved(position),
     });
     this.#daemon.agent.start().catch((error: Error) => {
-      this.#deps.checker.fail(`agent ${this.machine}: does not start: ${error.message}`);
+      this.#world.checker.fail(`agent ${this.machine}: does not start: ${error.message}`);
     });
   }
   /** kill -9: tasks go on. `power`: the machine is off for a moment, and nothing goes on. */
   crash(power: boolean): void {
     this.#daemon?.die();
     this.#daemon = undefined;
-    this.#deps.counters.count(power ? 'agent lost power' : 'agent killed');
+    this.#world.counters.count(power ? 'agent lost power' : 'agent killed');
     if (!power) return;
     this.#boots++;
     this.#files.powerCut();
@@ -79,7 +81,7 @@ export class SimAgent {
           ? term < old.term
           : index < old.index;
     if (isLower)
-      this.#deps.checker.fail(
+      this.#world.checker.fail(
         `agent ${this.machine}: went back to term ${term}, index ${index} from ${old.term}, ${old.index}`,
       );
     this.#newest = { epoch, term, index };
@@ -98,36 +100,40 @@ class AgentDaemon implements Endpoint {
   readonly address: string;
   readonly nodeId: string;
   readonly pausedUntilMs = 0;
+  readonly isNewer = false;
   readonly agent: Agent;
-  readonly #deps: MachineDeps;
+  readonly #world: World;
   isDead = false;
 
   constructor(
     owner: SimAgent,
     random: Random,
-    deps: MachineDeps,
+    world: World,
     files: SimFiles,
     options: LifeOptions,
   ) {
     this.machine = owner.machine;
     this.nodeId = owner.nodeId;
     this.address = `agent-${owner.machine}:1`;
-    this.#deps = deps;
-    const clock = new SimClock(deps.timeline, this, random.below(1_000_000), 1);
+    this.#world = world;
+    const clock = new SimClock(world.timeline, this, random.below(1_000_000), 1);
     const io = watched(files.as(this), options.moved);
     const stateDir = STATE;
+    const log = watchedLog(world.counters, (what) => {
+      if (!this.isDead) world.checker.fail(`agent ${this.machine}: ${what}`);
+    });
     this.agent = new Agent({
       nodeId: this.nodeId,
-      clusterId: 'cluster',
+      clusterId: CLUSTER_ID,
       stateDir,
       io,
       clock,
       random,
-      log: silentLog,
+      log,
       runtimes: [processRuntime(owner.tasks)],
-      network: new FakeNetwork(),
-      logs: new TaskLogs({ io, clock, log: silentLog, stateDir, nodeId: this.nodeId }),
-      dial: (address) => deps.network.dial(this, address),
+      network: new WatchedNetwork((what) => world.checker.fail(`agent ${this.machine}: ${what}`)),
+      logs: new TaskLogs({ io, clock, log, stateDir, nodeId: this.nodeId }),
+      dial: (address) => world.network.dial(this, address),
       managers: options.managers,
       describe: () =>
         NodeDescription.create({
@@ -136,7 +142,7 @@ class AgentDaemon implements Endpoint {
           architecture: 'amd64',
           resources: { nanoCpus: 4e9, memoryBytes: 8 * 2 ** 30 },
         }),
-      publishAddress: '127.0.0.1',
+      publishAddress: `10.0.0.${this.machine}`,
       bootId: options.bootId,
     });
   }
@@ -145,7 +151,34 @@ class AgentDaemon implements Endpoint {
   }
   die(): void {
     this.isDead = true;
-    this.#deps.network.gone(this);
+    this.#world.network.gone(this);
+  }
+}
+
+/** Looks at the load balancing that a node is told to build. */
+class WatchedNetwork extends FakeNetwork {
+  readonly #fail: (what: string) => void;
+
+  constructor(fail: (what: string) => void) {
+    super();
+    this.#fail = fail;
+  }
+  override apply(rows: NetworkRows): void {
+    const places = new Set<string>();
+    for (const { serviceName, backends } of rows.services) {
+      const slots = new Set<number>();
+      for (const { slot, draining, ports } of backends) {
+        if (!draining && slots.has(slot))
+          this.#fail(`slot ${slot} of ${serviceName} is there twice`);
+        if (!draining) slots.add(slot);
+        for (const { host, port } of ports) {
+          const place = `${host}:${port}`;
+          if (places.has(place)) this.#fail(`${place} is there twice`);
+          places.add(place);
+        }
+      }
+    }
+    super.apply(rows);
   }
 }
 

@@ -1,5 +1,5 @@
-import type { Disk, Engine, EngineOp, OpenEngine } from '../../manager/database/index.ts';
-import type { Random } from '../../shared/random.ts';
+import type { Disk, Engine, EngineOp, OpenEngine } from '../../../manager/database/index.ts';
+import type { Random } from '../../../shared/random.ts';
 import type { Counters } from './counters.ts';
 import type { Owner, Timeline } from './timeline.ts';
 
@@ -24,6 +24,8 @@ class Store {
   unsynced: (readonly EngineOp[])[] = [];
   /** A snapshot looks at `memory`: the next write copies it first. */
   isShared = false;
+  /** A write failed: LevelDB reads its log up to there, whatever was written and synced behind. */
+  tornAt: number | undefined;
 
   write(ops: readonly EngineOp[]): void {
     if (this.isShared) {
@@ -34,6 +36,7 @@ class Store {
     this.unsynced.push(ops);
   }
   sync(): void {
+    if (this.tornAt !== undefined) return;
     for (const ops of this.unsynced) put(this.durable, ops);
     this.unsynced = [];
   }
@@ -102,6 +105,7 @@ export class SimDisk {
     return async (path) => {
       const store = this.#stores.get(path) ?? new Store();
       this.#stores.set(path, store);
+      this.#reload(store);
       return this.#engine(owner, store);
     };
   }
@@ -112,15 +116,20 @@ export class SimDisk {
     this.#overwriting.clear();
     for (const store of this.#stores.values()) {
       const inFlight = this.#writing.get(store);
+      store.unsynced.length = Math.min(store.unsynced.length, store.tornAt ?? Infinity);
       if (inFlight) store.unsynced.push(inFlight);
       const kept = this.#random.below(store.unsynced.length + 1);
       if (kept < store.unsynced.length) this.#counters.count('crash lost unsynced writes');
       store.unsynced.length = kept;
-      store.sync();
-      store.memory = new Map(store.durable);
-      store.isShared = false;
+      store.tornAt = kept;
+      this.#reload(store);
     }
     this.#writing.clear();
+  }
+
+  /** What is in those of these files that there are. */
+  read(paths: readonly string[]): Uint8Array[] {
+    return paths.flatMap((path) => this.#files.get(path) ?? []);
   }
 
   /** Everything is gone: another disk. */
@@ -173,9 +182,19 @@ export class SimDisk {
     return true;
   }
 
+  /** What LevelDB finds when it reads its log again: nothing from the first torn write on. */
+  #reload(store: Store): void {
+    if (store.tornAt === undefined) return;
+    store.unsynced.length = Math.min(store.unsynced.length, store.tornAt);
+    store.tornAt = undefined;
+    store.sync();
+    store.memory = new Map(store.durable);
+    store.isShared = false;
+  }
+
   // -- writes
 
-  #later(owner: Owner, done: () => void): Promise<void> {
+  #later(owner: Owner, done: () => void, failed = (): void => undefined): Promise<void> {
     const { mood } = this;
     const hangsMs = Math.max(0, mood.hungUntilMs - this.#timeline.nowMs);
     if (hangsMs > 0) this.#counters.count('write hung');
@@ -185,6 +204,7 @@ export class SimDisk {
         if (mood.failsNext || (mood.isFull && this.#random.below(4) === 0)) {
           this.#counters.count(mood.failsNext ? 'fsync failed' : 'disk full at a write');
           mood.failsNext = false;
+          failed();
           reject(Object.assign(new Error('input/output error'), { code: 'EIO' }));
           return;
         }
@@ -200,11 +220,16 @@ export class SimDisk {
       write: (ops, sync) => {
         if (ops.length === 0) return Promise.resolve();
         this.#writing.set(store, ops);
-        return this.#later(owner, () => {
+        const written = (): void => {
           this.#writing.delete(store);
           store.write(ops);
           if (sync) store.sync();
-        });
+        };
+        // What a failed write left on the disk shows at the next start.
+        const torn = (): void => {
+          store.tornAt ??= store.unsynced.length;
+        };
+        return this.#later(owner, written, torn);
       },
       get: async (key) => store.memory.get(nameOf(key)),
       getSync: (key, snapshot) => pairsOf(store, snapshot).get(nameOf(key)),

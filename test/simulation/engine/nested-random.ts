@@ -1,4 +1,4 @@
-import { type Random, SeededRandom } from '../../shared/random.ts';
+import { type Random, SeededRandom } from '../../../shared/random.ts';
 
 /** Streams of streams differ: the name of each has those of all above it. */
 export class NestedRandom implements Random {

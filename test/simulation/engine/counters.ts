@@ -11,12 +11,7 @@ export class Counters {
   of(name: string): number {
     return this.#counts.get(name) ?? 0;
   }
-  add(other: Counters): void {
-    for (const [name, count] of other.#counts) this.count(name, count);
-  }
-  /** One line each, by name. */
-  lines(): string[] {
-    const names = [...this.#counts.keys()].sort();
-    return names.map((name) => `${String(this.#counts.get(name)).padStart(10)}  ${name}`);
+  record(): Record<string, number> {
+    return Object.fromEntries(this.#counts);
   }
 }

@@ -5,6 +5,7 @@ export interface Patch {
   readonly replace: string;
 }
 export interface Mutant {
+  readonly number: number;
   readonly name: string;
   readonly patches: readonly Patch[];
 }
@@ -160,5 +161,9 @@ export const MUTANTS: readonly Mutant[] = [
 ];
 
 function mutant(name: string, patches: readonly (readonly [string, string, string])[]): Mutant {
-  return { name, patches: patches.map(([module, find, replace]) => ({ module, find, replace })) };
+  return {
+    number: 0,
+    name,
+    patches: patches.map(([module, find, replace]) => ({ module, find, replace })),
+  };
 }

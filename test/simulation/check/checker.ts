@@ -1,0 +1,122 @@
+import type { DbOp } from '../../../manager/database/index.ts';
+import { type ConfState, MessageType } from '../../../manager/raft/core/index.ts';
+import type { RowChange } from '../../../manager/replication.ts';
+import type { AppliedEntry } from '../../../manager/store/view.ts';
+import type { RaftFrame } from '../../../proto/index.ts';
+import type { Counters } from '../engine/counters.ts';
+import { Answers } from './answers.ts';
+import { DurableLogs } from './durable-logs.ts';
+import { Elections } from './elections.ts';
+import { type Cut, History } from './history.ts';
+import { type Observed, Verdict } from './verdict.ts';
+
+/**
+ * Sees everything that members write, send, apply and answer, and compares it with what raft
+ * promises. It knows more than any member: all of them, over all their restarts.
+ */
+export class Checker {
+  readonly verdict: Verdict;
+  readonly logs: DurableLogs;
+  readonly answers: Answers;
+  readonly #elections: Elections;
+  /** By epoch: members of an older one may come back, and live in theirs until they hear. */
+  readonly #histories = new Map<number, History>();
+  #history!: History;
+  #cut: Cut | undefined;
+
+  constructor(counters: Counters, onViolation: () => void) {
+    this.verdict = new Verdict(onViolation);
+    this.logs = new DurableLogs(this.verdict, counters, (who) => this.#of(who));
+    this.answers = new Answers(this.verdict);
+    const newest = (who: Observed) => this.#of(who).newest;
+    this.#elections = new Elections(this.verdict, counters, this.logs, newest);
+  }
+
+  /** Of the newest epoch. */
+  get history(): History {
+    return this.#history;
+  }
+  #of({ epoch }: Observed): History {
+    return this.#histories.get(epoch) ?? this.#history;
+  }
+  begin(epoch: number, voter: number, index: number, rows: readonly RowChange[]): void {
+    this.#history = new History(this.verdict, () => this.logs, { voter, index, rows });
+    this.#histories.set(epoch, this.#history);
+  }
+  /** An operator goes on from an older state, in a new epoch: looked at when it is loaded. */
+  cut(upTo: number, sure: number): void {
+    this.#cut = { before: this.#history, upTo, sure };
+    this.answers.cut(sure, upTo > sure);
+  }
+
+  get violations(): readonly string[] {
+    return this.verdict.violations;
+  }
+  fail(what: string): void {
+    this.verdict.fail(what);
+  }
+
+  // -- the disk
+
+  /** A synced batch of the database, before those who asked for it hear that it is durable. */
+  wrote(who: Observed, ops: readonly DbOp[]): void {
+    this.logs.wrote(who, ops);
+    this.#elections.wrote(who, this.logs.of(who.raftId).lastTerm);
+  }
+  opened(who: Observed, ops: readonly DbOp[], votes: readonly Uint8Array[]): void {
+    this.logs.opened(who, ops, votes);
+  }
+  voteWritten(raftId: number, bytes: Uint8Array): void {
+    this.logs.of(raftId).takeVote(bytes);
+  }
+
+  // -- messages
+
+  /** A frame leaves a member: nothing in it may depend on what is not durable. */
+  sent(who: Observed, frame: RaftFrame): void {
+    for (const m of frame.messages) {
+      switch (m.type) {
+        case MessageType.App:
+        case MessageType.Heartbeat:
+        case MessageType.TimeoutNow:
+          this.#elections.leads(who, m.term);
+          break;
+        case MessageType.VoteResp:
+          if (!m.reject) this.#elections.voted(who, m.term, m.to);
+          break;
+        case MessageType.AppResp:
+          if (!m.reject) this.logs.acknowledged(who, m.index);
+          break;
+      }
+    }
+  }
+
+  // -- the state
+
+  applied(
+    who: Observed,
+    index: number,
+    term: number,
+    rows: readonly RowChange[] | undefined,
+  ): void {
+    this.#of(who).applied(who, index, term, rows);
+  }
+  configured(who: Observed, before: ConfState): void {
+    this.#of(who).configured(who, before);
+  }
+  loaded(who: Observed, index: number, rows: readonly RowChange[]): void {
+    if (this.#cut && index > 0 && !this.#histories.has(who.epoch)) {
+      this.begin(who.epoch, who.raftId, index, rows);
+      this.#history.checkCut(who, this.#cut, rows);
+      this.#cut = undefined;
+    }
+    this.#of(who).loaded(who, index, rows);
+  }
+  /** After the store took an entry. True when nobody did before. */
+  stored(who: Observed, entry: AppliedEntry, tokens: readonly string[]): boolean {
+    const history = this.#of(who);
+    const isFirst = history.stored(who, entry.index, entry.timeMs) && history === this.#history;
+    if (isFirst) this.answers.done(tokens, entry.index);
+    return isFirst;
+  }
+}

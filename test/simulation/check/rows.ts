@@ -1,0 +1,76 @@
+import { revisionKey } from '../../../manager/store/schema.ts';
+import type { AppliedEntry, View } from '../../../manager/store/view.ts';
+import { type Cluster, type Task, TaskState, type TaskStatus } from '../../../proto/index.ts';
+import { futureMark, lastToken } from '../cluster/registers.ts';
+import type { Checker } from './checker.ts';
+
+/** What must hold in the rows of tasks and services after every entry. */
+export function checkTasks(view: View, entry: AppliedEntry, checker: Checker): void {
+  const touched = new Set<string>(entry.changes.map(({ table }) => table));
+  if (touched.has('taskStatus')) checkStates(entry, checker);
+  if (touched.has('serviceState')) checkPorts(view, checker);
+  if (touched.has('task')) checkResources(view, entry, checker);
+}
+
+/** What has ended stays ended. */
+function checkStates(entry: AppliedEntry, checker: Checker): void {
+  for (const { table, before, after } of entry.changes) {
+    if (table !== 'taskStatus' || !before || !after) continue;
+    const [was, is] = [before as TaskStatus, after as TaskStatus];
+    const isFinal = was.state >= TaskState.COMPLETE && was.state < TaskState.ORPHANED;
+    if (isFinal && is.state < was.state)
+      checker.fail(`task ${is.id} went back from state ${was.state} to ${is.state}`);
+  }
+}
+
+/** A published port belongs to one service. */
+function checkPorts(view: View, checker: Checker): void {
+  const ports = new Map<string, string>();
+  for (const state of view.table('serviceState').all()) {
+    for (const { protocol, published } of state.ports) {
+      const owner = ports.get(`${protocol}/${published}`);
+      if (owner !== undefined)
+        checker.fail(`port ${published} is given to ${owner} and ${state.id}`);
+      ports.set(`${protocol}/${published}`, state.id);
+    }
+  }
+}
+
+/** No node gives more than it has. */
+function checkResources(view: View, entry: AppliedEntry, checker: Checker): void {
+  const nodes = new Set<string>();
+  for (const { table, after } of entry.changes) {
+    const nodeId = table === 'task' ? (after as Task | undefined)?.nodeId : '';
+    if (nodeId) nodes.add(nodeId);
+  }
+  for (const nodeId of nodes) {
+    const has = view.table('nodeStatus').get(nodeId)?.description?.resources?.nanoCpus ?? 0;
+    let taken = 0;
+    for (const task of view.table('task').by('node', nodeId))
+      if (isLive(view, task)) taken += reserved(view, task);
+    if (has > 0 && taken > has) checker.fail(`${nodeId} gives ${taken} nanocpus of ${has}`);
+  }
+}
+
+function isLive(view: View, task: Task): boolean {
+  const state = view.table('taskStatus').get(task.id)?.state ?? task.state;
+  return state < TaskState.COMPLETE && task.desiredState <= TaskState.RUNNING;
+}
+
+function reserved(view: View, task: Task): number {
+  const key = revisionKey(task.serviceId, task.revision);
+  const revision = view.table('serviceRevision').get(key);
+  return revision?.spec?.task?.reservations?.nanoCpus ?? 0;
+}
+
+/** Who does not know a field hands it on. */
+export function checkRegisters(entry: AppliedEntry, checker: Checker): void {
+  for (const { table, id, before, after } of entry.changes) {
+    if (table !== 'cluster' || !before || !after) continue;
+    const [was, is] = [before as Cluster, after as Cluster];
+    const isAppended = is.clusterId.startsWith(`${was.clusterId} `);
+    const isKept = futureMark(is) === futureMark(was);
+    if (isAppended && !isKept && futureMark(is) !== lastToken(is))
+      checker.fail(`an older release lost a field of register ${id} at ${entry.index}`);
+  }
+}
