@@ -78,7 +78,10 @@ async function goOnWithMajority(stage: Stage): Promise<void> {
   }
 }
 
-/** Voters that raft can do without, as far as anybody knows; none when it needs all that work. */
+/**
+ * Voters that raft can do without, whichever change of members each of them has applied; none when
+ * it needs all that work.
+ */
 function chooseAway({ world, managers, random }: Stage): Machine[] {
   const voters = world.checker.history.config.voters;
   if (managers.isShrinking) return [];
@@ -90,7 +93,13 @@ function chooseAway({ world, managers, random }: Stage): Machine[] {
   for (const machine of sound) {
     if (away.length < spare && random.below(2) === 0) away.push(machine);
   }
-  return away;
+  const rest = sound.filter((machine) => !away.includes(machine)).map(({ raftId }) => raftId);
+  const known = managers.machines.flatMap(({ isUp, process }) =>
+    isUp ? [process!.confState.voters] : [],
+  );
+  const isQuorum = (ids: readonly number[]): boolean =>
+    ids.filter((id) => rest.includes(id)).length >= majority(ids.length);
+  return known.every(isQuorum) ? away : [];
 }
 
 async function goOnWithAll(stage: Stage): Promise<void> {

@@ -18,6 +18,8 @@ const APPEND_MAX = 60;
 const ATTEMPTS = 3;
 /** A caller waits no longer, whatever becomes of the machine it asked. */
 const CALL_MS = 5_000;
+/** Who left a caller without an answer is asked again after this time. */
+const AVOID_MS = 10_000;
 
 type Outcome = 'done' | 'conflict' | 'refused' | 'unknown';
 interface Known {
@@ -30,6 +32,7 @@ export class Clients {
   readonly #world: World;
   readonly #machines: readonly Machine[];
   readonly #histories = new Histories();
+  readonly #avoidedUntilMs = new WeakMap<ManagerProcess, number>();
   #stopped = false;
   #isAway = false;
   answered = 0;
@@ -194,11 +197,16 @@ export class Clients {
     return code === 'MAYBE_DONE' || code === 'DEADLINE' ? 'unknown' : 'refused';
   }
 
-  /** Most often one that says it leads: there may be two. Not the one that was asked last. */
+  /**
+   * Most often one that says it leads: there may be two. Not the one that was asked last, nor one
+   * that gave no answer: it may stand still, and says for ever that it leads.
+   */
   #choose(random: Random, last?: ManagerProcess): ManagerProcess | undefined {
-    const up = this.#machines.flatMap(({ isUp, process }) =>
-      isUp && process && process !== last ? [process] : [],
-    );
+    const { nowMs } = this.#world.timeline;
+    const up = this.#machines.flatMap(({ isUp, process }) => {
+      if (!isUp || !process || process === last) return [];
+      return (this.#avoidedUntilMs.get(process) ?? 0) > nowMs ? [] : [process];
+    });
     const leaders = up.filter((process) => process.driver.isLeader);
     const among = leaders.length > 0 && random.below(10) < 7 ? leaders : up;
     return among.length === 0 ? undefined : among[random.below(among.length)];
@@ -213,13 +221,17 @@ export class Clients {
     const { timeline } = this.#world;
     return new Promise((resolve) => {
       const end = (): void => finish(undefined);
+      const late = (): void => {
+        this.#avoidedUntilMs.set(process, timeline.nowMs + AVOID_MS);
+        end();
+      };
       const finish = (result: T | Error | undefined): void => {
         process.callers.delete(end);
         timer.cancel();
         // What a dead process still has in its queues reaches nobody.
         resolve(process.isDead ? undefined : result);
       };
-      const timer = timeline.after(CALL_MS, end);
+      const timer = timeline.after(CALL_MS, late);
       process.callers.add(end);
       // On the machine: one that stands still hears of it when it goes on.
       timeline.after(0.1, () => ask().then(finish, (error: Error) => finish(error)), process);

@@ -53,18 +53,21 @@ export class Managers {
     return [...this.#unwanted].some(({ raftId }) => isVoter(config, raftId));
   }
 
-  /** Everybody up, a voter, and as far as the leader. */
+  /**
+   * Everybody up, a voter, and as far as the leader. Everybody knows so: who has not applied the
+   * newest change of members elects under the one before it.
+   */
   isWhole(): boolean {
     const leader = this.leader();
     if (!leader) return false;
-    const { voters, learners } = leader.confState;
-    if (voters.length !== this.machines.length || learners.length > 0) return false;
-    return this.machines.every(
-      (machine) =>
-        machine.isUp &&
-        voters.includes(machine.raftId) &&
-        machine.process!.appliedIndex >= leader.appliedIndex - 5,
-    );
+    const ids = this.machines.map(({ raftId }) => raftId);
+    return this.machines.every(({ isUp, process }) => {
+      if (!isUp) return false;
+      const { confState, appliedIndex } = process!;
+      const { voters, learners } = confState;
+      const isFull = voters.length === ids.length && ids.every((id) => voters.includes(id));
+      return isFull && learners.length === 0 && appliedIndex >= leader.appliedIndex - 5;
+    });
   }
 
   /** Puts the wishes into the rows of the nodes, and notes who has healed. */
