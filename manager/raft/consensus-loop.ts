@@ -1,4 +1,5 @@
 import type { Clock } from '../../shared/clock.ts';
+import { LIMITS } from '../../shared/limits.ts';
 import type { Random } from '../../shared/random.ts';
 import type { StateMachine } from '../replication.ts';
 import { Applier } from './applier.ts';
@@ -73,6 +74,10 @@ export class ConsensusLoop {
       random: (bound) => random.below(bound),
       electionTicks: ELECTION_TICKS,
       heartbeatTicks: HEARTBEAT_TICKS,
+      maxSizePerMsg: LIMITS.raftMessageBytesMax,
+      maxInflightMsgs: LIMITS.raftInflightMessagesMax,
+      maxInflightBytes: LIMITS.raftInflightBytesMax,
+      maxUncommittedSize: LIMITS.raftUncommittedBytesMax,
       disableProposalForwarding: true,
       trace: deps.trace,
       ...safety,

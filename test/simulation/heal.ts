@@ -224,12 +224,26 @@ function describe({ managers, agents, services }: Stage): string {
   const tasks = [...(leader?.store.view.table('task').all() ?? [])].map((task) => {
     const status = leader?.store.view.table('taskStatus').get(task.id);
     const name = `${task.serviceId.slice(0, 3)}.${task.slot}@${task.nodeId}`;
-    return `${name} ${task.desiredState}/${status?.state} ${task.pendingReason}`;
+    return `${name} r${task.revision} ${task.desiredState}/${status?.state} ${task.pendingReason}`;
+  });
+  const rollouts = [...(leader?.store.view.table('service').all() ?? [])].map((service) => {
+    const state = leader?.store.view.table('serviceState').get(service.id);
+    const { replicas, name } = service.spec!;
+    const rollout = `${state?.rollout?.state} ${state?.rollout?.message}`;
+    return `${name} ${service.id.slice(0, 3)} r${service.revision} x${replicas} runs r${state?.runningRevision} ${rollout} ${state?.quarantine}`;
   });
   const members = [...(leader?.store.view.table('member').all() ?? [])].map(
     ({ id, raftId, phase, message }) => `${id} ${raftId} ${phase} ${message}`,
   );
   const problem = leader && agents.length > 0 ? services.problem(leader) : '';
-  const lines = [problem, `leader ${leader?.raftId}`, ...states, ...members, ...nodes, ...tasks];
+  const lines = [
+    problem,
+    `leader ${leader?.raftId}`,
+    ...states,
+    ...members,
+    ...nodes,
+    ...rollouts,
+    ...tasks,
+  ];
   return lines.filter((line) => line !== '').join('; ');
 }

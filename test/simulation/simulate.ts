@@ -40,10 +40,20 @@ const CLIENTS = 4;
 const SETUP_MS = 60_000;
 /** Raft id of the first member; the others draw theirs. */
 const FOUNDER = 1;
-/** A small log makes snapshots common, and small pieces broken ones. */
+/** A small log makes snapshots common, small pieces broken ones, a small window a full one. */
 const SMALL_LIMITS = [
-  { raftCompactEveryEntries: 30, raftLogKeepEntries: 8, raftLogHardMaxEntries: 80 },
-  { raftCompactEveryEntries: 120, raftLogKeepEntries: 40, raftLogHardMaxEntries: 400 },
+  {
+    raftCompactEveryEntries: 30,
+    raftLogKeepEntries: 8,
+    raftLogHardMaxEntries: 80,
+    raftInflightMessagesMax: 3,
+  },
+  {
+    raftCompactEveryEntries: 120,
+    raftLogKeepEntries: 40,
+    raftLogHardMaxEntries: 400,
+    raftInflightMessagesMax: 12,
+  },
 ] as const;
 const CHUNK_BYTES = 500;
 

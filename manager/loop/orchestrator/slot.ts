@@ -68,6 +68,8 @@ export function isOccupied(slot: Slot): boolean {
   return headOf(slot) !== undefined || heldOf(slot) !== undefined;
 }
 
+/** False as well where the slot was given up meanwhile: its last task is to leave nothing behind. */
 export function hasSuccessor(slot: Slot, entry: Entry): boolean {
-  return slot.entries.at(-1) !== entry;
+  const last = slot.entries.at(-1)!;
+  return last !== entry && last.task.desiredState !== TaskState.REMOVE;
 }

@@ -73,6 +73,8 @@ export class Elections {
     const isFor = (id: number): boolean =>
       this.#votes.get(`${id} ${term}`) === who.raftId ||
       (id === who.raftId && this.#logs.of(id).votedIn(term) === id);
+    if (!voters.includes(who.raftId))
+      this.#verdict.fail(`${who.name}: leads term ${term} and has no vote`);
     const votes = voters.filter(isFor).length;
     if (votes <= voters.length / 2)
       this.#verdict.fail(`${who.name}: leads term ${term} by ${votes} votes of ${voters.length}`);

@@ -15,19 +15,24 @@ export interface DiskMood {
 }
 
 type Pairs = Map<string, Uint8Array>;
+/** An operation under the name of its key. */
+interface NamedOp {
+  readonly name: string;
+  readonly value: Uint8Array | undefined;
+}
 
 /** One database: what is durable, what would be lost, and how to take back the last synced writes. */
 class Store {
   memory: Pairs = new Map();
   durable: Pairs = new Map();
   /** Written, not synced, oldest first. */
-  unsynced: (readonly EngineOp[])[] = [];
+  unsynced: (readonly NamedOp[])[] = [];
   /** A snapshot looks at `memory`: the next write copies it first. */
   isShared = false;
   /** A write failed: LevelDB reads its log up to there, whatever was written and synced behind. */
   tornAt: number | undefined;
 
-  write(ops: readonly EngineOp[]): void {
+  write(ops: readonly NamedOp[]): void {
     if (this.isShared) {
       this.memory = new Map(this.memory);
       this.isShared = false;
@@ -42,11 +47,15 @@ class Store {
   }
 }
 
-function put(pairs: Pairs, ops: readonly EngineOp[]): void {
-  for (const { key, value } of ops) {
-    if (value === undefined) pairs.delete(nameOf(key));
-    else pairs.set(nameOf(key), value);
+function put(pairs: Pairs, ops: readonly NamedOp[]): void {
+  for (const { name, value } of ops) {
+    if (value === undefined) pairs.delete(name);
+    else pairs.set(name, value);
   }
+}
+
+function named(ops: readonly EngineOp[]): readonly NamedOp[] {
+  return ops.map(({ key, value }) => ({ name: nameOf(key), value }));
 }
 
 function nameOf(key: Uint8Array): string {
@@ -67,7 +76,7 @@ export class SimDisk {
   readonly #stores = new Map<string, Store>();
   /** Writes that a crash interrupts. */
   readonly #overwriting = new Map<string, Uint8Array>();
-  readonly #writing = new Map<Store, readonly EngineOp[]>();
+  readonly #writing = new Map<Store, readonly NamedOp[]>();
 
   constructor(timeline: Timeline, random: Random, counters: Counters) {
     this.#timeline = timeline;
@@ -217,8 +226,9 @@ export class SimDisk {
 
   #engine(owner: Owner, store: Store): Engine {
     return {
-      write: (ops, sync) => {
-        if (ops.length === 0) return Promise.resolve();
+      write: (asked, sync) => {
+        if (asked.length === 0) return Promise.resolve();
+        const ops = named(asked);
         this.#writing.set(store, ops);
         const written = (): void => {
           this.#writing.delete(store);
@@ -298,7 +308,9 @@ function iterator(
 ): ReturnType<Engine['iterate']> {
   const from = nameOf(range.gte);
   const to = nameOf(range.lt);
-  const keys = [...pairs.keys()].filter((key) => key >= from && key < to).sort();
+  const keys: string[] = [];
+  for (const key of pairs.keys()) if (key >= from && key < to) keys.push(key);
+  keys.sort();
   const values = keys.map((key) => [Buffer.from(key, 'latin1'), pairs.get(key)!] as const);
   let at = 0;
   return {

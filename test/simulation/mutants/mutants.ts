@@ -5,6 +5,7 @@ export interface Patch {
   readonly replace: string;
 }
 export interface Mutant {
+  /** Of the bug among the twenty that it is one of: `docs/guide/proof-of-consensus.md` lists them. */
   readonly number: number;
   readonly name: string;
   readonly patches: readonly Patch[];
@@ -19,17 +20,17 @@ const RAFT = 'manager/raft';
  * exactly once stops the run.
  */
 export const MUTANTS: readonly Mutant[] = [
-  mutant('a membership change before the own term has committed', [
+  mutant(1, 'a membership change before the own term has committed', [
     [`${CORE}/proposals`, 'r.pendingConfIndex > applied', 'false'],
     [`${RAFT}/driver`, 'const term = this.#leadership.term;', 'const term = node.term;'],
   ]),
-  mutant('a campaign with an unapplied membership change', [
+  mutant(2, 'a campaign with an unapplied membership change', [
     [`${CORE}/election`, 'if (hasUnappliedConfChange(r))', 'if (false)'],
   ]),
-  mutant('the membership of a snapshot is not taken over', [
+  mutant(3, 'the membership of a snapshot is not taken over', [
     [`${CORE}/receive`, 'restoreConfState(r, confState);', ''],
   ]),
-  mutant('learners count for commits', [
+  mutant(2, 'learners count for commits', [
     [
       `${CORE}/tracker`,
       'return jointCommitted(this.membership, this.matchOf);',
@@ -37,30 +38,37 @@ export const MUTANTS: readonly Mutant[] = [
         'incoming: this.peers.map((p) => p.id) }, this.matchOf);',
     ],
   ]),
-  mutant('an entry of an older term is committed by counting', [
+  mutant(4, 'who has no vote stands for election', [
+    [`${CORE}/raft`, 'self !== undefined && !self.isLearner &&', ''],
+  ]),
+  mutant(5, 'an entry of an older term is committed by counting', [
     [
       `${CORE}/log`,
       '!this.matchTerm(index, term))\n            return false;',
       'false)return false;',
     ],
   ]),
-  mutant('a vote is sent before it is durable', [
+  mutant(6, 'a vote is sent before it is durable', [
     [
       `${CORE}/raft`,
       'type === MessageType.VoteResp ||',
       '(type === MessageType.VoteResp && to === this.id) ||',
     ],
   ]),
-  mutant('a member votes twice in a term', [
+  mutant(6, 'a member votes twice in a term', [
     [`${CORE}/step`, '(r.vote === NONE && r.lead === NONE)', 'r.lead === NONE'],
   ]),
-  mutant('a vote for a shorter log', [
+  mutant(6, 'a vote for a shorter log', [
     [`${CORE}/step`, 'canVote && r.log.isUpToDate(m.index, m.logTerm)', 'canVote'],
   ]),
-  mutant('a wiped machine comes back under its raft id', [
-    ['test/simulation/admin', 'const raftId = this.newRaftId();', 'const raftId = machine.raftId;'],
+  mutant(6, 'a wiped machine comes back under its raft id', [
+    [
+      'manager/joining',
+      'let raftId = newRaftId(random);',
+      "let raftId = 1 + Number(nodeId[4]) + (nodeId.includes('restored') ? 100 : 0);",
+    ],
   ]),
-  mutant('an append cuts the log without a conflict', [
+  mutant(7, 'an append cuts the log without a conflict', [
     [
       `${CORE}/log`,
       'const conflict = this.findConflict(ents);',
@@ -69,69 +77,69 @@ export const MUTANTS: readonly Mutant[] = [
     [`${CORE}/log`, 'assert(conflict > this.committed,', 'assert(true,'],
     [`${CORE}/log`, 'assert(after >= this.committed,', 'assert(true,'],
   ]),
-  mutant('the commit index goes past what the append had', [
+  mutant(7, 'the commit index goes past what the append had', [
     [
       `${CORE}/log`,
       'this.commitTo(Math.min(commit, last));',
       'this.commitTo(Math.min(commit, this.lastIndex()));',
     ],
   ]),
-  mutant('a snapshot older than the commit index is installed', [
+  mutant(8, 'a snapshot older than the commit index is installed', [
     [`${CORE}/receive`, 'if (s.index <= r.log.committed)', 'if (false)'],
     [`${CORE}/receive`, 'if (r.log.matchTerm(s.index, s.term))', 'if (false)'],
   ]),
-  mutant('a late write of an older term counts as durable', [
+  mutant(9, 'a late write of an older term counts as durable', [
     [
       `${CORE}/step`,
       'takeOldWrite(r, m);',
       'r.log.unstable.stableTo(m.index, m.logTerm); takeOldWrite(r, m);',
     ],
   ]),
-  mutant('entries are acknowledged without a sync', [
+  mutant(10, 'entries are acknowledged without a sync', [
     [
       `${RAFT}/log-writer`,
       'await db.write(ops, { sync: true });',
       'await db.write(ops, { sync: false });',
     ],
   ]),
-  mutant('a leader counts its entry before its own disk has it', [
+  mutant(10, 'a leader counts its entry before its own disk has it', [
     [
       `${CORE}/raft`,
       'this.send(MessageType.AppResp, this.id).index = index;',
       'this.tracker.get(this.id).maybeUpdate(index);',
     ],
   ]),
-  mutant('a retried request is done again', [
+  mutant(11, 'a retried request is done again', [
     [
       'manager/store/replicated-store',
       'const earlier = this.#earlierAnswer(draft, waiting);',
       'const earlier = undefined;',
     ],
   ]),
-  mutant('an unknown outcome is reported as a failure', [
+  mutant(11, 'an unknown outcome is reported as a failure', [
     [
       'manager/store/replicated-store',
       "result.kind === 'unknown' ? maybeDone()",
       "result.kind === 'unknown' ? this.#dropped('not-leader')",
     ],
   ]),
-  mutant('reads are served before the own term has committed', [
+  mutant(12, 'reads are served before the own term has committed', [
     [`${CORE}/reads`, 'if (!r.hasCommittedInTerm()) {', 'if (false) {'],
   ]),
-  mutant('reads are served without asking a quorum', [
+  mutant(12, 'reads are served without asking a quorum', [
     [`${CORE}/reads`, "if (isAlone || r.config.readOnly === 'lease') {", 'if (true) {'],
   ]),
-  mutant('a leader that hears nobody goes on', [
+  mutant(13, 'a leader that hears nobody goes on', [
     [
       `${CORE}/tracker`,
       'return jointVote(this.membership, active) === Result.Won;',
       'return true;',
     ],
   ]),
-  mutant('a leader with a hung disk sends heartbeats', [
+  mutant(14, 'a leader with a hung disk sends heartbeats', [
     [`${RAFT}/disk-watch`, 'this.#isStalled = hasOthers &&', 'this.#isStalled = false &&'],
   ]),
-  mutant('writing goes on after a failed write', [
+  mutant(15, 'writing goes on after a failed write', [
     [
       `${RAFT}/log-writer`,
       'await db.write(ops, { sync: true });',
@@ -139,17 +147,27 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     [`manager/database/database`, 'throw this.#poisonWith(error);', 'throw error;'],
   ]),
-  mutant('apply is not deterministic', [
+  mutant(16, 'apply is not deterministic', [
     [
       'manager/store/apply',
       'Math.max(tables.timeMs, entry.timeMs)',
       'Math.max(tables.timeMs, entry.timeMs) + (Math.random() < 0.01 ? 1 : 0)',
     ],
   ]),
-  mutant('a transfer that failed is never given up', [
+  mutant(17, 'a transfer that failed is never given up', [
     [`${CORE}/step`, '(section 3.10).\n        r.leadTransferee = NONE;', ''],
   ]),
-  mutant('damage is not noticed', [
+  mutant(18, 'a window whose answers were all lost stays full', [
+    [`${CORE}/replication`, "if (entries === 'pending')", "if (isFull || entries === 'pending')"],
+  ]),
+  mutant(19, 'members of before a recovery are heard', [
+    [`${RAFT}/transport`, 'if (frame.epoch !== identity.epoch)', 'if (false)'],
+    ['manager/roles/roles', 'if (epoch === 0 || epoch === own)', 'if (true)'],
+  ]),
+  mutant(20, 'a node that joins twice has two votes', [
+    ['manager/roles/decide', 'yield* removeStrays(facts);', ''],
+  ]),
+  mutant(15, 'damage is not noticed', [
     [`${RAFT}/open-log`, 'if (index !== expected)', 'if (false)'],
     [`${RAFT}/open-log`, 'if (chain !== previous)', 'if (false)'],
     [`${RAFT}/open-log`, 'if (last !== hard.lastIndex)', 'if (false)'],
@@ -160,9 +178,13 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
 ];
 
-function mutant(name: string, patches: readonly (readonly [string, string, string])[]): Mutant {
+function mutant(
+  number: number,
+  name: string,
+  patches: readonly (readonly [string, string, string])[],
+): Mutant {
   return {
-    number: 0,
+    number,
     name,
     patches: patches.map(([module, find, replace]) => ({ module, find, replace })),
   };

@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { MUTANTS } from './mutants.ts';
+
+/** Where the compiled modules are, whether this file is compiled or not. */
+const HERE = dirname(fileURLToPath(import.meta.url));
+const ROOT = join(HERE, '..', '..', '..');
+const COMPILED = import.meta.url.endsWith('.ts') ? join(ROOT, 'dist') : ROOT;
+
+test('each of the twenty known bugs can be planted', () => {
+  const numbers = new Set(MUTANTS.map(({ number }) => number));
+  assert.deepEqual(
+    [...numbers].sort((a, b) => a - b),
+    Array.from({ length: 20 }, (_, at) => at + 1),
+  );
+});
+
+test('what a bug changes is there exactly once', () => {
+  const missing = MUTANTS.flatMap(({ name, patches }) =>
+    patches.flatMap(({ module, find }) => {
+      const times = readFileSync(join(COMPILED, `${module}.js`), 'utf8').split(find).length - 1;
+      return times === 1 ? [] : [`${name}: ${module} has ${times} times ${find}`];
+    }),
+  );
+  assert.deepEqual(missing, []);
+});
