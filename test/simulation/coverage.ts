@@ -26,6 +26,7 @@ export const RARE: readonly string[] = [
   'log: the disk does not answer',
   'log truncated',
   'leader elected',
+  'leader changed with a group in flight',
   'leadership transferred',
   'transfer failed',
   'read refused',

@@ -127,7 +127,8 @@ export class Fault {
     machine.restartSoon(this.#span(20, 4_000));
   }
   pause(machine: Machine): void {
-    machine.pausedUntilMs = this.#until(100, this.#random.below(10) === 0 ? 30_000 : 3_000);
+    const untilMs = this.#until(100, this.#random.below(10) === 0 ? 30_000 : 3_000);
+    machine.pausedUntilMs = Math.max(machine.pausedUntilMs, untilMs);
   }
   creep(machine: Machine): void {
     machine.creep(this.pick([0.01, 0.5, 2]));
@@ -163,7 +164,8 @@ export class Fault {
   }
   hangDisk(machine: Machine): void {
     const isLong = this.#random.below(8) === 0;
-    machine.disk.mood.hungUntilMs = this.#until(300, isLong ? 40_000 : 4_000);
+    const { mood } = machine.disk;
+    mood.hungUntilMs = Math.max(mood.hungUntilMs, this.#until(300, isLong ? 40_000 : 4_000));
   }
   failDisk(machine: Machine): void {
     if (!machine.isLocked) machine.disk.mood.failsNext = true;

@@ -25,7 +25,7 @@ export interface Stage {
   readonly random: Random;
 }
 
-/** What still hangs or stands still when the faults end comes to itself within this time. */
+/** What still hangs, stands still or is at work when the faults end comes to itself within this time. */
 const SETTLE_MS = 60_000;
 /** Ten election timeouts. */
 const ELECTION_MS = 10_000;
@@ -50,7 +50,9 @@ export async function heal(stage: Stage): Promise<void> {
 async function goOnWithMajority(stage: Stage): Promise<void> {
   const { world, managers, operator, random } = stage;
   const { timeline, checker, counters } = world;
-  await runUntil(timeline, SETTLE_MS, () => !operator.isBusy);
+  const isAwake = ({ pausedUntilMs, disk }: Machine): boolean =>
+    Math.max(pausedUntilMs, disk.mood.hungUntilMs) <= timeline.nowMs;
+  await runUntil(timeline, SETTLE_MS, () => !operator.isBusy && managers.machines.every(isAwake));
   const away = chooseAway(stage);
   if (away.length === 0) return;
   counters.count('majority alone');

@@ -59,7 +59,7 @@ export class Schedule {
     this.#goOn();
   }
 
-  /** No more faults, and everything that is broken heals. */
+  /** No more faults, and everything that is broken heals; what hangs or stands still ends by itself. */
   stop(): void {
     this.#stopped = true;
     const { network, managers, agents } = this.#deps;
@@ -68,8 +68,7 @@ export class Schedule {
     managers.wantAll();
     for (const machine of managers.machines) {
       const { mood } = machine.disk;
-      Object.assign(mood, { hungUntilMs: 0, slowMs: 3, isFull: false, failsNext: false });
-      machine.pausedUntilMs = 0;
+      Object.assign(mood, { slowMs: 3, isFull: false, failsNext: false });
       machine.creep(0);
       if (!machine.isUp) machine.restartSoon(50);
     }

@@ -121,6 +121,10 @@ function makeWorld(random: Random, trace: SimulationOptions['trace']): World {
     timeline.stopped = true;
   });
   const network = new SimNetwork(timeline, random.stream('network'), counters);
+  network.onQueued = (from, bytes) => {
+    if (bytes > LIMITS.raftPeerQueueBytesMax)
+      checker.fail(`machine ${from.machine}: ${bytes} bytes wait for one peer`);
+  };
   network.onFrame = (from: Endpoint, frame) => checker.sent(from as never, frame);
   return { timeline, network, checker, counters, random };
 }

@@ -3,7 +3,7 @@ import type { Network, NetworkRows } from '../network/network.ts';
 
 /** For tests and simulation: a network that is built the moment it is ordered. */
 export class FakeNetwork implements Network {
-  readonly tier = 'proxy';
+  readonly tier: Network['tier'] = 'proxy';
   readonly applied: NetworkRows[] = [];
   readonly connections = new Map<string, number>();
   destroyed = false;

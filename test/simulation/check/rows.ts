@@ -1,6 +1,12 @@
 import { revisionKey } from '../../../manager/store/schema.ts';
 import type { AppliedEntry, View } from '../../../manager/store/view.ts';
-import { type Cluster, type Task, TaskState, type TaskStatus } from '../../../proto/index.ts';
+import {
+  type Cluster,
+  type NetworkAttachment,
+  type Task,
+  TaskState,
+  type TaskStatus,
+} from '../../../proto/index.ts';
 import { futureMark, lastToken } from '../cluster/registers.ts';
 import type { Checker } from './checker.ts';
 
@@ -9,6 +15,7 @@ export function checkTasks(view: View, entry: AppliedEntry, checker: Checker): v
   const touched = new Set<string>(entry.changes.map(({ table }) => table));
   if (touched.has('taskStatus')) checkStates(entry, checker);
   if (touched.has('serviceState')) checkPorts(view, checker);
+  if (touched.has('serviceState') || touched.has('task')) checkAddresses(view, checker);
   if (touched.has('task')) checkResources(view, entry, checker);
 }
 
@@ -33,6 +40,27 @@ function checkPorts(view: View, checker: Checker): void {
         checker.fail(`port ${published} is given to ${owner} and ${state.id}`);
       ports.set(`${protocol}/${published}`, state.id);
     }
+  }
+}
+
+/** An address of a network belongs to one service, or to one task that may still run. */
+function checkAddresses(view: View, checker: Checker): void {
+  const owners = new Map<string, string>();
+  const take = (owner: string, attachments: readonly NetworkAttachment[]): void => {
+    for (const { networkId, address } of attachments) {
+      if (address === '') continue;
+      const place = `${networkId}/${address}`;
+      const other = owners.get(place);
+      if (other !== undefined) checker.fail(`address ${address} is given to ${other} and ${owner}`);
+      owners.set(place, owner);
+    }
+  };
+  for (const { id, virtualAddresses } of view.table('serviceState').all())
+    take(id, virtualAddresses);
+  for (const task of view.table('task').all()) {
+    const state = view.table('taskStatus').get(task.id)?.state ?? task.state;
+    if (state >= TaskState.COMPLETE) continue;
+    take(task.id, task.attachments);
   }
 }
 

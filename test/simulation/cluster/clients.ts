@@ -193,6 +193,8 @@ export class Clients {
     if (!(result instanceof Error)) return 'unknown';
     const code = SwarmError.is(result) ? result.code : 'INTERNAL';
     this.#world.counters.count(`update rejected: ${code}`);
+    if (code === 'MAYBE_DONE' && !process.isDead && !process.driver.isLeader)
+      this.#world.counters.count('leader changed with a group in flight');
     if (code === 'VERSION_CONFLICT') return 'conflict';
     return code === 'MAYBE_DONE' || code === 'DEADLINE' ? 'unknown' : 'refused';
   }

@@ -3,6 +3,7 @@ import type { Draft, View } from '../../../manager/store/view.ts';
 import {
   type Init,
   Liveness,
+  Network,
   Protocol,
   RestartCondition,
   Service,
@@ -27,6 +28,8 @@ const SERVICES = 3;
 const REPLICAS_MAX = 4;
 /** Of the four that a node has. */
 const CPU = 1e9;
+/** Two of three services are on it: it has few addresses, which come back again and again. */
+const NETWORK = { name: 'net', driver: 'overlay', subnets: [{ cidr: '172.30.0.0/27' }] };
 
 /** A user who creates, scales and updates services while everything breaks. */
 export class Services {
@@ -104,6 +107,8 @@ function putService(
   isUpdate: boolean,
   order: number,
 ): void {
+  const [network] = draft.table('network').by('name', NETWORK.name);
+  if (!network) draft.put('network', Network.create({ id: draft.newId(), spec: NETWORK }));
   const [before] = draft.table('service').by('name', name);
   const port = 8_000 + Number(name.slice(1));
   const version = isUpdate || !before ? String(draft.timeMs) : versionOf(before);
@@ -151,6 +156,7 @@ function specOf(
       restart: { condition: RestartCondition.ANY, delayMs: 200 },
       placement: { constraints: [], spread: [] },
       drainTimeMs: 100,
+      networks: name === 's0' ? [] : [{ target: NETWORK.name }],
     },
     update: updates,
     rollback: updates,

@@ -141,6 +141,8 @@ class AgentDaemon implements Endpoint {
           os: 'linux',
           architecture: 'amd64',
           resources: { nanoCpus: 4e9, memoryBytes: 8 * 2 ** 30 },
+          features: { network: 'overlay' },
+          dataAddress: `192.168.0.${1 + this.machine}`,
         }),
       publishAddress: `10.0.0.${this.machine}`,
       bootId: options.bootId,
@@ -157,6 +159,7 @@ class AgentDaemon implements Endpoint {
 
 /** Looks at the load balancing that a node is told to build. */
 class WatchedNetwork extends FakeNetwork {
+  override readonly tier = 'overlay';
   readonly #fail: (what: string) => void;
 
   constructor(fail: (what: string) => void) {

@@ -43,6 +43,8 @@ export class SimNetwork {
   readonly counters: Counters;
   /** Sees every raft frame as it is sent by a living process. */
   onFrame: (from: Endpoint, frame: RaftFrame) => void = () => undefined;
+  /** Hears how many bytes of raft frames lay in a stream before the one that is added. */
+  onQueued: (from: Endpoint, bytes: number) => void = () => undefined;
   readonly #endpoints = new Map<string, Endpoint>();
   /** `from>to` machines: nothing passes until this moment. */
   readonly #cuts = new Map<string, number>();

@@ -118,6 +118,7 @@ class End implements Duplex<unknown, unknown> {
     if (this.#stream.isRaft && this.#isNear)
       this.#stream.network.onFrame(owner, message as RaftFrame);
     this.unsentBytes += bytes.length;
+    if (this.#stream.isRaft) this.#stream.network.onQueued(owner, this.unsentBytes - bytes.length);
     this.#transmit(message, () => {
       this.unsentBytes -= bytes.length;
       if (this.unsentBytes === 0) for (const fn of this.#onDrain) fn();
