@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Struck } from './schedule.ts';
@@ -26,8 +27,11 @@ export interface Report extends Order {
 
 /** Of a run, before everything heals. */
 export const EVENTS_DEFAULT = 20_000;
-/** A run takes a second or two; one that takes this long turns without an end. */
-const ENDLESS_MS = 180_000;
+/** A run takes a second or two of its core; one that takes this much turns without an end. */
+const ENDLESS_CPU_MS = 120_000;
+const LOOK_EVERY_MS = 5_000;
+/** Of the times in `/proc`. */
+const MS_A_TICK = 10;
 const WORKER = fileURLToPath(import.meta.url).replace('crew', 'crew-worker');
 /** Most of what is made is garbage at once: a larger nursery is collected less often. */
 const EXEC_ARGV = ['--max-semi-space-size=32', '--stack-trace-limit=8'];
@@ -50,7 +54,7 @@ export class Crew {
     const child = this.#idle.pop() ?? this.#hire();
     return new Promise((resolve) => {
       const done = (report: Report): void => {
-        clearTimeout(timer);
+        clearInterval(timer);
         child.off('message', done);
         child.off('exit', died);
         if (this.#all.has(child)) this.#idle.push(child);
@@ -60,12 +64,14 @@ export class Crew {
         this.#all.delete(child);
         done(withoutEnd(order, 'the process of this run died'));
       };
-      const timer = setTimeout(() => {
+      const beforeMs = cpuMsOf(child);
+      const timer = setInterval(() => {
+        if (cpuMsOf(child) - beforeMs < ENDLESS_CPU_MS) return;
         child.off('exit', died);
         this.#all.delete(child);
         child.kill('SIGKILL');
         done(withoutEnd(order, 'this run does not come to an end'));
-      }, ENDLESS_MS);
+      }, LOOK_EVERY_MS);
       child.on('message', done);
       child.on('exit', died);
       child.send(order);
@@ -94,6 +100,18 @@ export class Crew {
     const child = fork(WORKER, this.#args, { execArgv, serialization: 'advanced' });
     this.#all.add(child);
     return child;
+  }
+}
+
+/** What it used of its core so far: on a busy machine that is little of the time that went by. */
+function cpuMsOf({ pid }: ChildProcess): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /, '')
+      .split(' ');
+    return (Number(fields[11]) + Number(fields[12])) * MS_A_TICK;
+  } catch {
+    return 0;
   }
 }
 

@@ -7,6 +7,9 @@ import type { CallContext } from '../../../shared/rpc/rpc.ts';
 import type { Machine, World } from './machine.ts';
 import type { ManagerProcess } from './manager-process.ts';
 
+/** Without a leader for so long, a manager says that it cannot tell. */
+const LEADERLESS_MS = 2_000;
+
 /**
  * Follows the cluster's events with a cursor, now at one manager, now at another: whatever happens
  * to them, it sees every request that was carried out once, in order.
@@ -59,7 +62,11 @@ export class EventWatcher {
   async #follow(process: ManagerProcess, forMs: number): Promise<void> {
     const { store, clock, driver } = process;
     const linearize = () => driver.readIndex().then(() => Freshness.create());
-    const reads = new FreshReads({ store, clock, reads: { linearize } });
+    const reads = new FreshReads({
+      store,
+      clock,
+      reads: { linearize, leaderlessMs: () => LEADERLESS_MS },
+    });
     const abort = new AbortController();
     const context = { consistency: 'linearizable', signal: abort.signal } as CallContext;
     const request = EventsRequest.create({ cursor: this.#cursor, follow: true });
