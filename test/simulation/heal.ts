@@ -232,7 +232,8 @@ function describe({ managers, agents, services }: Stage): string {
     const state = leader?.store.view.table('serviceState').get(service.id);
     const { replicas, name } = service.spec!;
     const rollout = `${state?.rollout?.state} ${state?.rollout?.message}`;
-    return `${name} ${service.id.slice(0, 3)} r${service.revision} x${replicas} runs r${state?.runningRevision} ${rollout} ${state?.quarantine}`;
+    const runs = `runs r${state?.runningRevision} ${rollout} ${state?.quarantine}`;
+    return `${name} ${service.id.slice(0, 3)} r${service.revision} x${replicas} ${runs}`;
   });
   const members = [...(leader?.store.view.table('member').all() ?? [])].map(
     ({ id, raftId, phase, message }) => `${id} ${raftId} ${phase} ${message}`,
