@@ -21,6 +21,7 @@ import { type Clock, delay } from '../shared/clock.ts';
 import { Registry } from '../shared/distribution/registry.ts';
 import { messageOf, SwarmError } from '../shared/errors.ts';
 import type { IdSource } from '../shared/ids.ts';
+import { LIMITS } from '../shared/limits.ts';
 import type { Log } from '../shared/log.ts';
 import type { Random } from '../shared/random.ts';
 import { dial } from '../shared/rpc/client.ts';
