@@ -182,7 +182,7 @@ describe('names, driven by rows', { skip: missing || false }, () => {
     await at['c1']!.call('garbage', '198.18.0.1', 200);
     assert.deepEqual(await ask('c1', 'web'), ['10.0.1.2']);
   });
-  it('are answered within a second after the end of netd', async () => {
+  it('are answered again after the end of netd', async (t) => {
     for (let round = 0; round < 2; round++) {
       const pid = await resolvers.netd(1);
       process.kill(pid, 'SIGKILL');
@@ -190,9 +190,7 @@ describe('names, driven by rows', { skip: missing || false }, () => {
       await resolvers.netd(1, pid);
       const soon = () => at['c1']!.call<string[]>('resolve', 'web', 'A', '127.0.0.11', 100);
       await until('an answer', async () => ((await soon())[0] === '10.0.1.2' ? true : undefined));
-      console.log(
-        `names were answered ${Math.round(performance.now() - beganMs)} ms after the end of netd`,
-      );
+      t.diagnostic(`${Math.round(performance.now() - beganMs)} ms after its end`);
     }
   });
 });
