@@ -20,12 +20,15 @@ export interface HostAccess {
 
 /**
  * The first wish of a container that makes it root on its host, or may; undefined: there is none.
- * `isOffered`: the operator of a node lets services bind this directory.
+ * `networks`: those of its task. `isOffered`: the operator of a node lets services bind this directory.
  */
 export function hostAccessOf(
   spec: ContainerSpec,
   isOffered: (source: string) => boolean,
+  networks: readonly { readonly target: string }[] = [],
 ): HostAccess | undefined {
+  if (networks.some(({ target }) => target === 'host'))
+    return { field: 'networks', what: "the host's network" };
   if (spec.privileged) return { field: 'privileged', what: '--privileged' };
   const beyond = spec.capabilityAdd.find(
     (name) => !ORDINARY.has(name.toUpperCase().replace(/^CAP_/, '')),

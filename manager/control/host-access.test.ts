@@ -104,12 +104,16 @@ test('a directory that a node offers may be bound, nothing beside it', async () 
     assert.match((await refusal(create(fixture, bind(source)))).advice, /--bind-roots of swarmd/);
 });
 
-test('the network of a host is not given, whatever the cluster allows', async () => {
+test('the network of a host needs the access, and takes no published ports', async () => {
   const fixture = await cluster();
-  await allow(fixture, true);
   const task = { container: { image: 'app' }, networks: [{ target: 'host' }] };
-  const error = await refusal(fixture.create({ task }));
-  assert.equal(error.code, 'UNSUPPORTED');
+  const error = await refusal(fixture.create({ name: 'a', task }));
+  assert.deepEqual([error.code, error.details['field']], ['FORBIDDEN', 'networks']);
+  await allow(fixture, true);
+  await fixture.create({ name: 'b', task });
+  const endpoint = { ports: [{ target: 80, published: 8_080 }] };
+  const published = await refusal(fixture.create({ name: 'c', task, endpoint }));
+  assert.deepEqual(published.details['field'], 'endpoint.ports');
 });
 
 test('a command with every right needs the access too', async () => {

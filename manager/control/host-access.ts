@@ -12,7 +12,7 @@ export function allowsHostAccess(view: View): boolean {
 export function refuseHostAccess(view: View, spec: ServiceSpec): void {
   const container = spec.task?.container ?? null;
   if (container === null || allowsHostAccess(view)) return;
-  const access = hostAccessOf(container, (source) => isOffered(view, source));
+  const access = hostAccessOf(container, (source) => isOffered(view, source), spec.task?.networks);
   if (access !== undefined) throw forbidden(access);
 }
 

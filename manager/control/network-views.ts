@@ -9,10 +9,15 @@ import type { View } from '../store/view.ts';
 import { networkName } from './specs.ts';
 import { knownNodes } from './warnings.ts';
 
-/** The network of each node that services can be on: it has no row, and nothing can be done to it. */
+/** Docker's words for them. */
+const NODE_LOCAL_DRIVERS = { bridge: 'bridge', host: 'host', none: 'null' };
+
+/** Networks of each node that services can be on: they have no row, and nothing can be done to them. */
 export function nodeLocalViews(): NetworkView[] {
-  const network = Network.create({ id: 'bridge', spec: { name: 'bridge', driver: 'bridge' } });
-  return [NetworkView.with(NetworkView.create({ predefined: true }), { network })];
+  const base = NetworkView.create({ predefined: true });
+  return Object.entries(NODE_LOCAL_DRIVERS).map(([name, driver]) =>
+    NetworkView.with(base, { network: Network.create({ id: name, spec: { name, driver } }) }),
+  );
 }
 
 /** A network as `ls` shows it. */

@@ -157,7 +157,9 @@ test('a service keeps the names of its networks, however they were typed', async
   await refused(targets('ingress'), 'INVALID_SPEC', /published ports only/);
   await refused(targets('front', id), 'INVALID_SPEC', /front is given twice/);
   await refused(targets('bridge', 'front'), 'INVALID_SPEC', /bridge with other networks/);
-  await refused(targets('host'), 'UNSUPPORTED', /no container on host/);
+  await refused(targets('none', 'front'), 'INVALID_SPEC', /none with other networks/);
+  await refused(targets('host'), 'FORBIDDEN', /the host's network makes a container root/);
+  assert.deepEqual(await targets('none'), ['none']);
 });
 
 test('what is there is listed with its use, those of each node as well', async () => {
@@ -182,7 +184,7 @@ test('what is there is listed with its use, those of each node as well', async (
   const listed = await fixture.control.listNetworks(ListRequest.create(), context());
   assert.deepEqual(
     listed.networks.map((view) => view.network!.spec!.name),
-    ['bridge', 'front'],
+    ['bridge', 'front', 'host', 'none'],
   );
   const custom = ListRequest.create({ filters: [{ key: 'type', value: 'custom' }] });
   const [view] = (await fixture.control.listNetworks(custom, context())).networks;

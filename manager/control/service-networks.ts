@@ -37,7 +37,7 @@ export function validateNetworks(spec: ServiceSpec, task: TaskSpec): void {
   for (const { target, aliases } of networks) {
     check(target !== '', 'networks', 'a network without a name', 'names of networks');
     validateAliases(target, aliases);
-    if (NODE_LOCAL.has(target)) validateNodeLocal(task, target);
+    if (NODE_LOCAL.has(target)) validateNodeLocal(spec, task, target);
   }
   const endpoint = spec.endpoint;
   check(
@@ -64,21 +64,28 @@ function validateAliases(target: string, aliases: readonly string[]): void {
     );
 }
 
-function validateNodeLocal(task: TaskSpec, target: string): void {
-  if (target !== 'bridge')
-    throw new SwarmError('UNSUPPORTED', `networks: this release puts no container on ${target}`, {
-      advice:
-        target === 'host'
-          ? 'Publish its ports, with mode=host for those of its own node alone, or run a command of ' +
-            'the host (--process).'
-          : 'Use a network made with --internal: it has no way out.',
-      details: { field: 'networks' },
-    });
+function validateNodeLocal(spec: ServiceSpec, task: TaskSpec, target: string): void {
   check(
     task.networks.length === 1,
     'networks',
-    'bridge with other networks',
-    'bridge alone, or other networks without it',
+    `${target} with other networks`,
+    `${target} alone, or other networks without it`,
+  );
+  if (target === 'bridge') return;
+  check(
+    (spec.endpoint?.ports.length ?? 0) === 0,
+    'endpoint.ports',
+    target === 'host'
+      ? "a container on the host's network has its ports there by itself"
+      : 'nothing reaches a container without a network',
+    'no published ports (-p) with it',
+  );
+  const probes = [task.health?.http, task.health?.tcp, task.ready?.http, task.ready?.tcp];
+  check(
+    target === 'host' || !probes.some((probe) => probe),
+    'networks',
+    'nothing reaches a container without a network: its probe would fail',
+    'a command that runs in it (--health-cmd)',
   );
 }
 

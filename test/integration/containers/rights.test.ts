@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { AssignedTask, Init } from '../../../proto/index.ts';
@@ -74,6 +75,41 @@ describe('what a container may do', { skip: missing || false }, () => {
     assert.match(lines.join(), /No space left.*Operation not permitted/);
     const none = [{ host: '/dev/none', target: '/dev/none', permissions: 'r' }];
     assert.match(await refused({ devices: none }, HOST), /INVALID_SPEC .*no device \/dev\/none/);
+  });
+  it("the host's network where the cluster allows it, over a restart of the daemon too", async () => {
+    const spec = { networks: [{ target: 'host' }] };
+    assert.match(
+      await refused({}, { spec }),
+      /NOT_ALLOWED the host's network makes a container root/,
+    );
+    const text = 'readlink /proc/self/ns/net; echo READY; exec httpd -f -p 127.0.0.1:28099 -h /tmp';
+    const task = world.container(text, { ...HOST, spec });
+    await start(task);
+    await world.ready(task);
+    assert.ok(world.output(task).includes(readlinkSync('/proc/self/ns/net')));
+    await life.kill();
+    life = await world.open();
+    const again = life.runtime.controller(task);
+    assert.deepEqual(await again.status().then(({ host, ports }) => [host, ports]), [
+      '127.0.0.1',
+      [],
+    ]);
+    const socket = await again.dial(28_099);
+    socket.write('GET /none HTTP/1.0\r\n\r\n');
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    assert.match(answer.toString(), /^HTTP\/1.\d 404/);
+    socket.destroy();
+    await again.terminate();
+    await again.wait(never);
+    await again.remove();
+  });
+  it('no network at all but its own loopback', async () => {
+    const spec = { networks: [{ target: 'none' }] };
+    const lines = await linesOf('ip -o addr; ip route', {}, { spec });
+    assert.match(
+      lines.join('|'),
+      /^1: lo +inet 127\.0\.0\.1\/8[^|]*(\|1: lo +inet6 ::1\/128[^|]*)?$/,
+    );
   });
   it('units of a generic resource, each one task alone, with their devices', async () => {
     const spec = { reservations: { generic: { gpu: 1 } } };

@@ -21,6 +21,7 @@ import { SnapshotRoot } from '../../mounts/snapshot-root.ts';
 import { volumeUse } from '../../mounts/volume-options.ts';
 import type { VolumeUse } from '../../mounts/volumes.ts';
 import type { LocalEndpoint } from '../../network/container-network.ts';
+import { networkKind } from '../network-kind.ts';
 import { missingKnobs } from '../oci/resources.ts';
 import {
   askedMounts,
@@ -209,7 +210,7 @@ export class ContainerdController implements TaskController {
     const asked = this.#pid === 0 && !ended;
     const process = asked ? await this.#process().catch(() => undefined) : undefined;
     const record = records.read(this.#id);
-    const host = this.#shared.network.address;
+    const host = record?.network === 'host' ? '127.0.0.1' : this.#shared.network.address;
     const { ports = [], warning = '' } = record ?? {};
     return { pid: ended ? 0 : (process?.pid ?? this.#pid), ports, warning, host };
   }
@@ -236,10 +237,12 @@ export class ContainerdController implements TaskController {
   }
   async dial(port: number): Promise<Socket> {
     const { dialers, network } = this.#shared;
-    const hosts = [
-      '127.0.0.1',
-      network.containerAddress(endpointOf(this.#id, this.#needRunning())),
-    ];
+    const record = this.#needRunning();
+    if (record.network !== undefined) {
+      const { pid = 0 } = (await this.#process()) ?? {};
+      return dialers.connect(`/proc/${pid}/ns/net`, ['127.0.0.1', '::1'], port);
+    }
+    const hosts = ['127.0.0.1', network.containerAddress(endpointOf(this.#id, record))];
     return dialers.connect(network.namespacePath(this.#id), hosts, port);
   }
   async files(request: FilesRequest): Promise<FilesSession> {
@@ -358,6 +361,7 @@ export class ContainerdController implements TaskController {
   async #make(image: ReadyImage): Promise<void> {
     const { records, ports, addresses, boot, publishHost, network } = this.#shared;
     const id = this.#id;
+    const kind = networkKind(this.#task);
     this.#shared.dismantled.delete(id);
     this.#shared.retired.delete(id);
     const known = records.read(id);
@@ -377,6 +381,7 @@ export class ContainerdController implements TaskController {
         address6,
         aliases,
       })),
+      ...(kind === 'own' ? {} : { network: kind }),
       // On the node's own network, and on the ingress, nobody has a name.
       names: this.#task.attachments.length > 0 && (this.#task.spec?.networks.length ?? 0) > 0,
       dns: containerOf(this.#task).dns,
@@ -390,7 +395,7 @@ export class ContainerdController implements TaskController {
     const endpoint = endpointOf(id, record);
     // Side by side; both have come to their ends before anything is done about a failure.
     const [attached, made] = await Promise.allSettled([
-      network.attach(endpoint),
+      kind === 'own' ? network.attach(endpoint) : undefined,
       this.#makeContainer(image, endpoint, known !== undefined),
     ]);
     for (const each of [attached, made]) if (each.status === 'rejected') throw each.reason;
@@ -442,7 +447,8 @@ export class ContainerdController implements TaskController {
     const id = this.#id;
     const root = new SnapshotRoot(rootfs);
     const hostname = hostnameOf({ task: this.#task, node });
-    const address = network.containerAddress(endpoint);
+    const isOwn = networkKind(this.#task) === 'own';
+    const address = isOwn ? network.containerAddress(endpoint) : '127.0.1.1';
     const container = containerOf(this.#task);
     const place = { hostname, address, names: endpoint.names };
     const files = writeBoundFiles(io, records.files(id), container, place);

@@ -380,7 +380,8 @@ export class ContainerdRuntime implements Runtime {
       const record = records.read(id);
       return record?.prepared && !records.exit(id) ? [{ id, record }] : [];
     });
-    for (const { id, record } of running) network.adopt(endpointOf(id, record));
+    for (const { id, record } of running)
+      if (record.network === undefined) network.adopt(endpointOf(id, record));
     await network.open();
     for (const { id, record } of running) this.#publish(id, publishedPorts(record));
   }

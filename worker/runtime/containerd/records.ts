@@ -17,6 +17,8 @@ export interface ContainerRecord {
   readonly published: readonly number[];
   /** Its addresses on networks; none: it has only one that the node itself sees. */
   readonly attachments?: readonly Attachment[];
+  /** Nobody connects it. Absent: the node does. */
+  readonly network?: 'host' | 'none';
   readonly names?: boolean;
   readonly dns?: readonly string[];
   readonly image: string;

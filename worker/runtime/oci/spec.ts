@@ -15,6 +15,7 @@ import {
   userMounts,
 } from '../../mounts/container-mounts.ts';
 import type { HeldUnits } from '../generic-units.ts';
+import { type NetworkKind, networkKind } from '../network-kind.ts';
 import { parseSignal } from '../process/exit.ts';
 import { RuntimeError } from '../runtime.ts';
 import { expandTemplate, type TemplateNode } from '../templates.ts';
@@ -36,6 +37,7 @@ export interface SpecInput {
   readonly image: ImageConfig;
   readonly users: UserFiles;
   readonly node: TemplateNode;
+  /** Path of the one that it joins. */
   readonly networkNamespace: string;
   readonly cgroupsPath: string;
   /** A cgroup v2 only machine: containers see their own group alone. */
@@ -152,7 +154,7 @@ function linuxOf(
   const seccomp = seccompOf(spec, { architecture, capabilities, kernel: host.kernel });
   const propagation = propagationOf(spec);
   return {
-    sysctl: { ...DEFAULT_SYSCTLS, ...spec.sysctls },
+    sysctl: { ...(networkKind(input.task) === 'host' ? {} : DEFAULT_SYSCTLS), ...spec.sysctls },
     ...(devices.length === 0 ? {} : { devices: devices.map(({ access: _, ...rest }) => rest) }),
     resources: ociResources(task.spec?.limits ?? null, spec, host.knobs, devices),
     cgroupsPath: input.cgroupsPath,
@@ -224,12 +226,17 @@ export function refuse(input: Pick<SpecInput, 'task' | 'node' | 'host'>): void {
     throw new RuntimeError('INVALID_SPEC', `${capability} is no capability of Linux`);
   }
   // Binds have a check of their own, that knows what this node offers.
-  const access = input.task.hostAccess ? undefined : hostAccessOf(spec, () => true);
+  const { networks = [] } = input.task.spec ?? {};
+  const access = input.task.hostAccess ? undefined : hostAccessOf(spec, () => true, networks);
   if (access !== undefined) {
     const text = `${access.what} makes a container root on its host, which the cluster does not allow`;
     throw new RuntimeError('NOT_ALLOWED', text);
   }
-  const sysctl = Object.keys(spec.sysctls).find((key) => !isOwnSysctl(key));
+  // With the host's network those of the network are the host's, too.
+  const isHost = networkKind(input.task) === 'host';
+  const sysctl = Object.keys(spec.sysctls).find(
+    (key) => !isOwnSysctl(key) || (isHost && key.startsWith('net')),
+  );
   if (sysctl !== undefined) {
     throw new RuntimeError(
       'NOT_ALLOWED',
@@ -387,7 +394,14 @@ function mountsOf(input: SpecInput, spec: ContainerSpec): readonly OciMount[] {
   ];
 }
 
+/** None named: runc stays in its own, which is the host's. Without a path: a new one, with loopback. */
+function networkOf(kind: NetworkKind, path: string): OciSpec['linux']['namespaces'] {
+  if (kind === 'host') return [];
+  return [kind === 'none' ? { type: 'network' } : { type: 'network', path }];
+}
+
 function namespacesOf({
+  task,
   networkNamespace,
   cgroupNamespace,
 }: SpecInput): OciSpec['linux']['namespaces'] {
@@ -396,7 +410,7 @@ function namespacesOf({
     { type: 'ipc' },
     { type: 'uts' },
     { type: 'mount' },
-    { type: 'network', path: networkNamespace },
+    ...networkOf(networkKind(task), networkNamespace),
     ...(cgroupNamespace ? [{ type: 'cgroup' }] : []),
   ];
 }
