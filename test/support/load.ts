@@ -27,7 +27,8 @@ const ANSWER_TIMEOUT_MS = 10_000;
 export class Load {
   readonly #targets: readonly Target[];
   readonly #path: (sequence: number) => string;
-  readonly #kept = new Agent({ keepAlive: true, maxSockets: 32 });
+  /** As many connections as it takes: a request that waited for one would be late by the load's fault. */
+  readonly #kept = new Agent({ keepAlive: true });
   readonly #timer: NodeJS.Timeout;
   readonly #open = new Set<Promise<void>>();
   readonly #used = new WeakSet<object>();
