@@ -43,7 +43,7 @@ export const RARE: readonly string[] = [
   'history judged',
 ];
 /** Seen at least this often in the seeds of `npm test`, or the simulator has lost its teeth. */
-export const TIMES_MIN = 2;
+export const TIMES_MIN = 10;
 /** Printed beside them: branches that so few seeds take too seldom to be asked for. */
 export const SELDOM: readonly string[] = [
   'log: receiving a snapshot goes on',

@@ -7,7 +7,7 @@ import { describeFailure, Total } from './report.ts';
 import { shrink } from './shrink.ts';
 
 /** The same seeds on every machine. `npm run sim` runs any. */
-const SEEDS = 40;
+const SEEDS = 300;
 const SHRINK_RUNS = 60;
 
 const crew = new Crew(Math.min(8, availableParallelism()));

@@ -36,6 +36,9 @@ export class Checker {
   get history(): History {
     return this.#history;
   }
+  get newestEpoch(): number {
+    return Math.max(...this.#histories.keys());
+  }
   #of({ epoch }: Observed): History {
     return this.#histories.get(epoch) ?? this.#history;
   }

@@ -36,6 +36,8 @@ export class Machine {
   nodeId: string;
   /** Of the state on its disk; 0: there is none. */
   raftId = 0;
+  /** Of the state on its disk, as it was opened last. */
+  epoch = 0;
   process: ManagerProcess | undefined;
   /** Its disk was spoilt on purpose and has not been found sound since. */
   isSpoilt = false;
@@ -78,6 +80,7 @@ export class Machine {
     const member = { ...founder, clusterId: CLUSTER_ID, epoch: FIRST_EPOCH };
     await createFirstMember(STATE, member, rows, this.offline);
     this.raftId = founder.raftId;
+    this.epoch = FIRST_EPOCH;
   }
 
   /** Starts the daemon on what the disk has. */

@@ -166,6 +166,7 @@ export class ManagerProcess implements Endpoint, Observed {
     this.raftId = opened.driver.identity.raftId;
     this.epoch = opened.driver.identity.epoch;
     this.machineOf.raftId = this.raftId;
+    this.machineOf.epoch = this.epoch;
     await this.#follow(opened.database);
   }
 

@@ -73,6 +73,8 @@ export class Operator {
   /** Everybody is gone; one goes on from its own state. */
   recover(survivor: Machine): void {
     if (survivor.raftId <= 0 || survivor.isSpoilt) return;
+    // Nobody goes on from a member of an epoch that has ended: what followed it was lost with it.
+    if (survivor.epoch < this.#deps.world.checker.newestEpoch) return;
     const withUncommitted = this.#random.below(3) === 0;
     void this.#during('cluster recovered', survivor, async () => {
       const { address, offline } = survivor;
@@ -90,6 +92,8 @@ export class Operator {
           saveBackup: async (pieces) => void saved.push(await collect(pieces)),
         },
       );
+      // A backup of before has what is lost now.
+      this.#backup = undefined;
       if (saved.length === 0) checker.fail('recovered without a backup');
       if (upTo < before) checker.fail(`recovered to ${upTo}, ${before} was committed there`);
       return { upTo, sure: withUncommitted ? before : upTo };
