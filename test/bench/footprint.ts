@@ -6,13 +6,14 @@ import { line, since, spread } from './report.ts';
 
 const WINDOW_MS = 60_000;
 /** Until the engine has compiled what an idle daemon runs: nobody's daemon is this young for long. */
-const WARM_MS = 180_000;
+const WARM_MS = 240_000;
 
 /** Memory and CPU of idle daemons, per 100 tasks, and the start of the command line. */
 export async function footprint(): Promise<void> {
   const cluster = await DevCluster.up(3, 2);
   try {
     await cliStart(cluster);
+    await daemons(cluster, 'idle');
     const user = process.getuid?.() === 0 ? ['--user', 'root'] : [];
     await cluster.must('m1', [
       'service',
@@ -25,7 +26,6 @@ export async function footprint(): Promise<void> {
       '--process',
       'hello',
     ]);
-    await daemons(cluster, 'idle');
     await cluster.must('m1', [
       'service',
       'create',
