@@ -14,7 +14,7 @@ import { type Plan, type PlanInput, Planner } from './plan.ts';
 import { localAddress } from './plan-endpoints.ts';
 
 export interface RouterDeps {
-  readonly io: Io;
+  readonly io: Pick<Io, 'list' | 'stat'>;
   readonly netcmd: Netcmd;
   readonly clock: Clock;
   readonly random: Random;
@@ -34,8 +34,10 @@ export interface RouterDeps {
 const LOOK_MS = 30_000;
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 10_000;
-/** What came of our own doing is not taken for somebody else's. */
+/** What changes while a pass runs or this soon after it is most likely its own doing. */
 const OWN_NOISE_MS = 100;
+/** It may have been somebody else's nevertheless: it is looked at once more, this long afterwards. */
+const DOUBT_MS = 1_500;
 
 /**
  * The router of a node: the network namespace that all traffic of its containers passes. What is wanted
@@ -68,6 +70,7 @@ export class Router implements ContainerNetwork {
   #running: Promise<void> | undefined;
   #quietAtMs = 0;
   #timer: Timer | undefined;
+  #doubt: Timer | undefined;
   #watcher: { close(): void } | undefined;
 
   constructor(deps: RouterDeps) {
@@ -90,6 +93,7 @@ export class Router implements ContainerNetwork {
     this.#opening = undefined;
     this.#state = 'closed';
     this.#timer?.cancel();
+    this.#doubt?.cancel();
     this.#watcher?.close();
     await this.#running;
   }
@@ -306,8 +310,14 @@ export class Router implements ContainerNetwork {
     this.#timer = this.#deps.clock.setTimer(afterMs, () => void this.#pass(true));
   }
   #disturbed(): void {
-    if (this.#state === 'closed' || this.#running !== undefined) return;
-    if (this.#deps.clock.monotonicMs() < this.#quietAtMs) return;
-    void this.#pass(true);
+    if (this.#state === 'closed') return;
+    const { clock } = this.#deps;
+    const isOurs = this.#running !== undefined || clock.monotonicMs() < this.#quietAtMs;
+    if (!isOurs) void this.#pass(true);
+    else
+      this.#doubt ??= clock.setTimer(DOUBT_MS, () => {
+        this.#doubt = undefined;
+        void this.#pass(true);
+      });
   }
 }

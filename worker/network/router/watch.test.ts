@@ -64,7 +64,7 @@ test('what changes within a moment is told once', () => {
   assert.equal(changes(), 2);
 });
 
-test('a program that ends counts as a change, and is started again', () => {
+test('a program that ends counts as a change, and so does its next start', () => {
   const { clock, programs, changes } = watch();
   programs[1]!.emit('error', new Error('no such program'));
   programs[1]!.emit('exit', 1);
@@ -74,6 +74,8 @@ test('a program that ends counts as a change, and is started again', () => {
   clock.advance(5_000);
   assert.equal(programs.length, 5);
   assert.equal(programs[4]!.words, programs[1]!.words);
+  clock.advance(50);
+  assert.equal(changes(), 2, 'what changed while nobody watched');
 });
 
 test('closed, every program is ended and nothing is told any more', () => {

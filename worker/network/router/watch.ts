@@ -93,9 +93,12 @@ class Program {
     const end = (): void => {
       if (ended || this.#closed) return;
       ended = true;
-      // Whatever happened meanwhile was not told.
       this.#onOutput();
-      this.#again = this.#clock.setTimer(AGAIN_MS, () => this.#start());
+      this.#again = this.#clock.setTimer(AGAIN_MS, () => {
+        this.#start();
+        // Whatever happened meanwhile was not told.
+        this.#onOutput();
+      });
     };
     child.once('error', end);
     child.once('exit', end);

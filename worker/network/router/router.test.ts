@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ManualClock } from '../../../shared/clock.ts';
+import { silentLog } from '../../../shared/log.ts';
+import { SeededRandom } from '../../../shared/random.ts';
+import type { Command, Netcmd } from './netcmd.ts';
+import { OBSERVE_SCRIPT } from './observe.ts';
+import { RecordingNetcmd } from './recording-netcmd.ts';
+import { Router } from './router.ts';
+
+test('what somebody changes is looked at as soon as it is told', async () => {
+  const { clock, router, looks, disturb } = await opened();
+  clock.advance(200);
+  disturb();
+  await router.settle();
+  assert.equal(looks(), 2);
+});
+
+test('a change that may be its own doing is looked at a moment later, and once', async () => {
+  const { clock, router, looks, disturb } = await opened();
+  disturb();
+  clock.advance(50);
+  disturb();
+  clock.advance(1_449);
+  await router.settle();
+  assert.equal(looks(), 1);
+  clock.advance(1);
+  await router.settle();
+  assert.equal(looks(), 2);
+  clock.advance(20_000);
+  await router.settle();
+  assert.equal(looks(), 2);
+});
+
+test('a change while it looks is looked at again', async () => {
+  const { clock, router, looks, disturb } = await opened();
+  const looking = router.repair();
+  disturb();
+  await looking;
+  clock.advance(1_500);
+  await router.settle();
+  assert.equal(looks(), 3);
+});
+
+test('what nobody tells of is found within half a minute', async () => {
+  const { clock, router, looks } = await opened();
+  clock.advance(30_000);
+  await router.settle();
+  assert.equal(looks(), 2);
+});
+
+test('closed, it looks at nothing any more', async () => {
+  const { clock, router, looks, disturb } = await opened();
+  disturb();
+  await router.close();
+  disturb();
+  clock.advance(60_000);
+  assert.equal(looks(), 1);
+});
+
+/** A router that is open, in a kernel where everything works. */
+async function opened() {
+  const clock = new ManualClock();
+  const netcmd = new CountingNetcmd();
+  let disturb: () => void = () => assert.fail('nobody watches');
+  const router = new Router({
+    io: { list: () => [], stat: () => undefined },
+    netcmd,
+    clock,
+    random: new SeededRandom(1),
+    log: silentLog,
+    nodeId: 'node1000restoftheid',
+    short: 'node1000',
+    tunnelKeys: '/keys',
+    carries: false,
+    watch: (_names, onChange) => {
+      disturb = onChange;
+      return { close() {} };
+    },
+  });
+  await router.open();
+  assert.equal(router.problem, '');
+  return { clock, router, looks: () => netcmd.looks, disturb: () => disturb() };
+}
+
+class CountingNetcmd implements Netcmd {
+  readonly #netcmd = new RecordingNetcmd();
+  looks = 0;
+
+  run(command: Command) {
+    if (command.input === OBSERVE_SCRIPT) this.looks++;
+    return this.#netcmd.run(command);
+  }
+}
