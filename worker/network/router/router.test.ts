@@ -58,6 +58,14 @@ test('closed, it looks at nothing any more', async () => {
   assert.equal(looks(), 1);
 });
 
+test('destroyed, it is not built again by rows that still come', async () => {
+  const { router, looks } = await opened();
+  await router.destroy();
+  await assert.rejects(router.open(), /was taken away/);
+  assert.match(await router.settle(), /not open/);
+  assert.equal(looks(), 1);
+});
+
 /** A router that is open, in a kernel where everything works. */
 async function opened() {
   const clock = new ManualClock();

@@ -64,6 +64,8 @@ export class Router implements ContainerNetwork {
   #tunnelProblem = '';
   #repaired = 0;
   #state: 'closed' | 'open' = 'closed';
+  /** Taken away for good: rows that still come build nothing again. */
+  #isDestroyed = false;
   #opening: Promise<void> | undefined;
   #look = true;
   #wanted = false;
@@ -80,12 +82,14 @@ export class Router implements ContainerNetwork {
     this.#backoff = new Backoff(deps.random, RETRY_MIN_MS, RETRY_MAX_MS);
   }
   /** Builds the router, or takes up the one that is there. Throws RuntimeError UNSUPPORTED. */
-  open(): Promise<void> {
+  async open(): Promise<void> {
+    if (this.#isDestroyed)
+      throw new RuntimeError('UNSUPPORTED', 'the network of containers was taken away');
     this.#opening ??= this.#open().catch((error) => {
       this.#opening = undefined;
       throw error;
     });
-    return this.#opening;
+    await this.#opening;
   }
   /** Leaves everything as it is. */
   async close(): Promise<void> {
@@ -97,8 +101,9 @@ export class Router implements ContainerNetwork {
     this.#watcher?.close();
     await this.#running;
   }
-  /** Takes everything of this node's away. */
+  /** Takes everything of this node's away; it is not opened again. */
   async destroy(): Promise<void> {
+    this.#isDestroyed = true;
     await this.close();
     if (!this.#exists()) return;
     this.#endpoints.clear();
