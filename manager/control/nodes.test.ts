@@ -33,6 +33,31 @@ test('labels are added and taken away, availability is set, one event says it', 
   assert.equal(events.at(-1)!.message, 'labels a, c; availability drain');
 });
 
+test('a runtime is chosen among those that the node has, and taken back', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  const choose = (runtime: string) =>
+    at.control.updateNode(
+      UpdateNodeRequest.create({ ref: 'n1', runtime, hasRuntime: true }),
+      context(),
+    );
+  await assert.rejects(choose('containerd'), {
+    code: 'PRECONDITION',
+    message: 'n1 has no runtime containerd (it has: process)',
+  });
+  await assert.rejects(choose('docker'), {
+    code: 'INVALID_SPEC',
+    message: /"docker" is no runtime/,
+  });
+  assert.equal((await choose('process')).node!.runtime, 'process');
+  const labels = UpdateNodeRequest.create({ ref: 'n1', labelAdd: { a: '1' } });
+  assert.equal((await at.control.updateNode(labels, context())).node!.runtime, 'process');
+  assert.equal((await choose('')).node!.runtime, '');
+  const events = [...at.store.view.table('event').all()].flatMap((row) => row.events);
+  const said = events.map(({ message }) => message).filter((message) => message !== '');
+  assert.deepEqual(said, ['runtime process', 'labels a', 'runtime any']);
+});
+
 test('taking away a label that is not there is refused', async () => {
   const at = new Fixture();
   await at.node('n1');

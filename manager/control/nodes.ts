@@ -94,11 +94,14 @@ export class Nodes {
     const role = request.hasRole ? request.role : node.role;
     checkEnum(availability, Availability, 'availability');
     checkEnum(role, Role, 'role');
+    const runtime = request.hasRuntime ? request.runtime : node.runtime;
+    if (request.hasRuntime) refuseRuntime(draft, node, runtime);
     if (role === Role.WORKER && node.role === Role.MANAGER)
       refuseLossOfQuorum(draft, node, (nodeId) => this.#isLive(nodeId));
-    const said = describeChange(node, labels, availability, role);
+    const changed = Node.with(node, { labels, availability, role, runtime });
+    const said = describeChange(node, changed);
     if (said === '') return;
-    draft.put('node', Node.with(node, { labels, availability, role }));
+    draft.put('node', changed);
     draft.emit({ kind: 'node', action: 'update', id: node.id, name: node.name, message: said });
   }
 
@@ -150,19 +153,42 @@ function changedLabels(node: Node, request: UpdateNodeRequest): { [key: string]:
   return labels;
 }
 
-function describeChange(
-  node: Node,
-  labels: { readonly [key: string]: string },
-  availability: Availability,
-  role: Role,
-): string {
+/** Tasks of other runtimes leave it, as they do a node that is drained. */
+function refuseRuntime(draft: Draft, node: Node, runtime: string): void {
+  if (runtime === '') return;
+  const words = Object.keys(MISSING).join(', ');
+  const missing = MISSING[runtime];
+  if (missing === undefined) throw invalid('runtime', `"${runtime}" is no runtime`, words);
+  const description = draft.table('nodeStatus').get(node.id)?.description;
+  if (!description)
+    throw new SwarmError('PRECONDITION', `${node.name} has not told yet what it can run`, {
+      advice: 'Try again when it has connected.',
+      command: 'swarm node ls',
+    });
+  if (description.runtimes.includes(runtime)) return;
+  const has = description.runtimes.join(', ') || 'none';
+  throw new SwarmError('PRECONDITION', `${node.name} has no runtime ${runtime} (it has: ${has})`, {
+    advice: missing,
+    command: `swarm node inspect ${node.name}`,
+  });
+}
+
+/** What to do about a runtime that a node has not. */
+const MISSING: { readonly [runtime: string]: string } = {
+  containerd: 'Install containerd there (deploy/install-deps), then stop and start its daemon.',
+  process: 'Start its daemon with --allow-process.',
+};
+
+function describeChange(node: Node, changed: Node): string {
+  const { labels, availability, role, runtime } = changed;
   const said: string[] = [];
   const keys = new Set([...Object.keys(labels), ...Object.keys(node.labels)]);
-  const changed = [...keys].filter((key) => labels[key] !== node.labels[key]);
-  if (changed.length > 0) said.push(`labels ${changed.sort().join(', ')}`);
+  const others = [...keys].filter((key) => labels[key] !== node.labels[key]);
+  if (others.length > 0) said.push(`labels ${others.sort().join(', ')}`);
   if (availability !== node.availability)
     said.push(`availability ${wordOf(Availability, availability)}`);
   if (role !== node.role) said.push(role === Role.MANAGER ? 'promote' : 'demote');
+  if (runtime !== node.runtime) said.push(`runtime ${runtime || 'any'}`);
   return said.join('; ');
 }
 

@@ -13,6 +13,8 @@ import { LIMITS } from '../../shared/limits.ts';
 import { lacks, type NetworkNeeds, needsOf } from '../loop/addressing/needs.ts';
 import { NODE_LOCAL } from '../loop/addressing/predefined.ts';
 import { type Constraint, meets } from '../loop/constraint.ts';
+import { keptFrom } from '../loop/node-wishes.ts';
+import { runtimeOf } from '../loop/specs.ts';
 import type { View } from '../store/view.ts';
 import {
   heldValue,
@@ -47,8 +49,8 @@ export function serviceWarnings(view: View, spec: ServiceSpec): string[] {
     if (doubt !== undefined) warnings.push(`constraint "${text}": ${doubt.text}`);
   }
   if (nodes.length === 0 || spec.task === null) return warnings;
-  if (!nodes.some(({ status }) => hasRuntime(status, spec.task!)))
-    warnings.push(noRuntimeText(spec.task));
+  if (!nodes.some((known) => offersRuntime(known, spec.task!)))
+    warnings.push(noRuntimeText(nodes, spec.task));
   const needs = needsOf(view, clusterNetworks(spec.task));
   if (needs !== '' && nodes.every(({ status }) => lacks(status, needs) !== ''))
     warnings.push(noNetworkText(needs));
@@ -143,13 +145,27 @@ function rewritten(wish: Constraint, key: string, value: string): string {
   return `${key}${wish.equal ? '==' : '!='}${value}`;
 }
 
-export function hasRuntime(status: NodeStatus, task: TaskSpec): boolean {
-  const runtimes = status.description?.runtimes ?? [];
-  if (task.container !== null) return runtimes.includes('containerd');
-  return runtimes.includes('process');
+/** It has what the task runs on, and its users have chosen no other. */
+export function offersRuntime({ node, status }: KnownNode, task: TaskSpec): boolean {
+  return hasRuntime(status, task) && keptFrom(runtimeOf(task), node) === '';
 }
 
-export function noRuntimeText(task: TaskSpec): string {
+function hasRuntime(status: NodeStatus, task: TaskSpec): boolean {
+  return status.description?.runtimes.includes(runtimeOf(task)) === true;
+}
+
+/** Nodes that could run the task, were they not set to run others (`--runtime`). */
+export function keptNodes(nodes: readonly KnownNode[], task: TaskSpec): readonly KnownNode[] {
+  return nodes.filter((known) => hasRuntime(known.status, task) && !offersRuntime(known, task));
+}
+
+export function noRuntimeText(nodes: readonly KnownNode[], task: TaskSpec): string {
+  const kept = keptNodes(nodes, task);
+  if (kept.length > 0) {
+    const others = task.container !== null ? 'processes' : 'containers';
+    const names = someOf(kept.map(({ node }) => node.name));
+    return `${names} ${kept.length === 1 ? 'is' : 'are'} set to run ${others} alone (--runtime)`;
+  }
   return task.container !== null
     ? 'no node has a runtime for images'
     : 'no node runs commands of the host (--process)';

@@ -4,6 +4,7 @@ import {
   Availability,
   type Init,
   Liveness,
+  Node,
   NodeState,
   Ref,
   RolloutState,
@@ -32,6 +33,17 @@ async function pending(at: Fixture, spec: Init<ServiceSpec> = {}): Promise<strin
 const placed = (constraint: string): Init<TaskSpec> => ({
   process: { command: ['a'] },
   placement: { constraints: [constraint] },
+});
+
+test('a task that no node is set to run names such a node and how to undo it', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  const row = at.store.view.table('node').get('n1')!;
+  await at.store.put('node', 'users', Node.with(row, { runtime: 'containerd' }));
+  await pending(at);
+  const [reason] = (await ask(at, 'web')).reasons;
+  assert.equal(reason!.text, 'web: n1 is set to run containers alone (--runtime)');
+  assert.equal(reason!.command, 'swarm node update --runtime any n1');
 });
 
 test('tasks that run without what they were promised are named with their nodes', async () => {

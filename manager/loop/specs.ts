@@ -98,7 +98,7 @@ function factsOf(
   for (const text of task.placement?.constraints ?? [])
     constraints.push(parseConstraint(text) ?? { text, key: '', equal: true, value: '' });
   const ports = spec.endpoint?.ports ?? [];
-  const runtime = task.container === null ? 'process' : 'containerd';
+  const runtime = runtimeOf(task);
   const platforms = platformsOf(task.container);
   const reserved = task.reservations;
   const networks = task.networks.filter(({ target }) => !NODE_LOCAL.has(target));
@@ -132,6 +132,11 @@ function factsOf(
     volumes: volumeSources(spec),
     nodeKey: [runtime, platforms.join(' '), ...constraints.map((c) => c.text)].join('\n'),
   };
+}
+
+/** What a node must have for it. */
+export function runtimeOf(task: TaskSpec): 'process' | 'containerd' {
+  return task.container === null ? 'process' : 'containerd';
 }
 
 /** What says only where a task may run, or was found out of what it is. */

@@ -23,7 +23,7 @@ import { World } from './world.ts';
  *
  * nodes N.. [zone=a ..] [cpu=N] [memory=MIB] [gpu=N] [runtimes=a,b] [overlay=ADDRESS] [mtu=N] [routes=A,B]
  * [wireguard=KEY]   volumes N VOLUME..   describe N overlay=ADDRESS|mtu=N|routes=A,B|wireguard=KEY
- * node N ready|suspect|down|leaving|restarting|active|pause|drain|remove|removing|zone=b
+ * node N ready|suspect|down|leaving|restarting|active|pause|drain|remove|removing|runs=RUNTIME|zone=b
  * pool CIDR LENGTH   network NAME [subnet=A+B] [ipv6] [encrypted] [mtu=N]   network-rm NAME
  * create|update NAME WORD..   rollback NAME REV
  * scale NAME N   rm NAME   agents on|off   broken NAME REV [exit=N|rejected=TEXT|hangs]
@@ -161,6 +161,8 @@ class Script {
         if (availability !== undefined) await world.changeNode(id, { availability });
         else if (word === 'remove') await world.removeNode(id);
         else if (word === 'removing') await world.changeNode(id, { removing: true });
+        else if (word.startsWith('runs='))
+          await world.changeNode(id, { runtime: word.slice('runs='.length) });
         else if (word.includes('='))
           await world.changeNode(id, { labels: Object.fromEntries([word.split('=')]) });
       }

@@ -148,7 +148,12 @@ export class World {
   }
   async changeNode(
     id: string,
-    patch: { availability?: Availability; labels?: Node['labels']; removing?: boolean },
+    patch: {
+      availability?: Availability;
+      labels?: Node['labels'];
+      removing?: boolean;
+      runtime?: string;
+    },
   ): Promise<void> {
     const row = this.view.table('node').get(id)!;
     await this.store.put('node', 'users', Node.with(row, patch));

@@ -50,6 +50,7 @@ function pretty(answer: GetNodeResponse): string {
     ['Processors', resources ? String(resources.nanoCpus / 1e9) : ''],
     ['Memory', resources ? formatBytes(resources.memoryBytes) : ''],
     ['Runtimes', (description?.runtimes ?? []).join(', ')],
+    ['Runs only', view.node?.runtime ?? ''],
     ['Features', pairs(description?.features ?? {})],
     ['Labels', pairs(view.node?.labels ?? {})],
     ['Tasks', String(view.running)],

@@ -13,6 +13,11 @@ export const AVAILABILITIES: { readonly [word: string]: Availability } = {
   drain: Availability.DRAIN,
 };
 const ROLES: { readonly [word: string]: Role } = { worker: Role.WORKER, manager: Role.MANAGER };
+const RUNTIMES: { readonly [word: string]: string } = {
+  containerd: 'containerd',
+  process: 'process',
+  any: '',
+};
 
 export const update: Verb = {
   declare(command) {
@@ -20,6 +25,7 @@ export const update: Verb = {
       .argument('<NODE>')
       .option('--availability <WORD>', 'active, pause or drain')
       .option('--role <ROLE>', 'worker or manager')
+      .option('--runtime <WORD>', 'What it runs: containerd, process, or any (all that it has)')
       .option('--label-add <KEY=VALUE>', 'Label to add or change', collect)
       .option('--label-rm <KEY>', 'Label to remove', collect);
   },
@@ -36,7 +42,7 @@ export const update: Verb = {
 };
 
 export function updateRequest(ref: string, flags: Flags): UpdateNodeRequest {
-  const names = ['availability', 'role', 'label-add', 'label-rm'];
+  const names = ['availability', 'role', 'runtime', 'label-add', 'label-rm'];
   if (!flags.has(...names)) {
     throw new SwarmError('INVALID_ARGUMENT', 'There is nothing to change.', {
       advice: `Give one of ${names.map((name) => `--${name}`).join(', ')}.`,
@@ -53,5 +59,7 @@ export function updateRequest(ref: string, flags: Flags): UpdateNodeRequest {
     hasAvailability: flags.has('availability'),
     role: flags.or<Role>('role', Role.WORKER, (f, t) => parseWord(f, t, ROLES)),
     hasRole: flags.has('role'),
+    runtime: flags.or<string>('runtime', '', (f, t) => parseWord(f, t, RUNTIMES)),
+    hasRuntime: flags.has('runtime'),
   });
 }

@@ -7,11 +7,12 @@ import type { NodeVerdict } from '../deps.ts';
 import {
   clusterNetworks,
   doubtAbout,
-  hasRuntime,
   type KnownNode,
+  keptNodes,
   knownNodes,
   noNetworkText,
   noRuntimeText,
+  offersRuntime,
 } from '../warnings.ts';
 import { whyNodeIsClosed } from './availability.ts';
 import { why } from './reason.ts';
@@ -33,8 +34,8 @@ export function whyNotPlaced(placing: Placing): Reason {
   const nodes = knownNodes(view);
   const task = spec.task;
   if (task === null || nodes.length === 0) return noNodes(placing);
-  const able = nodes.filter(({ status }) => hasRuntime(status, task));
-  if (able.length === 0) return noRuntime(name, task, detailsOf(placing));
+  const able = nodes.filter((known) => offersRuntime(known, task));
+  if (able.length === 0) return noRuntime(placing, nodes, task);
   const platforms = platformsOf(task.container);
   if (able.every(({ status }) => wrongPlatform(platforms, status.description) !== ''))
     return why('wrong-platform', `${name}: its image is for ${platforms.join(', ')}: no node is`, {
@@ -80,9 +81,18 @@ function noNodes(placing: Placing): Reason {
   );
 }
 
-function noRuntime(name: string, task: TaskSpec, details: readonly string[]): Reason {
+function noRuntime(placing: Placing, nodes: readonly KnownNode[], task: TaskSpec): Reason {
   const image = task.container !== null;
-  return why('no-runtime', `${name}: ${noRuntimeText(task)}`, {
+  const details = detailsOf(placing);
+  const text = `${placing.spec.name}: ${noRuntimeText(nodes, task)}`;
+  const kept = keptNodes(nodes, task)[0]?.node.name;
+  if (kept !== undefined)
+    return why('no-runtime', text, {
+      advice: 'Let such a node run both again, or add one.',
+      command: `swarm node update --runtime any ${kept}`,
+      details,
+    });
+  return why('no-runtime', text, {
     advice: image
       ? 'Run a command of the host instead (--process), or add a node with a container runtime.'
       : 'Start a daemon with --allow-process, or run an image.',

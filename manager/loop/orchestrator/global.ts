@@ -1,12 +1,12 @@
 import { TaskState } from '../../../proto/index.ts';
-import { meets } from '../constraint.ts';
 import { blockedBecause } from '../node-condition.ts';
+import { unmetWish } from '../node-wishes.ts';
 import { FRESH_MAX } from './replicated.ts';
 import { vacate } from './retire.ts';
 import type { Scope } from './scope.ts';
 import { isOccupied, type Slot } from './slot.ts';
 
-/** One task on every node that is a member, active, and meets the constraints. */
+/** One task on every node that is a member, active, and as the service wishes it. */
 export function cover(scope: Scope, slots: Map<string, Slot>): void {
   for (const slot of slots.values()) coverNode(scope, slot);
   for (const node of scope.turn.draft.table('node').all()) {
@@ -41,8 +41,9 @@ export function coverNode(scope: Scope, slot: Slot): void {
       return;
     default:
   }
-  if (!meetsAll(scope, nodeId)) {
-    vacate(scope, slot, 'its node does not meet the constraints');
+  const unmet = unmetOn(scope, nodeId);
+  if (unmet !== undefined) {
+    vacate(scope, slot, `its node ${unmet}`);
     return;
   }
   if (isOccupied(slot) || blockedBecause(turn.draft, nodeId) !== '') return;
@@ -58,8 +59,8 @@ export function coverNode(scope: Scope, slot: Slot): void {
   );
 }
 
-function meetsAll(scope: Scope, nodeId: string): boolean {
+function unmetOn(scope: Scope, nodeId: string): string | undefined {
   const node = scope.turn.draft.table('node').get(nodeId);
-  const status = scope.turn.draft.table('nodeStatus').get(nodeId);
-  return node !== undefined && scope.running.constraints.every((c) => meets(c, node, status));
+  if (node === undefined) return 'was removed';
+  return unmetWish(scope.running, node, scope.turn.draft.table('nodeStatus').get(nodeId));
 }

@@ -1,8 +1,8 @@
 import { TaskState } from '../../../proto/index.ts';
 import { DEFAULTS } from '../../../shared/limits.ts';
-import { meets } from '../constraint.ts';
 import { isUnreachable } from '../node-condition.ts';
 import { groupKey } from '../node-index.ts';
+import { unmetWish } from '../node-wishes.ts';
 import { type Entry, isAssigned, isFinal, isOver, isWanted } from '../task-facts.ts';
 import { afterEnd, reschedule } from './replace.ts';
 import { orphan, retire, settleDraining, sweep } from './retire.ts';
@@ -69,9 +69,9 @@ function leavesItsNode(scope: Scope, slot: Slot, head: Entry): boolean {
       reschedule(scope, slot, head, `node ${name} is drained`);
       return true;
     case 'ok': {
-      const unmet = unmetConstraint(scope, head);
+      const unmet = unmetWishOf(scope, head);
       if (unmet === undefined) return false;
-      reschedule(scope, slot, head, `node ${name} no longer meets ${unmet}`);
+      reschedule(scope, slot, head, `node ${name} ${unmet}`);
       return true;
     }
     default:
@@ -79,11 +79,11 @@ function leavesItsNode(scope: Scope, slot: Slot, head: Entry): boolean {
   }
 }
 
-function unmetConstraint(scope: Scope, head: Entry): string | undefined {
+function unmetWishOf(scope: Scope, head: Entry): string | undefined {
   const node = scope.turn.draft.table('node').get(head.task.nodeId);
   if (node === undefined) return undefined;
   const status = scope.turn.draft.table('nodeStatus').get(node.id);
-  return scope.factsOf(head).constraints.find((c) => !meets(c, node, status))?.text;
+  return unmetWish(scope.factsOf(head), node, status);
 }
 
 /** A head that stays where it is: it may start now, or be for a newer revision of equal work. */

@@ -2,6 +2,7 @@ import type { View } from '../../store/view.ts';
 import { lacks, type NetworkNeeds } from '../addressing/needs.ts';
 import { meets } from '../constraint.ts';
 import type { NodeIndex, NodeRecord } from '../node-index.ts';
+import { keptFrom } from '../node-wishes.ts';
 import { wrongPlatform } from '../platform.ts';
 import { ingressOwner } from '../published.ts';
 import type { RevisionFacts } from '../specs.ts';
@@ -34,6 +35,8 @@ export function unfitBecause(
   const runtimes = record.status?.description?.runtimes ?? [];
   if (!runtimes.includes(facts.runtime))
     return facts.runtime === 'process' ? NO_PROCESS_RUNTIME : NO_IMAGE_RUNTIME;
+  const kept = keptFrom(facts.runtime, record.node);
+  if (kept !== '') return { code: 'runtime', text: kept };
   const wrong = wrongPlatform(facts.platforms, record.status?.description);
   if (wrong !== '') return { code: 'platform', text: wrong };
   const lacking = lacks(record.status, needs);
