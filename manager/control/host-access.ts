@@ -1,12 +1,8 @@
 import type { ServiceSpec } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import { type HostAccess, hostAccessOf, isWithin } from '../../shared/host-access.ts';
-import { CLUSTER_KEY } from '../store/schema.ts';
+import { allowsHostAccess } from '../loop/binds.ts';
 import type { View } from '../store/view.ts';
-
-export function allowsHostAccess(view: View): boolean {
-  return view.table('cluster').get(CLUSTER_KEY)?.spec?.allowHostAccess === true;
-}
 
 /** Throws FORBIDDEN for what makes a container root on its host, unless the cluster allows it. */
 export function refuseHostAccess(view: View, spec: ServiceSpec): void {

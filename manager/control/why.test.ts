@@ -46,6 +46,19 @@ test('a task that no node is set to run names such a node and how to undo it', a
   assert.equal(reason!.command, 'swarm node update --runtime any n1');
 });
 
+test('a bind that no node offers is named, and what to do about it', async () => {
+  const at = new Fixture();
+  await at.node('n1', {}, { description: { runtimes: ['containerd'], bindRoots: ['/srv'] } });
+  const mounts = [{ type: 'bind', source: '/srv/data', target: '/data' }];
+  await pending(at, { task: { container: { image: 'web', mounts } } });
+  const text = 'does not offer /srv/data (--bind-roots)';
+  at.verdicts = [{ nodeId: 'n1', fits: false, code: 'bind', text }];
+  const [reason] = (await ask(at, 'web')).reasons;
+  assert.equal(reason!.code, 'bind-not-offered');
+  assert.equal(reason!.text, 'web: no node that fits offers /srv/data');
+  assert.deepEqual(reason!.details, [`n1: ${text}`]);
+});
+
 test('tasks that run without what they were promised are named with their nodes', async () => {
   const at = new Fixture();
   for (const name of ['n1', 'n2']) await at.node(name);

@@ -1,5 +1,6 @@
 import type { View } from '../store/view.ts';
 import { needsOf } from './addressing/needs.ts';
+import { bindsToOffer } from './binds.ts';
 import { NodeIndex } from './node-index.ts';
 import {
   awayBecause,
@@ -39,7 +40,7 @@ export function explain(view: View, taskId: string, known?: NodeIndex): NodeVerd
   const pinnedTo = task.slot === 0 ? task.nodeId : '';
   const self = isAssigned(task) && isWanted(task) ? task.nodeId : '';
   const names = tyingVolumes(facts.spec, facts.volumes, task.serviceId, task.slot);
-  const homes = homesOf(view, names);
+  const places = { homes: homesOf(view, names), binds: bindsToOffer(view, facts) };
   const records = index.records.filter(
     (record) => record.node !== undefined && (pinnedTo === '' || pinnedTo === record.id),
   );
@@ -48,7 +49,7 @@ export function explain(view: View, taskId: string, known?: NodeIndex): NodeVerd
     const own = (spread.get(record.at) ?? 0) - Number(self === record.id);
     const verdict =
       unfitBecause(record, facts, needs) ??
-      awayBecause(record, homes) ??
+      awayBecause(record, places) ??
       (clash === undefined
         ? busyBecause(record, facts, own)
         : { code: 'host-port' as const, text: `port ${clash} is published on every node` });

@@ -91,6 +91,9 @@ function markOne(view: View, change: Change, derived: Derived, dirty: Dirty): bo
     // A volume that went, or came to another node, may be what tasks wait for.
     case 'nodeVolumes':
       return true;
+    // So may a bind that the cluster allows now.
+    case 'cluster':
+      return true;
     case 'taskStatus':
       return markStatus(view, change, derived, dirty);
     case 'node':

@@ -12,6 +12,7 @@ import { assert } from '../../shared/assert.ts';
 import { revisionKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
 import { NODE_LOCAL } from './addressing/predefined.ts';
+import { bindSources } from './binds.ts';
 import { type Constraint, parseConstraint } from './constraint.ts';
 import { platformsOf } from './platform.ts';
 import { volumeSources } from './volumes.ts';
@@ -50,6 +51,8 @@ export interface RevisionFacts {
   readonly platforms: readonly string[];
   /** Named volumes, with placeholders. */
   readonly volumes: readonly string[];
+  /** Places of its node that it binds, with placeholders. */
+  readonly binds: readonly string[];
   /** Revisions with equal keys fit the same nodes, as far as nodes and not their load decide. */
   readonly nodeKey: string;
 }
@@ -130,6 +133,7 @@ function factsOf(
       .map((port) => `${port.protocol}/${port.published}`),
     platforms,
     volumes: volumeSources(spec),
+    binds: bindSources(spec),
     nodeKey: [runtime, platforms.join(' '), ...constraints.map((c) => c.text)].join('\n'),
   };
 }

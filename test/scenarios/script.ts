@@ -22,7 +22,7 @@ import { World } from './world.ts';
  * Runs a script of one command a line and returns what it printed.
  *
  * nodes N.. [zone=a ..] [cpu=N] [memory=MIB] [gpu=N] [runtimes=a,b] [overlay=ADDRESS] [mtu=N] [routes=A,B]
- * [wireguard=KEY]   volumes N VOLUME..   describe N overlay=ADDRESS|mtu=N|routes=A,B|wireguard=KEY
+ * [wireguard=KEY] [bind-roots=A,B]   host-access on|off   volumes N VOLUME..   describe N overlay=ADDRESS|mtu=N|routes=A,B|wireguard=KEY|bind-roots=A,B
  * node N ready|suspect|down|leaving|restarting|active|pause|drain|remove|removing|runs=RUNTIME|zone=b
  * pool CIDR LENGTH   network NAME [subnet=A+B] [ipv6] [encrypted] [mtu=N]   network-rm NAME
  * create|update NAME WORD..   rollback NAME REV
@@ -71,6 +71,8 @@ class Script {
         return world.describe(name, describedBy(optionsOf(rest)));
       case 'volumes':
         return world.volumes(name, rest);
+      case 'host-access':
+        return world.cluster({ spec: { allowHostAccess: name === 'on' } });
       case 'pool':
         return world.cluster({
           network: { addressPools: [name], subnetLength: Number(rest[0]) },
@@ -328,7 +330,7 @@ class Script {
 }
 
 /** Words of a node's description. */
-const DESCRIPTION = ['overlay', 'mtu', 'routes', 'wireguard'];
+const DESCRIPTION = ['overlay', 'mtu', 'routes', 'wireguard', 'bind-roots'];
 
 function optionsOf(words: readonly string[]): Map<string, string> {
   return new Map(words.map((word) => [word.split('=')[0]!, word.slice(word.indexOf('=') + 1)]));
@@ -337,10 +339,12 @@ function optionsOf(words: readonly string[]): Map<string, string> {
 function describedBy(options: ReadonlyMap<string, string>): Partial<NodeDescription> {
   const dataAddress = options.get('overlay');
   const routes = options.get('routes');
+  const roots = options.get('bind-roots');
   return {
     ...(dataAddress === undefined ? {} : { dataAddress, features: { network: 'overlay' } }),
     ...(options.has('mtu') ? { mtu: Number(options.get('mtu')) } : {}),
     ...(routes === undefined ? {} : { routes: routes.split(',') }),
+    ...(roots === undefined ? {} : { bindRoots: roots.split(',') }),
     ...(options.has('wireguard') ? { wireguardKey: options.get('wireguard')! } : {}),
   };
 }

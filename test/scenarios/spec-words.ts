@@ -78,6 +78,12 @@ function apply(spec: Loose, key: string, value: string): void {
           .map((source) => ({ type: 'volume', source, target: `/${source}` })),
       };
       return;
+    case 'bind':
+      task.container = {
+        ...task.container,
+        mounts: [{ type: 'bind', source: value, target: '/bound' }],
+      };
+      return;
     case 'network':
       task.networks = value === '' ? [] : value.split('+').map((target) => ({ target }));
       return;

@@ -1,5 +1,6 @@
 import type { Reason, ServiceSpec, TaskSpec } from '../../../proto/index.ts';
 import { lacks, needsOf } from '../../loop/addressing/needs.ts';
+import { bindSources } from '../../loop/binds.ts';
 import { type Constraint, meets, parseConstraint } from '../../loop/constraint.ts';
 import { platformsOf, wrongPlatform } from '../../loop/platform.ts';
 import type { View } from '../../store/view.ts';
@@ -187,6 +188,7 @@ function fullNodes(placing: Placing, fitting: readonly KnownNode[]): Reason {
     });
   const away = refused.find((verdict) => verdict.code === 'volume');
   if (away !== undefined) return volumeElsewhere(name, away.text, details);
+  if (codes.has('bind')) return bindNotOffered(placing.spec, details);
   return why('no-suitable-node', `${name}: no node fits`, {
     advice: 'Change the placement or the reservations of the service, or add a node that fits.',
     command: 'swarm node ls',
@@ -201,6 +203,17 @@ function volumeElsewhere(name: string, text: string, details: readonly string[])
       'Bring that node back, or move the contents (swarm volume export, import); to begin anew ' +
       'elsewhere, remove the volume or the node.',
     command: 'swarm volume ls',
+    details,
+  });
+}
+
+function bindNotOffered(spec: ServiceSpec, details: readonly string[]): Reason {
+  const text = `${spec.name}: no node that fits offers ${bindSources(spec).join(' and ')}`;
+  return why('bind-not-offered', text, {
+    advice:
+      'Offer the directory on a node that fits (stop it, then start it with --bind-roots), use a ' +
+      'volume, or let the cluster allow access to hosts.',
+    command: 'swarm cluster update --allow-host-access',
     details,
   });
 }

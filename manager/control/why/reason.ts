@@ -15,6 +15,7 @@ export type WhyCode =
   | 'not-enough-resources'
   | 'max-replicas-per-node'
   | 'volume-elsewhere'
+  | 'bind-not-offered'
   | 'wrong-platform'
   | 'missing-command'
   | 'missing-workdir'

@@ -1,5 +1,6 @@
 import type { View } from '../../store/view.ts';
 import { lacks, type NetworkNeeds } from '../addressing/needs.ts';
+import { missingBind } from '../binds.ts';
 import { meets } from '../constraint.ts';
 import type { NodeIndex, NodeRecord } from '../node-index.ts';
 import { keptFrom } from '../node-wishes.ts';
@@ -17,7 +18,8 @@ export type FilterCode =
   | 'resources'
   | 'host-port'
   | 'max-replicas'
-  | 'volume';
+  | 'volume'
+  | 'bind';
 
 /** Why a node does not take a task: a few words that read well after "2 nodes: ". */
 export interface Verdict {
@@ -77,10 +79,20 @@ export function busyBecause(
   return undefined;
 }
 
-/** And where its volumes are. */
-export function awayBecause(record: NodeRecord, homes: Homes): Verdict | undefined {
-  if (homes === undefined || homes.nodes.has(record.id)) return undefined;
-  return { code: 'volume', text: homes.text };
+/** What of a task's files is on some nodes alone. */
+export interface Places {
+  readonly homes: Homes;
+  /** `bindsToOffer` of its revision. */
+  readonly binds: readonly string[];
+}
+
+/** And where its files are. */
+export function awayBecause(record: NodeRecord, { homes, binds }: Places): Verdict | undefined {
+  if (homes !== undefined && !homes.nodes.has(record.id))
+    return { code: 'volume', text: homes.text };
+  const missing = missingBind(record, binds);
+  if (missing === undefined) return undefined;
+  return { code: 'bind', text: `does not offer ${missing} (--bind-roots)` };
 }
 
 function tooLittle(what: string): Verdict {

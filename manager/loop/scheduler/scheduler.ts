@@ -1,6 +1,7 @@
 import { type Task, TaskState } from '../../../proto/index.ts';
 import { attach, networkReason } from '../addressing/attach.ts';
 import { type NetworkNeeds, needsOf } from '../addressing/needs.ts';
+import { bindsToOffer } from '../binds.ts';
 import type { NodeRecord } from '../node-index.ts';
 import { groupKey } from '../node-index.ts';
 import { missingPort } from '../published.ts';
@@ -16,6 +17,7 @@ import {
   clashingPort,
   type FittingNodes,
   fitKey,
+  type Places,
   portName,
   unfitBecause,
   type Verdict,
@@ -84,7 +86,12 @@ function placeGroup(placing: Placing, entries: readonly Entry[]): void {
     for (const entry of entries) setPending(turn, entry, blocked);
     return;
   }
-  const group = { facts, needs: needsOf(turn.draft, facts.networks), homes: undefined };
+  const group = {
+    facts,
+    needs: needsOf(turn.draft, facts.networks),
+    homes: undefined,
+    binds: bindsToOffer(turn.draft, facts),
+  };
   const pinned = entries.filter((entry) => entry.task.nodeId !== '');
   for (const entry of pinned) placePinned(turn, group, entry);
   const free = pinned.length === 0 ? entries : entries.filter((e) => e.task.nodeId === '');
@@ -114,11 +121,9 @@ function byVolumes(
 }
 
 /** What the tasks of one revision have in common. */
-interface Group {
+interface Group extends Places {
   readonly facts: RevisionFacts;
   readonly needs: NetworkNeeds;
-  /** Where the volumes of its tasks are. */
-  readonly homes: Homes;
 }
 
 function portReason(turn: Turn, facts: RevisionFacts): Reason | undefined {
@@ -140,9 +145,9 @@ function portReason(turn: Turn, facts: RevisionFacts): Reason | undefined {
 
 function placeFree(placing: Placing, group: Group, entries: readonly Entry[]): void {
   const { turn } = placing;
-  const { facts, needs, homes } = group;
+  const { facts, needs } = group;
   const isFree = (node: NodeRecord) =>
-    awayBecause(node, homes) === undefined &&
+    awayBecause(node, group) === undefined &&
     busyBecause(node, facts, turn.index.spreadOf(facts.serviceId).get(node.at) ?? 0) === undefined;
   const isRefused = refusedByAll(turn, entries[0]!, () =>
     placing.fitting.get(facts, needs).filter(isFree),
@@ -206,14 +211,15 @@ function tellPending(turn: Turn, facts: RevisionFacts, why: Reason): void {
   turn.tell('service', 'pending', facts.serviceId, facts.spec.name, why.text);
 }
 
-function whyNone(turn: Turn, { facts, needs, homes }: Group): Reason {
+function whyNone(turn: Turn, group: Group): Reason {
+  const { facts, needs } = group;
   const spread = turn.index.spreadOf(facts.serviceId);
   const verdicts: Verdict[] = [];
   for (const record of turn.index.records) {
     if (record.node === undefined) continue;
     const verdict =
       unfitBecause(record, facts, needs) ??
-      awayBecause(record, homes) ??
+      awayBecause(record, group) ??
       busyBecause(record, facts, spread.get(record.at) ?? 0);
     if (verdict !== undefined) verdicts.push(verdict);
   }
@@ -221,13 +227,17 @@ function whyNone(turn: Turn, { facts, needs, homes }: Group): Reason {
 }
 
 /** A global task has its node; it waits there until it fits. */
-function placePinned(turn: Turn, { facts, needs }: Group, entry: Entry): void {
+function placePinned(turn: Turn, group: Group, entry: Entry): void {
+  const { facts, needs } = group;
   const record = turn.index.find(entry.task.nodeId);
   if (record === undefined) {
     setPending(turn, entry, reason('no-node', 'its node is not there'));
     return;
   }
-  const verdict = unfitBecause(record, facts, needs) ?? busyBecause(record, facts, 0);
+  const verdict =
+    unfitBecause(record, facts, needs) ??
+    awayBecause(record, group) ??
+    busyBecause(record, facts, 0);
   if (isDelayed(turn, entry) && refusedByAll(turn, entry, () => [record])) {
     setPending(turn, entry, refusedReason(turn, entry));
     return;
