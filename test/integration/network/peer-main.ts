@@ -44,8 +44,8 @@ const calls: { readonly [call: string]: (...args: never[]) => Promise<unknown> }
     await Promise.all(Array.from({ length: 8 }, one));
     return count;
   },
-  async hold(key: string, host: string, port: number) {
-    const socket = connect(port, host);
+  async hold(key: string, host: string, port: number, localPort = 0) {
+    const socket = connect({ port, host, localPort });
     held.set(key, socket);
     return say(socket);
   },
@@ -141,9 +141,10 @@ async function udp(host: string, port: number, count: number, from: number): Pro
     answers.push(
       await new Promise<string>((resolve) => {
         const timer = setTimeout(() => resolve('nothing'), 1_000);
-        socket.once('message', (message) => {
+        socket.once('message', (message, sender) => {
           clearTimeout(timer);
-          resolve(message.toString());
+          // Who was not asked may not answer.
+          resolve(sender.address === host ? message.toString() : `from ${sender.address}`);
         });
         socket.send('?', port, host, (error) => {
           if (error) resolve((error as { code?: string }).code ?? 'error');

@@ -171,6 +171,21 @@ describe('routers driven by rows', { skip: missing || false }, () => {
       services: [published([1, 2, 3])],
     });
   });
+  it('keep flows apart that a client sends from one port to two nodes', async () => {
+    await routers.apply({ services: [published([2])] });
+    const from = `c2 192.168.99.254`;
+    for (const host of [1, 2, 3]) {
+      const answer = await outside.call('hold', `from${host}`, hosts.address(host), 8088, 31_000);
+      assert.equal(answer, from, `TCP by host ${host}`);
+    }
+    for (const host of [1, 2, 3]) {
+      assert.equal(await outside.call('say', `from${host}`), from, `TCP by host ${host}`);
+      await outside.call('drop', `from${host}`);
+      const datagrams = await outside.call('udp', hosts.address(host), 8088, 2, 31_001);
+      assert.deepEqual(datagrams, [from, from], `UDP by host ${host}`);
+    }
+    await routers.apply({ services: [published([1, 2, 3])] });
+  });
   it('give a draining backend nothing new, keep what is open, and move its datagrams', async () => {
     const client = at['c1']!;
     const held = new Map<string, string>();

@@ -102,6 +102,7 @@ export function planPeer(
   for (const each of FAMILIES) {
     items.push(rule(each, 40, `fwmark ${mark}/0xffff lookup ${table}`));
     items.push(element(routerTable(each), 'sw_nodes', mac, String(index)));
+    items.push(element(routerTable(each), 'sw_zones', mac, String(index)));
   }
   // The way to the router itself: what gets through between nodes is found out there.
   items.push(route({ to: nodeHop(index), table: MAIN, device }));

@@ -19,9 +19,11 @@ const WHILE_NOBODY_ANSWERS = `
 
 /**
  * The router's table without the elements of its sets: the same on every node. What a packet meets, in
- * this order: its mark, its backend (virtual address, published port, task port), its route, then
+ * this order: its zone, its mark, its backend (virtual address, published port, task port), its route, then
  * whether it may pass. A container that comes to itself through a service sees the address that it
  * asked for as its client: its answer to that goes back the way it came, whatever link that was.
+ * A client may use one port of its own for connections to several nodes. They meet again at the backend,
+ * so each node they came by is a zone of its own; where two clash the backend sees another port.
  * An address that nobody has, and a virtual one with nobody behind it, is refused here: the kernel by
  * itself says so once a second only, and clients would wait as long.
  */
@@ -40,6 +42,7 @@ export function routerTableText(family: Family): string {
   map sw_dbacks { type ${address} . inet_proto . inet_service . mark : ${address} . inet_service; }
   map sw_tasks { type inet_proto . inet_service : ${address} . inet_service; }
   map sw_nodes { type ether_addr : mark; }
+  map sw_zones { typeof ether saddr : ct zone; }
   set sw_hosts { type ${address}; }
   set sw_open { type ${address} . inet_proto . inet_service; }
   set sw_addr { type ifname . ${address}; }
@@ -47,6 +50,10 @@ export function routerTableText(family: Family): string {
   set sw_same { typeof meta iifgroup . meta oifgroup; }
   set sw_inner { typeof meta iifgroup; }
 
+  chain sw_zone {
+    type filter hook prerouting priority -300;
+    iifname "${INGRESS_DEVICE}" ct original zone set ether saddr map @sw_zones
+  }
   chain sw_mark {
     type filter hook prerouting priority -150;
     iifname "${INGRESS_DEVICE}" ct state new ct mark set ether saddr map @sw_nodes
