@@ -145,7 +145,7 @@ export class WorkerPart {
       hidden: [options.socket, SYSTEM_DIR],
       units,
     });
-    const processes = processRuntime(options, deps, io, logs, installation);
+    const processes = processRuntime(options, deps, { io, logs, units }, installation);
     const examination = {
       io,
       netcmd,
@@ -243,8 +243,11 @@ export class WorkerPart {
 function processRuntime(
   options: WorkerPartOptions,
   deps: WorkerPartDeps,
-  io: SystemIo,
-  logs: TaskLogs,
+  {
+    io,
+    logs,
+    units,
+  }: { readonly io: SystemIo; readonly logs: TaskLogs; readonly units: GenericUnits },
   { pathDirs, insideScript }: Installation,
 ): Runtime[] {
   const uid = process.getuid?.() ?? 0;
@@ -269,6 +272,7 @@ function processRuntime(
     allowProcess: config.allowProcess,
     inside: { execPath: process.execPath, args: [insideScript] },
     logDirectory: (taskId) => logs.directory(taskId),
+    units,
   });
   return [runtime];
 }

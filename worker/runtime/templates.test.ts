@@ -43,7 +43,9 @@ test('the environment of a process has them too, and text in braces of other kin
     tmpdir: '/tmp',
     ports: [],
     host: '127.0.0.1',
+    units: ['DOCKER_RESOURCE_GPU=G1'],
   });
   assert.equal(made['WHO'], '3@alpha');
   assert.equal(made['JSON'], '{"a":{}}');
+  assert.equal(made['DOCKER_RESOURCE_GPU'], 'G1');
 });

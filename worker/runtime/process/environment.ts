@@ -13,6 +13,8 @@ export interface Surroundings {
   readonly ports: readonly PortBinding[];
   /** Address that the task should listen on. */
   readonly host: string;
+  /** `KEY=VALUE` for each kind of generic resource that it has. */
+  readonly units: readonly string[];
 }
 
 /** Nothing of the daemon's own environment is in it. The spec's entries win. */
@@ -31,7 +33,8 @@ export function taskEnvironment(
   const [first] = around.ports;
   if (first) env['PORT'] = String(first.port);
   for (const port of around.ports) env[`PORT_${port.target}`] = String(port.port);
-  for (const entry of task.spec?.process?.env ?? []) {
+  const own = task.spec?.process?.env ?? [];
+  for (const entry of [...around.units, ...own]) {
     const at = entry.indexOf('=');
     const value = expandTemplate(entry.slice(at + 1), task, around.node);
     if (at > 0) env[entry.slice(0, at)] = value;

@@ -55,6 +55,7 @@ export function planTask(deps: PlanDeps, task: AssignedTask, prepared: Prepared)
     tmpdir: deps.tmpdir,
     ports: prepared.ports,
     host: prepared.listenHost,
+    units: prepared.units ?? [],
   });
   const [name] = spec.command;
   if (name === undefined || name === '') {

@@ -51,16 +51,23 @@ export class ProcessController implements TaskController {
     this.#base = shared.run.base(task.id);
   }
   async prepare(): Promise<void> {
-    const { io, run, boot, ports, publishHost } = this.#shared;
+    const { io, run, boot, ports, units, publishHost } = this.#shared;
     const before = readPrepared(io, this.#base);
     if (before?.boot === boot || run.entry(this.#task.id).claimed) return;
     this.#plan({ boot, ports: [], listenHost: publishHost, pidNamespace: false });
-    const reserved = await ports.reserve(this.#task.id, publishHost, this.#task.ports);
-    writePrepared(io, this.#base, {
-      boot,
-      ...reserved,
-      pidNamespace: this.#shared.pidNamespace !== undefined,
-    });
+    const held = units.take(this.#task.id, this.#task.spec?.reservations?.generic ?? {});
+    try {
+      const reserved = await ports.reserve(this.#task.id, publishHost, this.#task.ports);
+      writePrepared(io, this.#base, {
+        boot,
+        ...reserved,
+        pidNamespace: this.#shared.pidNamespace !== undefined,
+        units: held.env,
+      });
+    } catch (error) {
+      units.release(this.#task.id);
+      throw error;
+    }
     run.note(this.#task.id, 'json');
   }
   async start(signal: AbortSignal): Promise<void> {
@@ -119,7 +126,7 @@ export class ProcessController implements TaskController {
     await this.#settle();
   }
   async remove(): Promise<void> {
-    const { io, run, ports, cgroups } = this.#shared;
+    const { io, run, ports, units, cgroups } = this.#shared;
     const id = this.#task.id;
     if (!this.#cancel() && this.exitNow() === undefined) {
       throw new RuntimeError('NOT_ALLOWED', `task ${id} still runs: shut it down first`);
@@ -127,6 +134,7 @@ export class ProcessController implements TaskController {
     run.scan();
     const prepared = readPrepared(io, this.#base);
     if (prepared) ports.release(id, prepared.ports);
+    units.release(id);
     cgroups.remove(this.#groups());
     io.removeTree(join(this.#shared.plan.workDirectory, id));
     removeRunFiles(io, run.path, id, run.entry(id));
@@ -295,6 +303,7 @@ export class ProcessController implements TaskController {
     if (!run.entry(id).claimed) {
       if (cancel(io, this.#base, boot)) {
         run.note(id, 'pid');
+        this.#shared.units.release(id);
         return true;
       }
       run.scan();
@@ -338,6 +347,7 @@ export class ProcessController implements TaskController {
     if (readPrepared(io, this.#base)?.pidNamespace !== true) {
       await sweeper.sweep(TASK_MARK, this.#task.id);
     }
+    this.#shared.units.release(this.#task.id);
   }
   #groups(): readonly string[] {
     return this.#shared.cgroups.groupsOf(this.#task.id, this.#task.spec?.limits ?? null);

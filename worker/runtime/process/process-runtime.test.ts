@@ -3,7 +3,7 @@ import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import type { AssignedTask } from '../../../proto/index.ts';
+import { AssignedTask, Resources, TaskSpec } from '../../../proto/index.ts';
 import { type Life, runtimeContract } from '../runtime.contract.ts';
 import type { TaskController } from '../runtime.ts';
 import { ProcessWorld } from './process-world.ts';
@@ -58,6 +58,26 @@ for (const pidNamespaces of ['try', 'never'] as const) {
       assert.equal(env.get('PORT_80')?.slice('PORT_80='.length), env.get('PORT')?.slice(5));
       assert.equal(env.get('HOST'), 'HOST=127.0.0.1');
       assert.equal(env.has('SWARM_LEAK'), false);
+    });
+    it('tells a task which units of generic resources it has, and gives them to one alone', async () => {
+      const reserved = (generic: { [kind: string]: number }, text: string) => {
+        const task = world.command(text);
+        const reservations = Resources.create({ generic });
+        return AssignedTask.with(task, { spec: TaskSpec.with(task.spec!, { reservations }) });
+      };
+      const told = 'env | grep ^DOCKER_RESOURCE_ | sort';
+      const first = reserved({ gpu: 1, ssd: 2 }, `${told}; READY; sleep 100`);
+      const running = await start(first);
+      await world.ready(first);
+      assert.equal(await outputOf(reserved({ gpu: 1 }, told)), 'DOCKER_RESOURCE_GPU=G2\n');
+      const both = reserved({ gpu: 2 }, told);
+      const waiting = life.runtime.controller(both);
+      await assert.rejects(waiting.prepare(never), { code: 'RESOURCE', temporary: true });
+      await running.terminate();
+      const out = readFileSync(join(world.stateDir, 'logs', first.id, 'out'), 'utf8');
+      assert.equal(out, 'DOCKER_RESOURCE_GPU=G1\nDOCKER_RESOURCE_SSD=2\n');
+      assert.equal(await outputOf(both), 'DOCKER_RESOURCE_GPU=G1,G2\n');
+      await running.remove();
     });
     it('keeps standard output and error apart', async () => {
       const task = world.command('echo to-out; echo to-err >&2');

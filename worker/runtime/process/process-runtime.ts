@@ -4,6 +4,7 @@ import { AssignedTask, type TaskUsage } from '../../../proto/index.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import type { Random } from '../../../shared/random.ts';
 import type { InsideCommand } from '../../inside/dialer.ts';
+import type { GenericUnits } from '../generic-units.ts';
 import type { Io } from '../io.ts';
 import type { AdoptedTask, Runtime, RuntimeFeatures } from '../runtime.ts';
 import type { TemplateNode } from '../templates.ts';
@@ -41,6 +42,8 @@ export interface ProcessRuntimeDeps {
   /** `never`: as on a machine whose kernel refuses it. */
   readonly pidNamespaces?: 'try' | 'never';
   readonly bindProbe?: BindProbe;
+  /** Of this node: those of all runtimes. */
+  readonly units: GenericUnits;
   /** The helper that works in a task's files. */
   readonly inside: InsideCommand;
 }
@@ -98,6 +101,7 @@ export class ProcessRuntime implements Runtime {
       boot,
       run: this.#run,
       ports,
+      units: this.#deps.units,
       cgroups,
       sweeper: new Sweeper(io),
       script: installSupervisor(io, this.#run.path),

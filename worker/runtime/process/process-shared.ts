@@ -1,6 +1,7 @@
 import type { Clock } from '../../../shared/clock.ts';
 import type { Random } from '../../../shared/random.ts';
 import type { InsideCommand } from '../../inside/dialer.ts';
+import type { GenericUnits } from '../generic-units.ts';
 import type { Io } from '../io.ts';
 import type { Cgroups } from './cgroups.ts';
 import type { PlanDeps } from './plan.ts';
@@ -18,6 +19,7 @@ export interface ProcessShared {
   readonly boot: string;
   readonly run: RunDirectory;
   readonly ports: Ports;
+  readonly units: GenericUnits;
   readonly cgroups: Cgroups;
   readonly sweeper: Sweeper;
   readonly plan: PlanDeps;

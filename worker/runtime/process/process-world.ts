@@ -3,13 +3,17 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { AssignedTask, type Init, Resources, TaskSpec, TaskState } from '../../../proto/index.ts';
 import { SystemClock } from '../../../shared/clock.ts';
+import { parseGenericOffers } from '../../../shared/generic-resources.ts';
 import { SystemRandom } from '../../../shared/random.ts';
 import { insideCommand } from '../../inside/fixture.ts';
 import { CutIo } from '../cut-io.ts';
+import { GenericUnits } from '../generic-units.ts';
 import type { CommandKind, Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';
 import { SystemIo } from '../system-io.ts';
 import { Cgroups } from './cgroups.ts';
 import { ProcessRuntime, type ProcessRuntimeDeps } from './process-runtime.ts';
+
+const UNITS = parseGenericOffers(['gpu=G1,G2', 'ssd=3'], () => undefined)!;
 
 /** For tests: a process runtime on this machine, in a directory of its own. */
 export class ProcessWorld implements RuntimeWorld {
@@ -38,6 +42,7 @@ export class ProcessWorld implements RuntimeWorld {
       allowProcess: true,
       inside: insideCommand(),
       logDirectory: (taskId) => join(this.stateDir, 'logs', taskId),
+      units: new GenericUnits(io, join(this.stateDir, 'units'), UNITS),
       ...this.#patch,
     };
   }

@@ -44,6 +44,8 @@ export interface Prepared {
   readonly ports: readonly PortBinding[];
   readonly listenHost: string;
   readonly pidNamespace: boolean;
+  /** Environment that names its units of generic resources; absent in files of earlier releases. */
+  readonly units?: readonly string[];
 }
 
 export function readPrepared(io: Io, base: string): Prepared | undefined {
