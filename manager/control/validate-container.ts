@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import type { ContainerSpec, Mount } from '../../proto/index.ts';
+import { isSubpath, SUBPATH_FORM } from '../../shared/subpath.ts';
 import { check, checkPlaceholders, checkText } from './field.ts';
 import { validateSurroundings, validateWords } from './validate-process.ts';
 import { validateRights } from './validate-rights.ts';
@@ -123,6 +124,13 @@ function validateVolume({ source, options }: Mount): void {
   );
   const driver = options['volume-driver'] ?? 'local';
   check(driver === 'local', 'mounts.volume-driver', `there is no driver ${driver}`, 'local');
+  const subpath = options['volume-subpath'] ?? '';
+  check(
+    subpath === '' || (source !== '' && isSubpath(subpath)),
+    'mounts.volume-subpath',
+    source === '' ? 'the volume has no name' : `"${subpath.slice(0, 200)}" is not in the volume`,
+    SUBPATH_FORM,
+  );
   const type = options['volume-opt:type'] ?? 'tmpfs';
   check(
     type === 'tmpfs',

@@ -22,7 +22,8 @@ import { World } from './world.ts';
  * Runs a script of one command a line and returns what it printed.
  *
  * nodes N.. [zone=a ..] [cpu=N] [memory=MIB] [gpu=N] [runtimes=a,b] [overlay=ADDRESS] [mtu=N] [routes=A,B]
- * [wireguard=KEY] [bind-roots=A,B]   host-access on|off   volumes N VOLUME..   describe N overlay=ADDRESS|mtu=N|routes=A,B|wireguard=KEY|bind-roots=A,B
+ * [wireguard=KEY] [bind-roots=A,B]   host-access on|off   volumes N VOLUME..
+ * describe N overlay=ADDRESS|mtu=N|routes=A,B|wireguard=KEY|bind-roots=A,B
  * node N ready|suspect|down|leaving|restarting|active|pause|drain|remove|removing|runs=RUNTIME|zone=b
  * pool CIDR LENGTH   network NAME [subnet=A+B] [ipv6] [encrypted] [mtu=N]   network-rm NAME
  * create|update NAME WORD..   rollback NAME REV

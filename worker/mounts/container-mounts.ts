@@ -2,6 +2,7 @@ import { posix } from 'node:path';
 import type { Mount } from '../../proto/index.ts';
 import { RuntimeError } from '../runtime/runtime.ts';
 import { volumeUse } from './volume-options.ts';
+import type { VolumeUse } from './volumes.ts';
 
 /** `mounts` of an OCI spec. */
 export interface OciMount {
@@ -66,15 +67,14 @@ export function bindMount(
  */
 export function userMounts(
   mounts: readonly Mount[],
-  volumePath: (name: string, target: string) => string,
+  volumePath: (use: VolumeUse) => string,
   bind: (mount: Mount) => readonly OciMount[],
 ): readonly OciMount[] {
   const made = mounts.flatMap((each): readonly OciMount[] => {
     if (each.type === 'tmpfs') return [tmpfs(each)];
     if (each.type === 'bind') return bind(each);
-    volumeUse(each);
     const mode = each.readOnly ? ['ro'] : ['rw'];
-    return [bindMount(volumePath(each.source, each.target), cleanTarget(each.target), mode)];
+    return [bindMount(volumePath(volumeUse(each)), cleanTarget(each.target), mode)];
   });
   // What lies in another mount comes after it.
   return made.sort((a, b) => depth(a.destination) - depth(b.destination));

@@ -5,7 +5,7 @@ import type { VolumeUse } from './volumes.ts';
 const NAME = /^[a-zA-Z0-9][\w.-]{0,254}$/;
 /** Of a tmpfs: none of these reaches beyond it. */
 const MEMORY_OPTIONS = new Set(['size', 'mode', 'uid', 'gid', 'nr_inodes']);
-const MOUNT_OPTIONS = new Set(['volume-driver', 'volume-nocopy']);
+const MOUNT_OPTIONS = new Set(['volume-driver', 'volume-nocopy', 'volume-subpath']);
 
 /** Throws RuntimeError INVALID_SPEC: names become directories. */
 export function checkVolumeName(name: string): void {
@@ -58,7 +58,11 @@ export function volumeUse({ source, target, options }: Mount): VolumeUse {
     );
   }
   const noCopy = ['', '1', 'true'].includes(options['volume-nocopy'] ?? 'false');
-  return { name: source, target, labels, options: own, noCopy };
+  const subpath = options['volume-subpath'] ?? '';
+  const use = { name: source, target, labels, options: own, noCopy: noCopy || subpath !== '' };
+  if (subpath === '') return use;
+  if (source !== '') return { ...use, subpath };
+  throw new RuntimeError('INVALID_SPEC', 'volume-subpath needs the name of a volume (source)');
 }
 
 function unsupported(what: string): RuntimeError {

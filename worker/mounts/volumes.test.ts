@@ -227,7 +227,8 @@ describe('volumes of a node', () => {
     assert.equal(mount({}).noCopy, false);
     assert.equal(mount({ 'volume-nocopy': 'false' }).noCopy, false);
     assert.throws(() => mount({ 'volume-driver': 'nfs' }), { code: 'UNSUPPORTED' });
-    assert.throws(() => mount({ 'volume-subpath': 'x' }), { code: 'UNSUPPORTED' });
+    assert.deepEqual(mount({ 'volume-subpath': 'a/b' }).subpath, 'a/b');
+    assert.throws(() => mount({ 'volume-subpath': 'a' }, ''), { code: 'INVALID_SPEC' });
     assert.throws(() => mount({ 'volume-opt:type': 'tmpfs' }, ''), { code: 'UNSUPPORTED' });
   });
 });

@@ -10,6 +10,7 @@ import { openFiles } from '../inside/files-session.ts';
 import type { Io } from '../runtime/io.ts';
 import { type FilesSession, RuntimeError, type VolumeImport } from '../runtime/runtime.ts';
 import { SnapshotRoot } from './snapshot-root.ts';
+import { Subpaths } from './subpaths.ts';
 import { checkVolumeName, memoryOptions } from './volume-options.ts';
 
 const COPY_MS = 10 * 60_000;
@@ -26,6 +27,8 @@ export interface VolumeUse {
   readonly options?: { readonly [key: string]: string };
   /** It begins empty, whatever the image has at that place. */
   readonly noCopy?: boolean;
+  /** This directory of it, which is there already, is mounted in place of the whole. */
+  readonly subpath?: string;
 }
 
 export interface VolumesDeps {
@@ -43,11 +46,13 @@ export interface VolumesDeps {
  */
 export class Volumes {
   readonly #deps: VolumesDeps;
+  readonly #subpaths: Subpaths;
   readonly #making = new Map<string, Promise<void>>();
   #onChange: () => void = () => undefined;
 
   constructor(deps: VolumesDeps) {
     this.#deps = deps;
+    this.#subpaths = new Subpaths(deps.io, join(deps.directory, 'subpaths'));
   }
   /** Takes away what a daemon that was killed left half-made. */
   async open(): Promise<void> {
@@ -66,6 +71,11 @@ export class Volumes {
   path(taskId: string, use: Pick<VolumeUse, 'name' | 'target'>): string {
     return join(this.#root(taskId, use), 'data');
   }
+  /** What a container mounts: `path`, or a directory of it. */
+  source(taskId: string, use: Pick<VolumeUse, 'name' | 'target' | 'subpath'>): string {
+    if (use.subpath === undefined) return this.path(taskId, use);
+    return this.#subpaths.place(taskId, use.target);
+  }
   /** Makes the volume on its first use, with what the image has at that place. */
   async ensure(taskId: string, use: VolumeUse, rootfs: readonly MountPoint[]): Promise<void> {
     const root = this.#root(taskId, use);
@@ -73,6 +83,8 @@ export class Volumes {
       if (this.#deps.io.stat(root) === undefined) await this.#make(root, use, rootfs);
       await this.#mountMemory(use.name);
     });
+    if (use.subpath !== undefined)
+      await this.#subpaths.mount(taskId, use.target, this.path(taskId, use), use.subpath);
   }
   /** Makes an empty volume; one that is there already stays as it is. */
   async create(
@@ -132,12 +144,17 @@ export class Volumes {
     };
     return { files, close, commit: () => this.#exchange(name, root, fresh) };
   }
+  /** The task's container has ended, or will never be. */
+  async release(taskId: string): Promise<void> {
+    await this.#subpaths.release(taskId);
+  }
   /** The volumes that were the task's own. */
   removeOwn(taskId: string): void {
     this.#deps.io.removeTree(this.#own(taskId));
   }
   /** This node is not coming back: nothing of it stays mounted. */
   async unmountAll(): Promise<void> {
+    await this.#subpaths.releaseAll();
     for (const { name, path } of this.list())
       if (this.#isMounted(name)) await this.#run('umount', ['-l', path], MOUNT_MS);
   }

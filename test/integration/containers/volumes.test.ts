@@ -153,6 +153,41 @@ describe('volumes of several nodes', { skip: missing || false }, () => {
     assert.deepEqual(await places(), ['w2:kept db.1']);
   });
 
+  it('give a container one of their directories alone, however it is put there', async () => {
+    const script = 'mkdir -p /data/in/side; ln -s / /data/way; echo kept >/data/in/side/file';
+    const here = ['--constraint', 'node.hostname==m1'];
+    await create('filler', ...mount('parts'), ...here, image, 'sh', '-c', `${script}; sleep 1000`);
+    const part = mount('parts', ',volume-subpath=in/side');
+    await create('reader', ...part, image, 'sh', '-c', 'ls /data; cat /data/file; sleep 1000');
+    const log = await until('its log', async () => {
+      const text = await must('service', 'logs', '--raw', 'reader');
+      return text.includes('kept') ? text : undefined;
+    });
+    assert.equal(log, 'file\nkept\n');
+    for (const path of ['../..', '/etc']) {
+      const out = mount('parts', `,volume-subpath=${path}`);
+      const refused = await swarm('service', 'create', '--name', 'out', ...out, image);
+      assert.match(refused.stderr, /is not in the volume/);
+    }
+    for (const path of ['way/etc', 'none']) {
+      const link = mount('parts', `,volume-subpath=${path}`);
+      await must('service', 'create', '-d', '--name', 'link', ...link, image, 'sleep', '1000');
+      await until('its reason', async () => {
+        const text = await must('service', 'ps', '--no-trunc', 'link');
+        return text.includes(`the volume has no directory ${path}`) || undefined;
+      });
+      await must('service', 'rm', 'link');
+    }
+    await must('service', 'rm', 'reader', 'filler');
+    const mounts = join((await cluster.node('m1')).dir, 'volumes/subpaths');
+    const left = () => !readFileSync('/proc/mounts', 'utf8').includes(mounts) || undefined;
+    await until('nothing to be mounted', async () => left());
+    await until('nobody to use it', async () => {
+      const ran = await swarm('volume', 'rm', 'm1:parts');
+      return ran.code === 0 || undefined;
+    });
+  });
+
   it('are known again after a restart of the daemon, and of a node that is away', async () => {
     await cluster.dev('kill', 'w2');
     const away = await until('silence', async () => {

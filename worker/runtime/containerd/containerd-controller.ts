@@ -330,10 +330,11 @@ export class ContainerdController implements TaskController {
     units.release(id);
   }
   async #leaveNode(): Promise<void> {
-    const { network, records, retired, addresses } = this.#shared;
+    const { network, records, retired, addresses, volumes } = this.#shared;
     const id = this.#id;
     const record = records.read(id);
     await network.detach(id);
+    await volumes.release(id);
     // Another one may have it by now.
     if (record && addresses.get(record.index) === id) addresses.delete(record.index);
     records.removeFiles(id);
@@ -468,7 +469,7 @@ export class ContainerdController implements TaskController {
       host: host(),
       units: units.take(id, this.#task.spec?.reservations?.generic ?? {}),
       openFilesMax: this.#shared.openFilesMax,
-      volumePath: (name, target) => this.#shared.volumes.path(id, { name, target }),
+      volumePath: (use) => this.#shared.volumes.source(id, use),
     });
     return specJson(spec);
   }

@@ -273,6 +273,7 @@ export class ContainerdWorld implements RuntimeWorld {
       ...here(join(this.stateDir, 'containers')),
       ...here(join(this.stateDir, 'ports')),
       ...here(join(this.stateDir, 'volumes', 'own')),
+      ...here(join(this.stateDir, 'volumes', 'subpaths')),
       ...here(join(this.stateDir, 'units')).flatMap((kind) =>
         here(join(this.stateDir, 'units', kind)),
       ),

@@ -81,7 +81,7 @@ function input(container: object = {}, init: Init<AssignedTask> = {}): SpecInput
     initPath: undefined,
     host: HOST,
     units: { devices: [], env: [] },
-    volumePath: (name, target) => `/volumes/${name || `own${target}`}`,
+    volumePath: ({ name, target }) => `/volumes/${name || `own${target}`}`,
     openFilesMax: 1 << 20,
   };
 }

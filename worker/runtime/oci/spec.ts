@@ -14,6 +14,7 @@ import {
   standardMounts,
   userMounts,
 } from '../../mounts/container-mounts.ts';
+import type { VolumeUse } from '../../mounts/volumes.ts';
 import type { HeldUnits } from '../generic-units.ts';
 import { type NetworkKind, networkKind } from '../network-kind.ts';
 import { parseSignal } from '../process/exit.ts';
@@ -49,7 +50,7 @@ export interface SpecInput {
   readonly host: HostSide;
   /** Its share of the node's generic resources. */
   readonly units: HeldUnits;
-  readonly volumePath: (name: string, target: string) => string;
+  readonly volumePath: (use: VolumeUse) => string;
   /** Open files that a process of this node may have. */
   readonly openFilesMax: number;
 }
