@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { type BuiltImage, buildImage } from '../../../shared/distribution/image-fixture.ts';
 import { busybox, PrivateContainerd } from '../../../worker/runtime/containerd/containerd-world.ts';
@@ -43,6 +43,34 @@ describe('a service with an image', { skip: missing || false }, () => {
         return (await answer.text()) === 'hello from a container\n' ? true : undefined;
       });
     }
+  }
+
+  /** What a container sees of networks when it has its node's, and when it has none. */
+  async function ownNetworks(): Promise<void> {
+    const name = `${registry.host}/test/web:1`;
+    const script = 'ls /sys/class/net | sort | xargs; hostname; exec sleep 1000';
+    for (const network of ['host', 'none']) {
+      const flags = ['--name', network, '--network', network, '--hostname', 'inner'];
+      const place = ['--constraint', 'node.role==worker', '--stop-grace-period', '100ms'];
+      const words = ['service', 'create', '-q', ...flags, ...place];
+      await cluster.must('m1', [...words, name, 'sh', '-c', script]);
+      const log = await until('its log', async () => {
+        const text = await cluster.must('m1', ['service', 'logs', '--raw', network]);
+        return text.split('\n').length > 2 ? text : undefined;
+      });
+      const [devices, inner] = log.split('\n');
+      assert.deepEqual([devices, inner], [network === 'host' ? hostDevices() : 'lo', 'inner']);
+    }
+    const bad = ['service', 'create', '--name', 'bad', '--network', 'none', '--publish', '81:80'];
+    assert.notEqual((await cluster.swarm('m1', [...bad, name])).code, 0);
+    // What listens in the host's network answers there, with no port published.
+    const served = ['service', 'update', '-q', '--args', 'httpd -f -p 18098 -h /www', 'host'];
+    await cluster.must('m1', served);
+    await until('an answer in the network of the host', async () => {
+      const answer = await fetch('http://127.0.0.1:18098/');
+      return (await answer.text()) === 'hello from a container\n' || undefined;
+    });
+    await cluster.must('m1', ['service', 'rm', 'host', 'none']);
   }
 
   it('is pulled, runs on every node and answers at its published port', async () => {
@@ -127,11 +155,49 @@ describe('a service with an image', { skip: missing || false }, () => {
     assert.match(plain, /00000000a80425fb\n.*NoNewPrivs:\s1/s);
     const all = await cluster.must('m1', ['exec', '--privileged', 'near', ...inside]);
     assert.doesNotMatch(all, /00000000a80425fb/);
+    await ownNetworks();
     await cluster.must('m1', ['cluster', 'update', '--allow-host-access=false']);
     const again = await cluster.swarm('m1', ['exec', '--privileged', 'near', 'true']);
     assert.match(again.stderr, /--privileged makes a container root on its host/);
     await cluster.must('m1', ['service', 'update', '-q', '--device-rm', '/dev/mine', 'near']);
     await cluster.must('m1', ['service', 'rm', 'near']);
+  });
+  it('runs on no node that is set to processes, also after a restart of its daemon', async () => {
+    const must = (...words: string[]) => cluster.must('m1', words);
+    const name = `${registry.host}/test/web:1`;
+    await must('node', 'update', '--runtime', 'process', 'w1');
+    await cluster.dev('stop', 'w1');
+    await cluster.dev('start', 'w1');
+    const tasks = await until('all on the other node', async () => {
+      const running = await cluster.running('m1', 'web');
+      const there = running.filter(({ Node }) => Node === 'm1');
+      return there.length === 4 && running.length === 4 ? there : undefined;
+    });
+    assert.equal(tasks.length, 4);
+    assert.match(await must('node', 'inspect', '--pretty', 'w1'), /Runs only:\s+process\n/);
+    const only = ['--constraint', 'node.hostname==w1', '--stop-grace-period', '100ms'];
+    await must(
+      'service',
+      'create',
+      '-q',
+      '--name',
+      'ours',
+      ...only,
+      '--user',
+      '0',
+      '--process',
+      'sleep',
+      '1000',
+    );
+    await must('service', 'create', '-d', '--name', 'theirs', ...only, name, 'sleep', '1000');
+    const why = await until('a reason', async () => {
+      const text = await must('why', 'theirs');
+      return text.includes('w1') ? text : undefined;
+    });
+    assert.match(why, /w1: runs processes alone \(--runtime process\)/);
+    await must('node', 'update', '--runtime', 'any', 'w1');
+    await cluster.untilRunning('m1', 'theirs', 1);
+    await must('service', 'rm', 'ours', 'theirs');
   });
   it('leaves nothing on the machine when its cluster is gone', async () => {
     await cluster.down();
@@ -140,6 +206,15 @@ describe('a service with an image', { skip: missing || false }, () => {
     await until('no snapshot', () => engine.snapshots() === 0 || undefined);
   });
 });
+
+/** Names in the network of this process; /sys may have been mounted in another. */
+function hostDevices(): string {
+  const lines = readFileSync('/proc/net/dev', 'utf8').trim().split('\n').slice(2);
+  return lines
+    .map((line) => line.split(':')[0]!.trim())
+    .sort()
+    .join(' ');
+}
 
 /** What nodes make outside their state directories. */
 function traces(ids: readonly string[]): readonly string[] {
