@@ -35,6 +35,18 @@ async function main(): Promise<void> {
   }
 }
 
+/** One for the whole run: whoever asks shares it. A second one ends the process at once. */
+let interrupt: AbortSignal | undefined;
+
+function listenForInterrupt(): AbortSignal {
+  const controller = new AbortController();
+  process.once('SIGINT', () => {
+    process.once('SIGINT', () => process.exit(130));
+    controller.abort();
+  });
+  return controller.signal;
+}
+
 async function openSession(context: Context): Promise<Session> {
   const { connect } = await import('./connect.ts');
   const { surroundingsOf } = await import('./local-daemon.ts');
@@ -67,12 +79,8 @@ function processIo(): Io {
     readFile: (path) => readFile(path, 'utf8'),
     ask: async (question, how) => (await import('./ask.ts')).askTerminal(question, how),
     onInterrupt: () => {
-      const controller = new AbortController();
-      process.once('SIGINT', () => {
-        process.once('SIGINT', () => process.exit(130));
-        controller.abort();
-      });
-      return controller.signal;
+      interrupt ??= listenForInterrupt();
+      return interrupt;
     },
   };
 }

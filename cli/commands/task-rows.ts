@@ -76,16 +76,26 @@ function taskRow(view: TaskView, isOlder: boolean, flags: Flags, nowMs: number):
   };
 }
 
-/** How far its image is; with every layer where nothing is to be cut. */
+/** How far its image is, or what keeps it; with the layers under way where nothing is to be cut. */
 function pullText({ status, state }: TaskView, whole: boolean): string {
-  if (state !== TaskState.PREPARING || !status || status.layers.length === 0) return '';
-  const layers = status.layers.map(
-    ({ digest, doneBytes, totalBytes, what }) =>
-      `${digest.slice('sha256:'.length, 'sha256:'.length + 12)} ${what} ` +
-      `${formatBytes(doneBytes)}/${formatBytes(totalBytes)}`,
-  );
-  return `: ${printable(status.message)}${whole ? ` (${layers.join('; ')})` : ''}`;
+  const said = status?.message ?? '';
+  if (state !== TaskState.PREPARING || !status || said === 'preparing') return '';
+  const open = status.layers.filter(({ what }) => what !== 'done');
+  const layers = open
+    .slice(0, LAYERS_SHOWN_MAX)
+    .map(
+      ({ digest, doneBytes, totalBytes, what }) =>
+        `${digest.slice('sha256:'.length, 'sha256:'.length + 12)} ${what} ` +
+        `${formatBytes(doneBytes)}/${formatBytes(totalBytes)}`,
+    );
+  const more = open.length - layers.length;
+  if (more > 0) layers.push(`and ${more} more`);
+  const text = printable(said);
+  if (!whole) return `: ${truncate(text, 60)}`;
+  return `: ${text}${layers.length > 0 ? ` (${layers.join('; ')})` : ''}`;
 }
+
+const LAYERS_SHOWN_MAX = 20;
 
 /** What went wrong, why it waits, or why the cluster ended it: in this order. */
 function errorText(view: TaskView, whole: boolean): string {

@@ -43,7 +43,8 @@ function taskDefaults(task: TaskSpec): TaskSpec {
     reservations: task.reservations ?? Resources.create(),
     restart: restartDefaults(task.restart),
     placement: task.placement ?? Placement.create(),
-    health: healthDefaults(task.health),
+    // What is not said of a container's check is its image's to say.
+    health: task.container === null ? healthDefaults(task.health) : task.health,
     ready: probeDefaults(task.ready),
     drainTimeMs: task.drainTimeMs || DEFAULTS.drainTimeMs,
     onDisconnectAfterMs: stops ? task.onDisconnectAfterMs || DEFAULTS.onDisconnectAfterMs : 0,

@@ -12,6 +12,7 @@ import {
   type ServiceSpec,
   type TaskSpec,
   TaskState,
+  TaskStatus,
   WhyRequest,
   type WhyResponse,
 } from '../../proto/index.ts';
@@ -352,4 +353,46 @@ test('a service that is being removed', async () => {
 test('a name that is nothing is refused', async () => {
   const at = new Fixture();
   await assert.rejects(ask(at, 'nothing'), { code: 'NOT_FOUND' });
+});
+
+test('a task whose image does not come says how far it is, or what keeps it', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  const id = await pending(at);
+  await at.task({ id: 'task1', serviceId: id, nodeId: 'n1', state: TaskState.ASSIGNED });
+  const message = "can't reach r:5000: it sent nothing for 30 s; it is tried again";
+  const status = { id: 'task1', state: TaskState.PREPARING, message };
+  at.transient.set('task1', TaskStatus.create(status));
+  const [reason] = (await ask(at, 'task1', 'task')).reasons;
+  assert.equal(reason!.code, 'starting');
+  assert.equal(reason!.text, `web.1 is preparing on node n1: ${message}`);
+  assert.equal(reason!.command, 'swarm task inspect task1');
+});
+
+test('what a node refuses an image for has advice that fits', async () => {
+  const cases: readonly [string, string][] = [
+    ['r:5000/app:1 is not in the registry r:5000', 'image-missing'],
+    [
+      'the registry r:5000 does not give r:5000/app:1: it is not there, or needs a login',
+      'image-login',
+    ],
+    ['the image is for linux/s390x, and this node is linux/amd64', 'wrong-platform'],
+    ['r:5000 gave other bytes for sha256:1 than its digest says', 'image-broken'],
+    [
+      "can't get layer sha256:1 (5 of 9 bytes came): the answer of r:5000 broke off",
+      'image-unreachable',
+    ],
+    ["the disk is full: a layer can't be unpacked", 'disk-full'],
+    ['the image has no user ghost: change --user', 'unknown-user'],
+  ];
+  for (const [err, code] of cases) {
+    const at = new Fixture();
+    await at.node('n1');
+    const id = await pending(at);
+    await at.task({ id: 'task1', serviceId: id, nodeId: 'n1', state: TaskState.ASSIGNED });
+    await at.status({ id: 'task1', state: TaskState.REJECTED, err });
+    const [reason] = (await ask(at, 'task1', 'task')).reasons;
+    assert.equal(reason!.code, code, err);
+    assert.notEqual(reason!.advice, '');
+  }
 });

@@ -3,6 +3,7 @@ import {
   type Reason,
   type Service,
   ServiceMode,
+  type Task,
   type WhyRequest,
   WhyResponse,
 } from '../../proto/index.ts';
@@ -13,7 +14,7 @@ import type { ControlDeps } from './deps.ts';
 import { type FreshReads, findIn } from './freshness.ts';
 import { resolveNetwork, resolveNode, resolveService, resolveTask, taskName } from './resolve.ts';
 import { networkName, serviceName } from './specs.ts';
-import { serviceView } from './views.ts';
+import { newestStatus, serviceView } from './views.ts';
 import type { Around } from './why/around.ts';
 import { whyNetwork } from './why/network.ts';
 import { whyNode } from './why/node.ts';
@@ -59,7 +60,9 @@ export class Why {
 
   #around(): Around {
     const { store, explain, raft, dispatcher, selfNodeId } = this.#deps;
-    const around = { view: store.view, nowMs: store.nowMs(), explain };
+    const { view } = store;
+    const statusOf = (task: Task) => newestStatus(view, task, dispatcher);
+    const around = { view, nowMs: store.nowMs(), explain, statusOf };
     // Only the leader hears the nodes.
     if (raft.leader()?.nodeId !== selfNodeId) return around;
     return { ...around, settledIndex: (nodeId) => dispatcher.settledIndex(nodeId) };

@@ -32,6 +32,20 @@ export interface ImageConfig {
   readonly workdir: string;
   readonly stopSignal: string;
   readonly volumes: readonly string[];
+  /** Undefined: it says nothing of checks, nor of a shell for them. */
+  readonly check?: ImageCheck | undefined;
+}
+
+/** How an image wants to be looked at: `HEALTHCHECK` and `SHELL`. Zero: not said. */
+export interface ImageCheck {
+  /** As in HealthCheck.cmd; empty: only the shell is said. */
+  readonly test: readonly string[];
+  readonly shell: readonly string[];
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly startPeriodMs: number;
+  readonly startIntervalMs: number;
+  readonly retries: number;
 }
 
 export const MEDIA = {
@@ -111,8 +125,33 @@ export function parseConfig(bytes: Uint8Array): ImageConfig {
     workdir: text(config['WorkingDir']),
     stopSignal: text(config['StopSignal']),
     volumes: Object.keys(object(config['Volumes'] ?? {}, 'volumes')).sort(),
+    check: parseCheck(config),
   };
 }
+
+function parseCheck(config: { readonly [key: string]: unknown }): ImageCheck | undefined {
+  const given = config['Healthcheck'] ?? undefined;
+  const shell = texts(config['Shell']);
+  if (given === undefined && shell.length === 0) return undefined;
+  const check = object(given ?? {}, 'health check');
+  const whole = (name: string, unit: number): number => {
+    const value = Number(check[name] ?? 0) / unit;
+    return Number.isFinite(value) ? Math.min(Math.max(0, Math.round(value)), MS_MAX) : 0;
+  };
+  return {
+    test: texts(check['Test']),
+    shell,
+    intervalMs: whole('Interval', NANOS_A_MS),
+    timeoutMs: whole('Timeout', NANOS_A_MS),
+    startPeriodMs: whole('StartPeriod', NANOS_A_MS),
+    startIntervalMs: whole('StartInterval', NANOS_A_MS),
+    retries: whole('Retries', 1),
+  };
+}
+
+const NANOS_A_MS = 1e6;
+/** Timers take no more. */
+const MS_MAX = 2 ** 31 - 1;
 
 /** The best manifest of an index for this machine, or a clear refusal. */
 export function choosePlatform(manifests: readonly Descriptor[], architecture: string): Descriptor {

@@ -128,7 +128,7 @@ export async function* bodyOf(url: URL, answer: IncomingMessage): AsyncIterable<
   try {
     for await (const chunk of answer) yield chunk as Uint8Array;
   } catch (error) {
-    throw unreachable(url, silences.get(answer)?.() ?? (error as Error));
+    throw brokenOff(url, silences.get(answer)?.() ?? (error as Error));
   }
 }
 
@@ -145,6 +145,14 @@ export async function wholeBody(url: URL, answer: IncomingMessage): Promise<Buff
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
+}
+
+/** Its answer had begun. */
+function brokenOff(url: URL, error: Error & { readonly code?: string }): ImageError {
+  const isPlain = error.message === 'aborted' || error.code === 'ECONNRESET';
+  const why = isPlain ? '' : `: ${error.message || error.code}`;
+  const text = `the answer of ${url.host} broke off${why}`;
+  return new ImageError('PULL_FAILED', text, true, error);
 }
 
 function unreachable(url: URL, error: Error & { readonly code?: string }): ImageError {

@@ -10,6 +10,7 @@ import { SeededRandom } from '../../shared/random.ts';
 import { TaskLogs } from '../logs/task-logs.ts';
 import { behaviourOf, type FakeBehaviour, FakeMachine } from '../runtime/fake/fake-machine.ts';
 import { FakeRuntime } from '../runtime/fake/fake-runtime.ts';
+import { RuntimeError } from '../runtime/runtime.ts';
 import { SystemIo } from '../runtime/system-io.ts';
 import { Agent, type AgentDeps } from './agent.ts';
 import { FakeLeader, processTask, TCP_80 } from './fake-leader.ts';
@@ -113,6 +114,27 @@ describe('agent', () => {
     leader.assignAll([processTask('t1', ['missing'])]);
     await leader.untilState('t1', TaskState.REJECTED);
     assert.match(leader.statuses.get('t1')?.err ?? '', /missing is not on this node/);
+  });
+  it('tells why it waits while it tries again, and goes on when the cause is gone', async () => {
+    const text = 'the registry r sent nothing';
+    behaviours.set('t1', { prepareError: new RuntimeError('PULL_FAILED', text, true) });
+    await connected();
+    leader.assignAll([processTask('t1', ['run'])]);
+    const told = `${text}; it is tried again`;
+    await eventually(() => leader.statuses.get('t1')?.message === told);
+    assert.equal(leader.statuses.get('t1')?.state, TaskState.PREPARING);
+    behaviours.set('t1', {});
+    await leader.untilState('t1', TaskState.RUNNING);
+    assert.equal(leader.statuses.get('t1')?.message, 'started');
+  });
+  it("gives what could not be run a shell's code", async () => {
+    const startError = new RuntimeError('COMMAND_NOT_FOUND', 'the image has no command x');
+    behaviours.set('t1', { startError });
+    await connected();
+    leader.assignAll([processTask('t1', ['run'])]);
+    await leader.untilState('t1', TaskState.FAILED);
+    const { exitCode, err } = leader.statuses.get('t1')!;
+    assert.deepEqual([exitCode, err], [127, 'the image has no command x']);
   });
   it('rejects a container task where only processes can run', async () => {
     await connected({ runtimes: [] });

@@ -1,6 +1,7 @@
 import type { AssignedTask, HealthResult, TaskStatus } from '../../proto/index.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Random } from '../../shared/random.ts';
+import { effectiveCheck } from '../health/effective-check.ts';
 import { type Health, HealthMonitor } from '../health/health-monitor.ts';
 import { makeProbe, type ProbeTarget } from '../health/probe.ts';
 import { ReadinessMonitor } from '../health/readiness-monitor.ts';
@@ -49,7 +50,7 @@ export class TaskChecks {
       runCommand: async (command, timeoutMs) =>
         (await controller?.probeCommand(command, timeoutMs)) ?? { code: -1, output: '' },
     };
-    const check = task.spec?.health;
+    const check = effectiveCheck(task.spec?.health ?? null, running.check);
     const probe = check && makeProbe(check, this.#target);
     if (check && probe) {
       this.#verdict = adopted && status.health === 'healthy' ? 'healthy' : 'starting';

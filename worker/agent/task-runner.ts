@@ -314,7 +314,8 @@ export class TaskRunner {
     await controller.shutdown(signal);
     this.#exit = await controller.wait(signal);
   }
-  async #end(state: TaskState, message: string): Promise<void> {
+  /** `code`: where it never ran, so that nothing else says one. */
+  async #end(state: TaskState, message: string, code = 0): Promise<void> {
     const exit = this.#exit;
     this.#checks.stop();
     this.#deps.logs.detach(this.id);
@@ -326,7 +327,7 @@ export class TaskRunner {
         state,
         message,
         err: failed ? message : '',
-        exitCode: exit?.code ?? 0,
+        exitCode: exit?.code ?? code,
         signal: exit?.signal ?? '',
         oom: exit?.oom ?? false,
         lost: exit?.lost ?? false,
@@ -367,15 +368,24 @@ export class TaskRunner {
         if (!temporary || (tries >= LIMITS.temporaryRetriesMax && what !== 'stop')) {
           return this.#failed(error);
         }
+        if (what !== 'stop') this.#waiting(messageOf(error));
         this.#changed = false;
         await Promise.race([delay(this.#deps.clock, backoff.nextDelayMs()), this.#untilChanged()]);
         if (this.#stopping() && what !== 'stop') return;
       }
     }
   }
+  /** What is tried again is told meanwhile: it may take minutes. */
+  #waiting(why: string): void {
+    const { state, atWallMs } = this.status;
+    if (state >= TaskState.RUNNING) return;
+    this.#setStatus({ message: `${why}; it is tried again`, layers: [], atWallMs }, false);
+  }
   async #failed(error: unknown): Promise<void> {
     const started = this.status.state >= TaskState.STARTING;
-    await this.#end(started ? TaskState.FAILED : TaskState.REJECTED, messageOf(error));
+    const code = error instanceof RuntimeError ? (START_CODES[error.code] ?? 0) : 0;
+    const state = started ? TaskState.FAILED : TaskState.REJECTED;
+    await this.#end(state, messageOf(error), started ? code : 0);
   }
   /** What it wrote last, each line cut to what people look at. */
   lastLines(count: number): readonly string[] {
@@ -439,6 +449,11 @@ export class TaskRunner {
   }
 }
 
+/** As a shell, and Docker, number what could not be run. */
+const START_CODES: { readonly [code: string]: number } = {
+  COMMAND_NOT_FOUND: 127,
+  NOT_EXECUTABLE: 126,
+};
 const STATE_MESSAGES: ReadonlyMap<TaskState, string> = new Map([
   [TaskState.ACCEPTED, 'accepted'],
   [TaskState.PREPARING, 'preparing'],

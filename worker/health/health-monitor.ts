@@ -89,8 +89,7 @@ export class HealthMonitor {
     if (this.#state.health !== before.health) onChange(this.#state.health);
     if (!this.#stopped) this.#schedule();
   }
-  #remember({ ok, timedOut, output }: ProbeResult, startWallMs: number): void {
-    const exitCode = ok ? 0 : timedOut ? -1 : 1;
+  #remember({ code: exitCode, output }: ProbeResult, startWallMs: number): void {
     const endWallMs = this.#deps.clock.wallMs();
     this.#results.push(HealthResult.create({ startWallMs, endWallMs, exitCode, output }));
     if (this.#results.length > RESULTS_KEPT) this.#results.shift();

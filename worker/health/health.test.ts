@@ -42,7 +42,7 @@ describe('health of a task', () => {
       probe: async (): Promise<ProbeResult> => {
         looks.push(clock.monotonicMs());
         const ok = answers.shift() ?? true;
-        return { ok, output: `look ${looks.length}`, timedOut: false };
+        return { ok, code: ok ? 0 : 1, output: `look ${looks.length}`, timedOut: false };
       },
       clock,
       random: none,
@@ -107,7 +107,7 @@ describe('health of a task', () => {
       const own = new ManualClock();
       new HealthMonitor({
         check: HealthCheck.create({ intervalMs: 1_000 }),
-        probe: async () => ({ ok: true, output: '', timedOut: false }),
+        probe: async () => ({ ok: true, code: 0, output: '', timedOut: false }),
         clock: own,
         random: new SeededRandom(seed),
         initial: 'starting',
@@ -128,7 +128,8 @@ describe('readiness of a task', () => {
       spec: ProbeSpec.create({ intervalMs: 1_000 }),
       probe: async () => {
         const answer = answers.shift() ?? 'yes';
-        return { ok: answer === 'yes', output: answer, timedOut: answer === 'slow' };
+        const ok = answer === 'yes';
+        return { ok, code: ok ? 0 : 1, output: answer, timedOut: answer === 'slow' };
       },
       clock,
       initial: false,
@@ -181,6 +182,7 @@ describe('probes', () => {
   it('map the target port to the port of the task', async () => {
     assert.deepEqual(await check({ http: ':80/live' })(5_000), {
       ok: true,
+      code: 0,
       output: 'HTTP 200 at /live',
       timedOut: false,
     });
@@ -198,11 +200,12 @@ describe('probes', () => {
   });
   it('give up after their timeout', async () => {
     const result = await check({ http: ':80/hang' })(20);
-    assert.deepEqual(result, { ok: false, output: 'no answer within 20 ms', timedOut: true });
+    const output = 'no answer within 20 ms';
+    assert.deepEqual(result, { ok: false, code: -1, output, timedOut: true });
   });
   it('run commands by their exit code', async () => {
     const result = await check({ cmd: ['CMD', 'check'] })(5_000);
-    assert.deepEqual([result.ok, result.output], [false, 'exit code 2: bad']);
+    assert.deepEqual([result.ok, result.code, result.output], [false, 2, 'exit code 2: bad']);
   });
   it('read targets of all forms', () => {
     const where = { host: 'h', ports: [] };

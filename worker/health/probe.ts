@@ -6,6 +6,8 @@ import { LIMITS } from '../../shared/limits.ts';
 
 export interface ProbeResult {
   readonly ok: boolean;
+  /** Of a command its exit code, else 0 or 1; -1: it came to no end in time. */
+  readonly code: number;
   /** At most `LIMITS.healthOutputBytesMax` bytes, for people. */
   readonly output: string;
   /** No answer in time: the task may only be slow. */
@@ -68,7 +70,7 @@ async function probeCommand(
 ): Promise<ProbeResult> {
   const { code, output } = await target.runCommand(command, timeoutMs);
   const text = code === 0 ? output : `exit code ${code}: ${output}`;
-  return { ok: code === 0, output: cut(text), timedOut: code < 0 };
+  return { ok: code === 0, code, output: cut(text), timedOut: code < 0 };
 }
 
 function probeHttp(text: string, target: ProbeTarget, timeoutMs: number): Promise<ProbeResult> {
@@ -87,7 +89,7 @@ function probeHttp(text: string, target: ProbeTarget, timeoutMs: number): Promis
       const status = answer.statusCode ?? 0;
       const body = Buffer.concat(chunks).toString('utf8');
       const ok = status >= 200 && status < 400;
-      finish({ ok, output: cut(`HTTP ${status} ${body}`), timedOut: false });
+      finish({ ok, code: ok ? 0 : 1, output: cut(`HTTP ${status} ${body}`), timedOut: false });
     });
   });
   call.once('error', (error) => finish(bad(error.message)));
@@ -101,7 +103,8 @@ function probeTcp(text: string, target: ProbeTarget, timeoutMs: number): Promise
   const { promise, finish } = limited(target.clock, timeoutMs, () => socket.destroy());
   const socket = connect(where.port, where.host, () => {
     socket.destroy();
-    finish({ ok: true, output: `connected to ${where.host}:${where.port}`, timedOut: false });
+    const output = `connected to ${where.host}:${where.port}`;
+    finish({ ok: true, code: 0, output, timedOut: false });
   });
   socket.once('error', (error) => finish(bad(error.message)));
   return promise;
@@ -115,7 +118,8 @@ function limited(
   let finish: (result: ProbeResult) => void = () => undefined;
   const promise = new Promise<ProbeResult>((resolve) => {
     const timer = clock.setTimer(timeoutMs, () => {
-      resolve({ ok: false, output: `no answer within ${timeoutMs} ms`, timedOut: true });
+      const output = `no answer within ${timeoutMs} ms`;
+      resolve({ ok: false, code: -1, output, timedOut: true });
       end();
     });
     finish = (result) => {
@@ -127,7 +131,7 @@ function limited(
 }
 
 function bad(output: string): ProbeResult {
-  return { ok: false, output: cut(output), timedOut: false };
+  return { ok: false, code: 1, output: cut(output), timedOut: false };
 }
 
 function cut(text: string): string {

@@ -96,10 +96,12 @@ export class LayerStore {
   async #write(descriptor: Descriptor, context: FetchContext): Promise<void> {
     const { digest } = descriptor;
     const { source, signal, lease } = context;
+    const reached = { bytes: 0 };
     for (let retry = 0; ; retry++) {
       const writer = this.#containerd.write({ lease });
+      const before = reached.bytes;
       try {
-        await this.#writeOnce(descriptor, context, writer);
+        await this.#writeOnce(descriptor, context, writer, reached);
         return;
       } catch (error) {
         signal.throwIfAborted();
@@ -117,9 +119,10 @@ export class LayerStore {
           await this.#giveUp(digest);
           throw diskFull("can't be fetched", error);
         }
-        const temporary = error instanceof ImageError && error.temporary;
-        // What has come stays: the next try goes on from there.
-        if (!temporary || retry >= LIMITS.registryRetriesMax) throw error;
+        if (!(error instanceof ImageError) || !error.temporary) throw error;
+        // What has come stays: the next try goes on from there. Where nothing came, who waits is told.
+        const goesOn = reached.bytes > before && retry < LIMITS.registryRetriesMax;
+        if (!goesOn) throw stuck(descriptor, reached.bytes, error);
       } finally {
         writer.close();
       }
@@ -133,13 +136,14 @@ export class LayerStore {
     descriptor: Descriptor,
     context: FetchContext,
     writer: ContentWriter,
+    reached: { bytes: number },
   ): Promise<void> {
     const { digest, size } = descriptor;
     const about = { ref: refOf(digest), total: size, expected: digest };
     const begun = await writer.send({ ...about, action: WriteAction.STAT });
     let offset = begun.offset;
     // All of it may be here already, from a try that was cut off or from another namespace.
-    if (offset < size) offset = await this.#copy(descriptor, offset, context, writer);
+    if (offset < size) offset = await this.#copy(descriptor, offset, context, writer, reached);
     if (offset < size) {
       throw new ImageError(
         'PULL_FAILED',
@@ -156,6 +160,7 @@ export class LayerStore {
     from: number,
     context: FetchContext,
     writer: ContentWriter,
+    reached: { bytes: number },
   ): Promise<number> {
     const { digest, size } = descriptor;
     const about = { ref: refOf(digest), total: size, expected: digest };
@@ -172,6 +177,7 @@ export class LayerStore {
       }
       await writer.send({ ...about, action: WriteAction.WRITE, offset, data: chunk });
       offset += chunk.length;
+      reached.bytes = Math.max(reached.bytes, offset);
       if (offset - told < PROGRESS_BYTES && offset < size) continue;
       told = offset;
       context.onProgress({ digest, doneBytes: offset, totalBytes: size, what: 'fetching' });
@@ -258,7 +264,17 @@ function asLayerError(error: unknown, digest: string): unknown {
   if (!(error instanceof ContainerdError)) return error;
   if (isFull(error)) return diskFull("can't be unpacked", error);
   if (error.code !== 'OTHER') return error;
-  return new ImageError('IMAGE_INVALID', `can't unpack layer ${digest}: ${error.message}`);
+  // containerd says first in which of its directories it worked.
+  const why = error.message.replace(
+    /^(mount callback failed on|failed to extract layer) [^ ]+: /,
+    '',
+  );
+  return new ImageError('IMAGE_INVALID', `can't unpack layer ${digest}: ${why}`);
+}
+
+function stuck({ digest, size }: Descriptor, bytes: number, cause: ImageError): ImageError {
+  const text = `can't get layer ${digest} (${bytes} of ${size} bytes came): ${cause.message}`;
+  return new ImageError(cause.code, text, true, cause);
 }
 
 /** Neither tiny messages nor ones over the limit. */

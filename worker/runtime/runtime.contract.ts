@@ -298,6 +298,19 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>)
       await again.terminate();
       await again.remove();
     });
+    it('ends health commands of a daemon that was killed', BOUND, async (t) => {
+      const [task, controller] = await started('run');
+      // Its end is nobody's any more.
+      void controller.probeCommand(world.words('hang'), 3_600_000).catch(() => undefined);
+      const hangs = () => world.processes(task) > 1;
+      if (world.written(task) !== undefined) await untilTrue(hangs, 'the health command');
+      else t.diagnostic('nothing is run here');
+      await restart();
+      assert.equal(world.processes(task), 1);
+      const again = life.runtime.controller(task);
+      await again.terminate();
+      await again.remove();
+    });
     it('runs no command in a task that has ended', BOUND, async () => {
       const [task, controller] = await started('exit3');
       await controller.wait(never);

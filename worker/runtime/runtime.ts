@@ -12,6 +12,7 @@ import type {
   TaskUsage,
   TerminalSize,
 } from '../../proto/index.ts';
+import type { ImageCheck } from '../../shared/distribution/documents.ts';
 import type { PullState } from '../images/pull-progress.ts';
 
 /**
@@ -176,6 +177,8 @@ export interface RuntimeStatus {
   readonly warning: string;
   /** Address at which this machine itself reaches the task's ports. */
   readonly host: string;
+  /** What its image says of checks; absent: nothing, or it has no image. */
+  readonly check?: ImageCheck | undefined;
 }
 
 /** `temporary`: the agent tries again with back-off. Else the task is REJECTED (before STARTING) or FAILED. */

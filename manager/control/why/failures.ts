@@ -23,6 +23,49 @@ interface Kind {
 /** What a node refuses a task for, told by the runtime's own words. */
 const REFUSALS: readonly Kind[] = [
   {
+    code: 'image-missing',
+    words: /is not in the registry|no manager has/,
+    advice: 'Push the image, or name another one.',
+    flags: '--image IMAGE',
+  },
+  {
+    code: 'image-login',
+    words: /needs a login|login is refused|the login for/,
+    advice: 'Log in to the registry (swarm registry login); tasks that come after have the login.',
+    flags: '--force',
+  },
+  {
+    code: 'wrong-platform',
+    words: /the image is for .+, and this node is/,
+    advice: 'Push the image for this platform too, or name another one.',
+    flags: '--image IMAGE',
+  },
+  {
+    code: 'image-broken',
+    words:
+      /gave (other|more) bytes|the image is broken|can't unpack layer|the image has \d+ layers/,
+    advice: 'Build and push the image again; its registry or a proxy on the way may be at fault.',
+    flags: '--image IMAGE',
+  },
+  {
+    code: 'image-unreachable',
+    words: /can't (reach|pull|get)|broke off|sent nothing/,
+    advice: 'See whether the registry answers on that node, then try again.',
+    flags: '--force',
+  },
+  {
+    code: 'disk-full',
+    words: /the disk is full/,
+    advice: 'Make room on that node (swarm image prune), then try again.',
+    flags: '--force',
+  },
+  {
+    code: 'unknown-user',
+    words: /the image has no (user|group)/,
+    advice: 'Name a user of the image, or a number.',
+    flags: '--user USER',
+  },
+  {
     code: 'missing-workdir',
     words: /WORKDIR_NOT_FOUND|working directory/i,
     advice: 'Make the directory on that node, or change --workdir.',
@@ -107,8 +150,9 @@ export function howItEnded(status: TaskStatus): string {
   if (status.oom) return 'it ran out of memory';
   if (status.lost) return status.err || 'it was lost with its supervisor';
   if (status.state === TaskState.REJECTED) return status.err || 'its node refused it';
-  const how = status.signal !== '' ? `killed by ${status.signal}` : `exit code ${status.exitCode}`;
   const said = saidAtEnd(status);
+  if (status.signal === '') return said === '' ? `exit code ${status.exitCode}` : said;
+  const how = `killed by ${status.signal}`;
   return said === '' ? how : `${how}: ${said}`;
 }
 

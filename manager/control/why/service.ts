@@ -181,11 +181,11 @@ function silentNodes(around: Around, slots: readonly SlotState[]): Reason[] {
 }
 
 function waiting(around: Around, open: readonly SlotState[]): Reason[] {
-  const { view, nowMs } = around;
+  const { view } = around;
   const failing: Reason[] = [];
   const waits: Reason[] = [];
   for (const { head, failed, held } of open) {
-    const reason = head === undefined ? undefined : whyWaiting(view, head, nowMs);
+    const reason = head === undefined ? undefined : whyWaiting(around, head);
     if (reason !== undefined) waits.push(reason);
     const ended = failed === undefined || held !== undefined ? undefined : whyFailed(view, failed);
     if (ended !== undefined) failing.push(ended);

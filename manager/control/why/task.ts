@@ -20,7 +20,7 @@ export function whyTask(around: Around, task: Task): Reason[] {
   if (task.desiredState > TaskState.RUNNING || task.draining) reasons.push(ended(around, entry));
   else {
     const unplaced = task.state < TaskState.ASSIGNED && task.startAfterMs <= around.nowMs;
-    reasons.push(unplaced ? whyUnplaced(around, entry) : whyWaiting(view, entry, around.nowMs));
+    reasons.push(unplaced ? whyUnplaced(around, entry) : whyWaiting(around, entry));
     reasons.push(...whyTasksStay(view, task.nodeId, around.nowMs));
   }
   if (entry.status?.state === TaskState.RUNNING && entry.status.warning !== '')

@@ -1,14 +1,16 @@
 import { type Reason, TaskState } from '../../../proto/index.ts';
 import { unpackReason } from '../../loop/reason.ts';
 import type { Entry } from '../../loop/task-facts.ts';
-import type { View } from '../../store/view.ts';
 import { taskName } from '../resolve.ts';
 import { stateName } from '../specs.ts';
+import type { Around } from './around.ts';
 import { type WhyCode, why } from './reason.ts';
 
 /** A task that is wanted and does not serve yet although it has a node, or waits on purpose. */
-export function whyWaiting(view: View, entry: Entry, nowMs: number): Reason | undefined {
-  const { task, status } = entry;
+export function whyWaiting(around: Around, entry: Entry): Reason | undefined {
+  const { view, nowMs } = around;
+  const { task } = entry;
+  const status = around.statusOf(task);
   const name = taskName(view, task);
   const pending = unpackReason(task.pendingReason);
   const state = Math.max(task.state, status?.state ?? 0) as TaskState;
@@ -26,7 +28,7 @@ export function whyWaiting(view: View, entry: Entry, nowMs: number): Reason | un
     );
   }
   if (state < TaskState.ASSIGNED) return undefined;
-  if (state < TaskState.RUNNING) return whyStarting(view, entry, state, pending?.text ?? '');
+  if (state < TaskState.RUNNING) return whyStarting(around, { task, status }, pending?.text ?? '');
   if (state !== TaskState.RUNNING) return undefined;
   if (status?.health === 'unhealthy')
     return why('unhealthy', `${name} fails its health check`, {
@@ -43,8 +45,8 @@ export function whyWaiting(view: View, entry: Entry, nowMs: number): Reason | un
   return undefined;
 }
 
-function whyStarting(view: View, entry: Entry, state: TaskState, pending: string): Reason {
-  const { task, status } = entry;
+function whyStarting({ view }: Around, { task, status }: Entry, pending: string): Reason {
+  const state = Math.max(task.state, status?.state ?? 0) as TaskState;
   const node = view.table('node').get(task.nodeId)?.name ?? task.nodeId;
   const health = status?.health === 'starting' ? ', its health check has not passed yet' : '';
   const said = pending || status?.err || status?.message || '';
@@ -54,8 +56,9 @@ function whyStarting(view: View, entry: Entry, state: TaskState, pending: string
     `${taskName(view, task)} is ${stateName(state).toLowerCase()} on node ${node}${health}${tail}`,
     {
       object: task.id,
-      advice: 'Wait; its log says how far it is.',
-      command: `swarm task logs ${task.id}`,
+      ...(state < TaskState.STARTING
+        ? { advice: 'Wait, or look how far it is.', command: `swarm task inspect ${task.id}` }
+        : { advice: 'Wait; its log says how far it is.', command: `swarm task logs ${task.id}` }),
       details: status?.lastOutput ?? [],
     },
   );

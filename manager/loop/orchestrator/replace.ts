@@ -96,9 +96,8 @@ export function howItEnded({ status }: Entry): string {
   if (status.state === TaskState.REJECTED) return `was refused: ${status.err || status.message}`;
   if (status.oom) return 'ran out of memory';
   if (status.signal !== '') return `was ended by ${status.signal}`;
-  const exit = `exited with code ${status.exitCode}`;
   const said = saidAtEnd(status);
-  return said === '' ? exit : `${exit}: ${said}`;
+  return said === '' ? `exited with code ${status.exitCode}` : `failed: ${said}`;
 }
 
 /** The head has to leave its node. This is no crash: no delay, and no attempt is used. */

@@ -11,7 +11,7 @@ import { type ExecSession, RuntimeError } from '../runtime.ts';
 import { TerminalSizes } from '../terminal-sizes.ts';
 import { ContainerdError, unless } from './client.ts';
 import { asRuntimeError } from './errors.ts';
-import { PROCESS_TYPE, processOf } from './exec.ts';
+import { PROBE_PREFIX, PROCESS_TYPE, processOf } from './exec.ts';
 import { FifoReader, makeFifos, openFifoWriter } from './fifo.ts';
 import type { ContainerdShared } from './shared.ts';
 
@@ -68,7 +68,8 @@ export async function endForgottenExecs(
 ): Promise<void> {
   const { io, records, containerd, sweeper } = shared;
   const files = records.files(containerId);
-  for (const execId of io.list(files).filter((name) => name.startsWith(PREFIX))) {
+  const isOne = (name: string) => name.startsWith(PREFIX) || name.startsWith(PROBE_PREFIX);
+  for (const execId of io.list(files).filter(isOne)) {
     const target = { containerId, execId };
     const gone = ['NOT_FOUND', 'STATE'] as const;
     await unless(containerd.call(TasksService.kill, { ...target, signal: SIGKILL }), ...gone);

@@ -211,8 +211,8 @@ export class ContainerdController implements TaskController {
     const process = asked ? await this.#process().catch(() => undefined) : undefined;
     const record = records.read(this.#id);
     const host = record?.network === 'host' ? '127.0.0.1' : this.#shared.network.address;
-    const { ports = [], warning = '' } = record ?? {};
-    return { pid: ended ? 0 : (process?.pid ?? this.#pid), ports, warning, host };
+    const { ports = [], warning = '', check } = record ?? {};
+    return { pid: ended ? 0 : (process?.pid ?? this.#pid), ports, warning, host, check };
   }
   async probeCommand(
     command: readonly string[],
@@ -390,6 +390,7 @@ export class ContainerdController implements TaskController {
       chainId: image.chainId,
       stopSignal: stopSignalOf(this.#task, image.config),
       terminal: containerOf(this.#task).tty,
+      ...(image.config.check === undefined ? {} : { check: image.config.check }),
       warning: missingKnobs(containerOf(this.#task), this.#shared.cgroups.knobs),
     };
     records.write(id, record);

@@ -188,13 +188,26 @@ export class ContainerdRuntime implements Runtime {
       const record = records.read(id);
       if (record) addresses.set(record.index, id);
     }
-    try {
-      await this.#ready();
-    } catch (error) {
+    const ready = this.#ready().catch((error) => {
       if (error instanceof RuntimeError && error.code === 'UNSUPPORTED') throw error;
       this.#deps.log.warn({ error: messageOf(error) }, 'containers can not be started yet');
       this.#tryAgain();
-    }
+    });
+    await this.#atMost(OPEN_MS, ready);
+  }
+  /** A containerd that takes longer, on a busy machine, keeps nobody from what runs. */
+  async #atMost(ms: number, work: Promise<void>): Promise<void> {
+    const { clock, log } = this.#deps;
+    let timer: Timer | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = clock.setTimer(ms, () => {
+        log.warn({}, 'containerd is slow: running containers are taken up before it is ready');
+        resolve();
+      });
+    });
+    // Who waits no longer does not hear of its failure either: `ready` tells each task.
+    work.catch(() => undefined);
+    await Promise.race([work, late]).finally(() => timer?.cancel());
   }
   async close(): Promise<void> {
     this.#closed = true;
@@ -219,7 +232,8 @@ export class ContainerdRuntime implements Runtime {
   }
   /** All at once; undefined: containerd does not answer. */
   async #processes(): Promise<ReadonlyMap<string, Process> | undefined> {
-    const list = this.#containerd.call(TasksService.list, {});
+    // It asks one shim after the other: with many on a busy machine that takes minutes.
+    const list = this.#containerd.call(TasksService.list, {}, { timeoutMs: LIST_MS });
     const answer = await list.catch(() => undefined);
     return answer && new Map(answer.tasks.map((process) => [process.id, process]));
   }
@@ -401,7 +415,8 @@ export class ContainerdRuntime implements Runtime {
     }
     for (const id of network.attached()) found.add(id);
     for (const id of found) if (!ids.has(id)) await this.#controllerById(id).dismantle();
-    for (const id of ids) if (!records.exit(id)) await endForgottenExecs(this.#shared, id);
+    const running = [...ids].filter((id) => !records.exit(id));
+    await Promise.all(running.map((id) => endForgottenExecs(this.#shared, id)));
     // What could not be cleared away when it was time.
     for (const id of ids) {
       const controller = this.#controllerById(id);
@@ -454,6 +469,9 @@ export class ContainerdRuntime implements Runtime {
 }
 
 const ANSWER_MS = 2_000;
+/** What has not come by then is not waited for: the tasks go on, and each is asked for its end. */
+const OPEN_MS = 10_000;
+const LIST_MS = 5_000;
 const AGAIN_MS = 1_000;
 
 /** Where even root can't raise it, as in a container, more is refused. */

@@ -29,6 +29,11 @@ export function asRuntimeError(error: unknown, doing: string): unknown {
   if (denied) {
     return new RuntimeError('NOT_EXECUTABLE', `${denied[1]} in the image is not executable`);
   }
+  const place = /mkdir ([^:]+): (not a directory|file exists)/.exec(text)?.[1];
+  if (place !== undefined) {
+    const why = `the working directory ${place} is not a directory in the image`;
+    return new RuntimeError('WORKDIR_NOT_FOUND', why);
+  }
   return new RuntimeError('IO', `can't ${doing}: ${brief(text)}`, false, error);
 }
 

@@ -5,6 +5,7 @@ import { LIMITS } from '../../../shared/limits.ts';
 import type { Random } from '../../../shared/random.ts';
 import type { Io } from '../io.ts';
 import { type OciProcess, type OciSpec, specJson } from '../oci/spec.ts';
+import { EXEC_MARK, type Sweeper } from '../process/sweep.ts';
 import { type Containerd, ContainerdError, unless } from './client.ts';
 
 export interface ExecDeps {
@@ -12,10 +13,13 @@ export interface ExecDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly io: Io;
+  readonly sweeper: Sweeper;
 }
 
 /** `types.containerd.io/…` values are JSON. */
 export const PROCESS_TYPE = 'types.containerd.io/opencontainers/runtime-spec/1/Process';
+/** Begins the names of health commands, and of the files that take their output. */
+export const PROBE_PREFIX = 'probe-';
 const SIGKILL = 9;
 /** Starting a command is not part of its time, but ends too. */
 const START_MS = 30_000;
@@ -32,13 +36,15 @@ export async function execToEnd(
   timeoutMs: number,
   directory: string,
 ): Promise<{ code: number; output: string } | 'unavailable'> {
-  const { containerd, io, random, clock } = deps;
-  const execId = `probe-${Buffer.from(random.bytes(6)).toString('hex')}`;
+  const { containerd, io, random, clock, sweeper } = deps;
+  const execId = `${PROBE_PREFIX}${Buffer.from(random.bytes(6)).toString('hex')}`;
   const path = join(directory, execId);
   const target = { containerId, execId };
   try {
     io.write(path, '');
-    const process = { ...(await processOf(containerd, containerId)), args, terminal: false };
+    const base = await processOf(containerd, containerId);
+    const env = [...base.env, `${EXEC_MARK}=${execId}`];
+    const process = { ...base, env, args, terminal: false };
     const spec = { typeUrl: PROCESS_TYPE, value: specJson(process) };
     const request = { ...target, stdout: path, stderr: path, spec };
     await containerd.call(TasksService.exec, request, { timeoutMs: START_MS });
@@ -50,6 +56,8 @@ export async function execToEnd(
       timedOut = true;
       const kill = { ...target, signal: SIGKILL, all: true };
       containerd.call(TasksService.kill, kill).catch(() => undefined);
+      // What it started goes on otherwise, and keeps its output open.
+      void sweeper.sweep(EXEC_MARK, execId);
     });
     const { exitStatus } = await ended.finally(() => timer.cancel());
     // Its output is complete only after this.

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { PortBinding } from '../../../proto/index.ts';
+import type { ImageCheck } from '../../../shared/distribution/documents.ts';
 import type { Attachment, LocalEndpoint } from '../../network/container-network.ts';
 import type { Io } from '../io.ts';
 import type { Exit } from '../runtime.ts';
@@ -25,6 +26,7 @@ export interface ContainerRecord {
   readonly chainId: string;
   readonly stopSignal: string;
   readonly terminal: boolean;
+  readonly check?: ImageCheck;
   /** What it was to have and this machine does not give. */
   readonly warning?: string;
 }

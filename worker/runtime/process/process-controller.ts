@@ -35,7 +35,7 @@ import {
   writePrepared,
 } from './run-files.ts';
 import { supervisorArgs } from './supervisor.ts';
-import { TASK_MARK } from './sweep.ts';
+import { EXEC_MARK, TASK_MARK } from './sweep.ts';
 
 /** How long a supervisor may take for a step of its own before it is taken for broken. */
 const SUPERVISOR_MS = 5_000;
@@ -159,7 +159,7 @@ export class ProcessController implements TaskController {
     command: readonly string[],
     timeoutMs: number,
   ): Promise<{ code: number; output: string }> {
-    const { io } = this.#shared;
+    const { io, place } = this.#shared;
     const prepared = readPrepared(io, this.#base);
     if (!prepared) return { code: -1, output: 'the task is not there any more' };
     const plan = this.#plan(prepared);
@@ -167,7 +167,8 @@ export class ProcessController implements TaskController {
     const result = await io.run({
       command: program,
       args,
-      env: plan.env,
+      // So that the next daemon finds what this one leaves when it is killed.
+      env: { ...plan.env, [EXEC_MARK]: `${place}.probe` },
       cwd: plan.workdir,
       timeoutMs,
       outputBytesMax: LIMITS.healthOutputBytesMax,
