@@ -255,7 +255,8 @@ export const DEFAULTS = {
   certExpiryMs: 90 * 24 * 3_600_000,
   heartbeatMs: 1_000,
   suspectMs: 2_000,
-  drainAckMs: 1_000,
+  // A busy node takes its time; one that is silent is suspected long before and not waited for.
+  drainAckMs: 5_000,
   drainTimeMs: 10_000,
   stopGraceMs: 10_000,
   restartDelayMs: 5_000,

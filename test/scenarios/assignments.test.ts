@@ -137,7 +137,7 @@ test('a node gets all peers and the ingress, and of other networks those that it
     ['10.0.1.3'],
   );
   await cluster.world.removeService('web');
-  await cluster.world.advance(2_000, async () => void (await cluster.world.agents()));
+  await cluster.world.advance(6_000, async () => void (await cluster.world.agents()));
   cluster.flush();
   assert.deepEqual(cluster.agent('n2').kinds('network'), ['ingress']);
   assert.deepEqual(cluster.agent('n2').kinds('endpoints'), []);

@@ -23,7 +23,7 @@ export async function updatesUnderLoad(
 ): Promise<Updated> {
   await cluster.load(IMAGE, nodeImage());
   await cluster.type('network', 'create', 'hello-net');
-  const spec = ['--replicas', '4', '--update-parallelism', '2', '--drain-time', '2s'];
+  const spec = ['--replicas', '4', '--update-parallelism', '2', '--drain-time', '3s'];
   const pace = ['--update-monitor', '200ms', '--update-delay', '0s'];
   const ready = ['--ready-http', ':8080/healthz', '--ready-interval', '100ms'];
   const place = ['--network', 'hello-net', '-p', `${PUBLISHED}:8080`, '-e', 'PORT=8080'];

@@ -36,8 +36,10 @@ const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 10_000;
 /** What changes while a pass runs or this soon after it is most likely its own doing. */
 const OWN_NOISE_MS = 100;
-/** It may have been somebody else's nevertheless: it is looked at once more, this long afterwards. */
+/** It may have been somebody else's nevertheless: it is looked at once more when this long is quiet. */
 const DOUBT_MS = 1_500;
+/** While rows keep coming, looks would hold them up: so late at the latest. */
+const DOUBT_MS_MAX = 10_000;
 
 /**
  * The router of a node: the network namespace that all traffic of its containers passes. What is wanted
@@ -72,7 +74,7 @@ export class Router implements ContainerNetwork {
   #running: Promise<void> | undefined;
   #quietAtMs = 0;
   #timer: Timer | undefined;
-  #doubt: Timer | undefined;
+  #doubt: { readonly endMs: number; timer: Timer } | undefined;
   #watcher: { close(): void } | undefined;
 
   constructor(deps: RouterDeps) {
@@ -97,7 +99,7 @@ export class Router implements ContainerNetwork {
     this.#opening = undefined;
     this.#state = 'closed';
     this.#timer?.cancel();
-    this.#doubt?.cancel();
+    this.#doubt?.timer.cancel();
     this.#watcher?.close();
     await this.#running;
   }
@@ -316,13 +318,17 @@ export class Router implements ContainerNetwork {
   }
   #disturbed(): void {
     if (this.#state === 'closed') return;
-    const { clock } = this.#deps;
-    const isOurs = this.#running !== undefined || clock.monotonicMs() < this.#quietAtMs;
-    if (!isOurs) void this.#pass(true);
-    else
-      this.#doubt ??= clock.setTimer(DOUBT_MS, () => {
-        this.#doubt = undefined;
-        void this.#pass(true);
-      });
+    const nowMs = this.#deps.clock.monotonicMs();
+    if (this.#running === undefined && nowMs >= this.#quietAtMs) void this.#pass(true);
+    else this.#doubtAt(nowMs);
+  }
+  #doubtAt(nowMs: number): void {
+    this.#doubt?.timer.cancel();
+    const endMs = this.#doubt?.endMs ?? nowMs + DOUBT_MS_MAX;
+    const timer = this.#deps.clock.setTimer(Math.min(DOUBT_MS, endMs - nowMs), () => {
+      this.#doubt = undefined;
+      void this.#pass(true);
+    });
+    this.#doubt = { endMs, timer };
   }
 }
