@@ -158,6 +158,8 @@ export const LIMITS = {
   imageLayersMax: 500,
   /** Blobs of one image that are fetched at once. */
   pullBlobsMax: 3,
+  /** Who waits for a blob that another pull fetches, and of which nothing comes, fetches it itself. */
+  blobStillMs: 3_000,
   /** A registry that sends nothing for this long counts as gone. */
   registryIdleMs: 30_000,
   /** A manager that looks up a tag waits no longer. */

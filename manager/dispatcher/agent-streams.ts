@@ -63,6 +63,12 @@ export class AgentStreams {
     duplex.onClose((error) => stream?.fail(error));
   }
 
+  /** Whoever waits for a node that is down hears so, unless it spoke on the stream itself since. */
+  nodeDown(nodeId: string, heardMs: number): void {
+    for (const stream of this.#open.values())
+      if (stream.nodeId === nodeId && stream.heardMs <= heardMs) stream.lost();
+  }
+
   /** This manager does not lead any more. */
   stop(error: SwarmError): void {
     for (const stream of this.#open.values()) stream.fail(error);
@@ -77,8 +83,11 @@ export class AgentStream {
   readonly #forget: () => void;
   readonly #timer: Timer;
   readonly #early: StreamDown[] = [];
+  readonly #clock: Clock;
   #duplex: Duplex<StreamUp, StreamDown> | undefined;
   #over = false;
+  /** When the agent said something last. */
+  heardMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     nodeId: string,
@@ -89,6 +98,7 @@ export class AgentStream {
   ) {
     this.nodeId = nodeId;
     this.#nodeName = nodeName;
+    this.#clock = clock;
     this.#listener = listener;
     this.#forget = forget;
     this.#timer = clock.setTimer(LIMITS.streamOpenMs, () => {
@@ -101,7 +111,14 @@ export class AgentStream {
     for (const message of this.#early.splice(0)) duplex.send(message);
   }
   receive(message: StreamUp): void {
+    this.heardMs = this.#clock.monotonicMs();
     if (!this.#over) this.#listener.receive(message);
+  }
+  /** Its node is down: nothing will come any more. */
+  lost(): void {
+    const message = `The connection to node ${this.#nodeName} was lost: it says nothing any more.`;
+    this.#duplex?.destroy(new SwarmError('UNREACHABLE', message));
+    this.fail(new SwarmError('UNREACHABLE', message));
   }
   fail(error: SwarmError | undefined): void {
     if (this.#over) return;

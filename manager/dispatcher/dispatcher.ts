@@ -81,7 +81,10 @@ export class Dispatcher {
 
   constructor(deps: DispatcherDeps) {
     this.#deps = deps;
-    this.#liveness = new LivenessClocks(deps);
+    this.#liveness = new LivenessClocks({
+      ...deps,
+      onDown: (nodeId, heardMs) => this.#streams.nodeDown(nodeId, heardMs),
+    });
     this.#statuses = new StatusWriter(deps);
     this.#streams = new AgentStreams({
       clock: deps.clock,

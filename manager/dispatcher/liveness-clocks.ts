@@ -17,6 +17,8 @@ export interface LivenessDeps {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
+  /** A node has just been taken for down; it was heard last at `heardMs` of the clock. */
+  readonly onDown: (nodeId: string, heardMs: number) => void;
 }
 
 /** Counts every node's silence while this manager leads, and commits what follows from it. */
@@ -153,6 +155,7 @@ export class LivenessClocks {
       if (row === undefined) continue;
       const liveness = judgeLiveness(heard, graces, nowMs);
       if (liveness === row.liveness || this.#writing.get(id) === liveness) continue;
+      if (liveness === Liveness.DOWN) this.#deps.onDown(id, heard.heardMs);
       changes.set(id, { liveness, message: livenessText(liveness, heard, nowMs) });
     }
     if (changes.size > 0) void this.#commit(changes);

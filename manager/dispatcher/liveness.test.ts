@@ -11,7 +11,14 @@ import { LivenessClocks } from './liveness-clocks.ts';
 class World {
   readonly clock = new ManualClock();
   readonly store = new LocalStore({ clock: this.clock, ids: new SeededIds(new SeededRandom(1)) });
-  readonly clocks = new LivenessClocks({ store: this.store, clock: this.clock, log: silentLog });
+  /** Nodes that were taken for down, with when they were heard last. */
+  readonly down: [string, number][] = [];
+  readonly clocks = new LivenessClocks({
+    store: this.store,
+    clock: this.clock,
+    log: silentLog,
+    onDown: (nodeId, heardMs) => void this.down.push([nodeId, heardMs]),
+  });
 
   static async with(liveness: Liveness): Promise<World> {
     const world = new World();
@@ -74,8 +81,14 @@ test('two seconds of silence make it suspect, four make it down', async () => {
   assert.equal(world.liveness, Liveness.SUSPECT);
   await world.pass(1_400);
   assert.equal(world.liveness, Liveness.SUSPECT);
+  assert.equal(world.down.length, 0);
   await world.pass(700);
   assert.equal(world.liveness, Liveness.DOWN);
+  // Once, so that whoever waits for it can be told.
+  assert.deepEqual(
+    world.down.map(([nodeId]) => nodeId),
+    ['n'],
+  );
 });
 
 test('after a reset three quarters of the grace are enough', async () => {
@@ -118,7 +131,12 @@ test('a host that shuts down is leaving until its stream ends, then down', async
 test('silence does not count while the leader itself stood still', async () => {
   const late = new LateClock();
   const store = new LocalStore({ clock: late, ids: new SeededIds(new SeededRandom(2)) });
-  const clocks = new LivenessClocks({ store, clock: late, log: silentLog });
+  const clocks = new LivenessClocks({
+    store,
+    clock: late,
+    log: silentLog,
+    onDown: () => undefined,
+  });
   const put = async () => {
     await store.put('cluster', 'users', Cluster.create({ id: 'cluster', spec: {} }));
     await store.put('node', 'users', Node.create({ id: 'n', name: 'n' }));

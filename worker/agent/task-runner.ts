@@ -7,7 +7,7 @@ import {
   TaskStatus,
 } from '../../proto/index.ts';
 import { Backoff } from '../../shared/backoff.ts';
-import { type Clock, delay } from '../../shared/clock.ts';
+import { type Clock, delay, type Timer } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
@@ -56,6 +56,7 @@ export class TaskRunner {
   #running = false;
   #exit: Exit | undefined;
   #pullSaidMs = Number.NEGATIVE_INFINITY;
+  #pullTimer: Timer | undefined;
   #committed: boolean;
   #historyGone = false;
   #step = new AbortController();
@@ -256,7 +257,8 @@ export class TaskRunner {
     const controller = this.#needController();
     const { signal } = this.#step;
     // Not in line with the starts: a registry that is slow holds up nobody else.
-    await controller.fetch?.(signal, (state) => this.#pulling(state));
+    const fetched = controller.fetch?.(signal, (state) => this.#pulling(state));
+    await fetched?.finally(() => this.#pullTimer?.cancel());
     await this.#deps.starts.run(() => controller.prepare(signal));
     const { ports } = await controller.status();
     const waits = this.task.desiredState < TaskState.RUNNING;
@@ -264,14 +266,19 @@ export class TaskRunner {
     this.#setStatus({ state, message: 'prepared', ports, pid: 0 }, waits);
     this.#save();
   }
-  /** Said at most once in a while, and at the last layer. */
+  /** Said at most once in a while, the newest in the end. */
   #pulling({ message, layers }: PullState): void {
-    const nowMs = this.#deps.clock.monotonicMs();
-    const last = layers.every(({ what }) => what === 'done');
-    if (this.#closing.signal.aborted || (!last && nowMs - this.#pullSaidMs < PULL_SAID_MS)) return;
-    this.#pullSaidMs = nowMs;
-    const { atWallMs } = this.status;
-    this.#setStatus({ message, layers, atWallMs }, false);
+    const { clock } = this.#deps;
+    this.#pullTimer?.cancel();
+    const say = (): void => {
+      if (this.#closing.signal.aborted || this.status.state !== TaskState.PREPARING) return;
+      this.#pullSaidMs = clock.monotonicMs();
+      const { atWallMs } = this.status;
+      this.#setStatus({ message, layers, atWallMs }, false);
+    };
+    const waitMs = this.#pullSaidMs + PULL_SAID_MS - clock.monotonicMs();
+    if (waitMs <= 0 || layers.every(({ what }) => what === 'done')) say();
+    else this.#pullTimer = clock.setTimer(waitMs, say);
   }
   async #start(): Promise<void> {
     const controller = this.#needController();

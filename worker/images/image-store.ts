@@ -93,7 +93,7 @@ export class ImageStore {
 
   constructor(deps: ImageStoreDeps) {
     this.#deps = deps;
-    this.#layers = new LayerStore(deps.containerd, deps.random);
+    this.#layers = new LayerStore(deps.containerd, deps.random, deps.clock);
   }
   /** Gives up what an earlier daemon had begun. */
   async open(): Promise<void> {

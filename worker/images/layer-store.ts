@@ -4,6 +4,7 @@ import {
   SnapshotsService,
   WriteAction,
 } from '../../proto/containerd.ts';
+import { type Clock, delay } from '../../shared/clock.ts';
 import { chainIds, type Descriptor } from '../../shared/distribution/documents.ts';
 import { ImageError } from '../../shared/distribution/image-error.ts';
 import type { ImageSource, OnProgress } from '../../shared/distribution/source.ts';
@@ -28,16 +29,29 @@ export interface FetchContext {
   readonly onProgress: OnProgress;
 }
 
+/** A blob on its way into containerd. */
+interface Writing {
+  /** Its ingest in containerd: what has come stays there for the next try. */
+  readonly place: string;
+  /** The most bytes that were ever there. */
+  reached: number;
+  /** When the last ones came. */
+  movedMs: number;
+  done?: Promise<void>;
+}
+
 /** Blobs and unpacked layers in containerd. What two images share is written once. */
 export class LayerStore {
   readonly #containerd: Containerd;
   readonly #random: Random;
-  readonly #writing = new Map<string, Promise<void>>();
+  readonly #clock: Clock;
+  readonly #writing = new Map<string, Writing>();
   readonly #unpacking = new Map<string, Promise<void>>();
 
-  constructor(containerd: Containerd, random: Random) {
+  constructor(containerd: Containerd, random: Random, clock: Clock) {
     this.#containerd = containerd;
     this.#random = random;
+    this.#clock = clock;
   }
   async has(digest: string): Promise<boolean> {
     const info = this.#containerd.call(ContentService.info, { digest });
@@ -77,37 +91,55 @@ export class LayerStore {
   }
   /** Resolves when the blob is there, whoever writes it. */
   async ensureBlob(descriptor: Descriptor, context: FetchContext): Promise<void> {
-    const { digest } = descriptor;
+    const { digest, size } = descriptor;
     while (!(await this.has(digest))) {
       const other = this.#writing.get(digest);
-      if (other) {
-        await other.catch(() => undefined);
-        context.signal.throwIfAborted();
-        continue;
-      }
-      const writing = this.#write(descriptor, context);
+      if (other && (await this.#isOver(other, context.signal))) continue;
+      // One whose registry hangs keeps its place; this one writes to a place of its own.
+      const place = other ? `${refOf(digest)}-${this.#letters()}` : refOf(digest);
+      const writing: Writing = { place, reached: 0, movedMs: this.#clock.monotonicMs() };
+      writing.done = this.#write(descriptor, context, writing);
       this.#writing.set(digest, writing);
-      await writing.finally(() => this.#writing.delete(digest));
+      await writing.done.finally(() => {
+        if (this.#writing.get(digest) === writing) this.#writing.delete(digest);
+      });
       break;
     }
-    const { size } = descriptor;
     context.onProgress({ digest, doneBytes: size, totalBytes: size, what: 'fetched' });
   }
-  async #write(descriptor: Descriptor, context: FetchContext): Promise<void> {
-    const { digest } = descriptor;
+  /** Waits for what somebody else writes. False: nothing has come there for a while. */
+  async #isOver(other: Writing, signal: AbortSignal): Promise<boolean> {
+    const over = other.done?.then(
+      () => true,
+      () => true,
+    );
+    for (;;) {
+      const stillMs = this.#clock.monotonicMs() - other.movedMs;
+      if (stillMs >= LIMITS.blobStillMs) return false;
+      const rest = delay(this.#clock, LIMITS.blobStillMs - stillMs).then(() => false);
+      const ended = await Promise.race([over, rest]);
+      signal.throwIfAborted();
+      if (ended === true) return true;
+    }
+  }
+  #letters(): string {
+    return Buffer.from(this.#random.bytes(6)).toString('hex');
+  }
+  async #write(descriptor: Descriptor, context: FetchContext, writing: Writing): Promise<void> {
     const { source, signal, lease } = context;
-    const reached = { bytes: 0 };
+    const { digest } = descriptor;
+    const { place } = writing;
     for (let retry = 0; ; retry++) {
       const writer = this.#containerd.write({ lease });
-      const before = reached.bytes;
+      const before = writing.reached;
       try {
-        await this.#writeOnce(descriptor, context, writer, reached);
+        await this.#writeOnce(descriptor, context, writer, writing);
         return;
       } catch (error) {
         signal.throwIfAborted();
         if (ContainerdError.is(error, 'ALREADY_EXISTS')) return;
         if (ContainerdError.is(error, 'STATE')) {
-          await this.#giveUp(digest);
+          await this.#giveUp(place);
           throw new ImageError(
             'IMAGE_INVALID',
             `${source.from} gave other bytes for ${digest} than its digest says`,
@@ -116,34 +148,34 @@ export class LayerStore {
         if (isFull(error)) {
           // What has come would keep others from the little room that there is.
           writer.close();
-          await this.#giveUp(digest);
+          await this.#giveUp(place);
           throw diskFull("can't be fetched", error);
         }
         if (!(error instanceof ImageError) || !error.temporary) throw error;
         // What has come stays: the next try goes on from there. Where nothing came, who waits is told.
-        const goesOn = reached.bytes > before && retry < LIMITS.registryRetriesMax;
-        if (!goesOn) throw stuck(descriptor, reached.bytes, error);
+        const goesOn = writing.reached > before && retry < LIMITS.registryRetriesMax;
+        if (!goesOn) throw stuck(descriptor, writing.reached, error);
       } finally {
         writer.close();
       }
     }
   }
-  async #giveUp(digest: string): Promise<void> {
-    const abort = this.#containerd.call(ContentService.abort, { ref: refOf(digest) });
+  async #giveUp(ref: string): Promise<void> {
+    const abort = this.#containerd.call(ContentService.abort, { ref });
     await abort.catch(() => undefined);
   }
   async #writeOnce(
     descriptor: Descriptor,
     context: FetchContext,
     writer: ContentWriter,
-    reached: { bytes: number },
+    writing: Writing,
   ): Promise<void> {
     const { digest, size } = descriptor;
-    const about = { ref: refOf(digest), total: size, expected: digest };
+    const about = { ref: writing.place, total: size, expected: digest };
     const begun = await writer.send({ ...about, action: WriteAction.STAT });
     let offset = begun.offset;
     // All of it may be here already, from a try that was cut off or from another namespace.
-    if (offset < size) offset = await this.#copy(descriptor, offset, context, writer, reached);
+    if (offset < size) offset = await this.#copy(descriptor, offset, context, writer, writing);
     if (offset < size) {
       throw new ImageError(
         'PULL_FAILED',
@@ -160,10 +192,10 @@ export class LayerStore {
     from: number,
     context: FetchContext,
     writer: ContentWriter,
-    reached: { bytes: number },
+    writing: Writing,
   ): Promise<number> {
     const { digest, size } = descriptor;
-    const about = { ref: refOf(digest), total: size, expected: digest };
+    const about = { ref: writing.place, total: size, expected: digest };
     const stream = await context.source.blob(descriptor, from, context.signal);
     let offset = stream.offset;
     let told = 0;
@@ -177,7 +209,8 @@ export class LayerStore {
       }
       await writer.send({ ...about, action: WriteAction.WRITE, offset, data: chunk });
       offset += chunk.length;
-      reached.bytes = Math.max(reached.bytes, offset);
+      writing.reached = Math.max(writing.reached, offset);
+      writing.movedMs = this.#clock.monotonicMs();
       if (offset - told < PROGRESS_BYTES && offset < size) continue;
       told = offset;
       context.onProgress({ digest, doneBytes: offset, totalBytes: size, what: 'fetching' });
@@ -221,7 +254,7 @@ export class LayerStore {
   ): Promise<void> {
     const snapshotter = SNAPSHOTTER;
     const { name, parent } = snapshot;
-    const key = `extract-${Buffer.from(this.#random.bytes(6)).toString('hex')} ${name}`;
+    const key = `extract-${this.#letters()} ${name}`;
     const options = { lease, signal, timeoutMs: UNPACK_MS };
     const prepared = { snapshotter, key, parent };
     const { mounts } = await this.#containerd.call(SnapshotsService.prepare, prepared, options);
