@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
 import { buildImage } from '../../shared/distribution/image-fixture.ts';
 import { busybox, PrivateContainerd } from '../../worker/runtime/containerd/containerd-world.ts';
@@ -14,6 +15,9 @@ const PULL_MB = 200;
 const PULL_LAYERS = 4;
 /** Of a 200 MB task that wants 280. */
 const MEMORY = { limit: 200 << 20, wanted: 280 << 20 };
+
+/** CPU shares of two services. */
+const SHARES: { readonly [name: string]: number } = { more: 1_024, fewer: 512 };
 
 interface Plan {
   readonly rounds: number;
@@ -136,21 +140,55 @@ function largeImage(): ReturnType<typeof buildImage> {
 async function limits(sides: readonly Side[], image: string, plan: Plan): Promise<void> {
   if (!plan.parts.has('limits')) return;
   for (const side of sides) {
-    const command = ['tail', '-c', `${MEMORY.wanted}`, '/dev/zero'];
-    const wanted = { image, replicas: 1, once: true, memoryBytes: MEMORY.limit };
-    void side.create({ ...wanted, name: 'greedy', command }).catch(() => undefined);
-    const { code, oom } = await side.ended('greedy');
-    line(`${side.name}: 280 MB in a task of 200: exit code`, code, oom ? '(OOM)' : '(no OOM)');
-    await side.remove('greedy');
-    const busy = ['sh', '-c', 'while :; do :; done'];
-    await side.create({ image, replicas: 1, name: 'busy', command: busy, nanoCpus: 500_000_000 });
-    await wait(1_000);
-    const [beforeMs, before] = [performance.now(), await side.cpuNanos('busy')];
-    await wait(5_000);
-    const share = ((await side.cpuNanos('busy')) - before) / 1e6 / (performance.now() - beforeMs);
-    line(`${side.name}: CPU of a task with 0.5`, share, 'CPUs');
-    await side.remove('busy');
+    await memoryLimit(side, image);
+    await cpuLimit(side, image);
+    await cpuShares(side, image);
   }
+}
+
+async function memoryLimit(side: Side, image: string): Promise<void> {
+  const command = ['tail', '-c', `${MEMORY.wanted}`, '/dev/zero'];
+  const wanted = { image, replicas: 1, once: true, memoryBytes: MEMORY.limit };
+  void side.create({ ...wanted, name: 'greedy', command }).catch(() => undefined);
+  const { code, oom } = await side.ended('greedy');
+  line(`${side.name}: 280 MB in a task of 200: exit code`, code, oom ? '(OOM)' : '(no OOM)');
+  await side.remove('greedy');
+}
+
+async function cpuLimit(side: Side, image: string): Promise<void> {
+  const wanted = { image, replicas: 1, name: 'busy', nanoCpus: 500_000_000 };
+  await side.create({ ...wanted, command: spin(1) });
+  const [used] = await cpusOf(side, ['busy']);
+  line(`${side.name}: CPU of a task with 0.5`, used!, 'CPUs');
+  await side.remove('busy');
+}
+
+/** Each would take all processors, so they share them by weight. */
+async function cpuShares(side: Side, image: string): Promise<void> {
+  const names = Object.keys(SHARES);
+  for (const [name, shares] of Object.entries(SHARES)) {
+    const command = spin(availableParallelism());
+    await side.create({ image, replicas: 1, name, command, cpuShares: shares });
+  }
+  const [more, fewer] = await cpusOf(side, names);
+  line(`${side.name}: CPU of shares 1024 to 512`, more! / fewer!, 'to 1');
+  for (const name of names) await side.remove(name);
+}
+
+function spin(loops: number): readonly string[] {
+  const each = Array.from({ length: loops }, () => 'while :; do :; done &').join(' ');
+  return ['sh', '-c', `${each} wait`];
+}
+
+/** What the only tasks of these services use, in processors, over five seconds. */
+async function cpusOf(side: Side, names: readonly string[]): Promise<readonly number[]> {
+  const nanos = (): Promise<readonly number[]> =>
+    Promise.all(names.map((name) => side.cpuNanos(name)));
+  await wait(1_000);
+  const [beforeMs, before] = [performance.now(), await nanos()];
+  await wait(5_000);
+  const [after, ms] = [await nanos(), performance.now() - beforeMs];
+  return after.map((value, at) => (value - before[at]!) / 1e6 / ms);
 }
 
 async function restarts(swarm: SwarmSide, image: string, plan: Plan): Promise<void> {

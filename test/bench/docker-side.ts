@@ -21,6 +21,8 @@ export class DockerSide implements Side {
   readonly name = 'docker';
   readonly #directory = mkdtempSync(join(tmpdir(), 'swarm-bdk-'));
   readonly #process: ChildProcess;
+  /** Containers that are no tasks, by name: services of Docker have no CPU shares. */
+  readonly #containers = new Map<string, string>();
 
   private constructor(insecure: string) {
     const place = this.#directory;
@@ -48,6 +50,7 @@ export class DockerSide implements Side {
   }
 
   async create(wanted: Wanted): Promise<number> {
+    if (wanted.cpuShares !== undefined) return this.#createContainer(wanted);
     await this.#must('POST', '/services/create', specOf(wanted));
     return this.#untilRunning(wanted);
   }
@@ -58,6 +61,8 @@ export class DockerSide implements Side {
     return this.#untilRunning(wanted);
   }
   async remove(name: string): Promise<number> {
+    const container = this.#containers.get(name);
+    if (container !== undefined) return this.#removeContainer(name, container);
     const label = `com.docker.swarm.service.name=${name}`;
     await this.#must('DELETE', `/services/${name}`);
     return pollUntil(`the end of ${name}`, async () => {
@@ -79,8 +84,8 @@ export class DockerSide implements Side {
     return { code: State.ExitCode, oom: State.OOMKilled };
   }
   async cpuNanos(name: string): Promise<number> {
-    const [task] = await this.#tasks(name);
-    const id = task!.Status.ContainerStatus!.ContainerID;
+    const known = this.#containers.get(name);
+    const id = known ?? (await this.#tasks(name))[0]!.Status.ContainerStatus!.ContainerID;
     const stats = await this.#must('GET', `/containers/${id}/stats?stream=false&one-shot=true`);
     return (stats as { cpu_stats: { cpu_usage: { total_usage: number } } }).cpu_stats.cpu_usage
       .total_usage;
@@ -102,6 +107,27 @@ export class DockerSide implements Side {
     return readFileSync(join(this.#directory, 'log'), 'utf8');
   }
 
+  async #createContainer({ name, image, command, cpuShares }: Wanted): Promise<number> {
+    const startMs = performance.now();
+    const [first, ...args] = command;
+    const spec = {
+      Image: image,
+      Entrypoint: [first],
+      Cmd: args,
+      HostConfig: { CpuShares: cpuShares },
+    };
+    const made = await this.#must('POST', `/containers/create?name=${name}`, spec);
+    const { Id } = made as { Id: string };
+    this.#containers.set(name, Id);
+    await this.#must('POST', `/containers/${Id}/start`);
+    return performance.now() - startMs;
+  }
+  async #removeContainer(name: string, id: string): Promise<number> {
+    const startMs = performance.now();
+    await this.#must('DELETE', `/containers/${id}?force=1`);
+    this.#containers.delete(name);
+    return performance.now() - startMs;
+  }
   async #untilRunning({ name, replicas, version = 'a' }: Wanted): Promise<number> {
     return pollUntil(`${replicas} of ${name}`, async () => {
       const running = (await this.#tasks(name)).filter(

@@ -25,6 +25,8 @@ export interface Wanted {
   readonly version?: string;
   readonly memoryBytes?: number;
   readonly nanoCpus?: number;
+  /** Weight among those that want the same processors. */
+  readonly cpuShares?: number;
   /** Default: it is started again when it ends. */
   readonly once?: boolean;
 }

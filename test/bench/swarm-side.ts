@@ -179,6 +179,7 @@ function specOf({ name, image, command, replicas, version = 'a', ...rest }: Want
         command: [...command],
         env: [`VERSION=${version}`],
         stopSignal: 'SIGKILL',
+        cpuShares: rest.cpuShares ?? 0,
       },
       limits: { memoryBytes: rest.memoryBytes ?? 0, nanoCpus: rest.nanoCpus ?? 0 },
       restart: {
