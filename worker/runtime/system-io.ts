@@ -106,7 +106,8 @@ export class SystemIo implements Io {
     return runToEnd(request, this.#clock);
   }
   read(path: string): Buffer | undefined {
-    return orMissing(() => fs.readFileSync(path));
+    // Many are asked for that are not there, and an error costs ten times what this look does.
+    return fs.existsSync(path) ? orMissing(() => fs.readFileSync(path)) : undefined;
   }
   readAt(path: string, offset: number, length: number): Buffer {
     const fd = fs.openSync(path, 'r');

@@ -51,7 +51,7 @@ import { asRuntimeError } from './errors.ts';
 import { execToEnd } from './exec.ts';
 import { makeFifos } from './fifo.ts';
 import { keptFiles } from './kept-files.ts';
-import { type ContainerRecord, endpointOf, publishedPorts } from './records.ts';
+import { type ContainerRecord, endpointOf, freeIndex, publishedPorts } from './records.ts';
 import type { ContainerdShared } from './shared.ts';
 import { signalNumber } from './signals.ts';
 import { wantedPorts } from './wanted-ports.ts';
@@ -75,13 +75,17 @@ export class ContainerdController implements TaskController {
   /** Its container was made here just now: there is no task of it yet. */
   #made: readonly MountPoint[] | undefined;
   /** Of its process, as far as it is known without asking. */
-  #pid = 0;
+  #pid: number;
+  /** It ran a moment ago, by what containerd said of all tasks. */
+  #seen: boolean;
 
-  constructor(shared: ContainerdShared, task: AssignedTask, secrets?: TaskSecrets) {
+  constructor(shared: ContainerdShared, task: AssignedTask, secrets?: TaskSecrets, seen?: Process) {
     this.#shared = shared;
     this.#task = task;
     this.#secrets = secrets;
     this.#id = task.id;
+    this.#pid = seen?.pid ?? 0;
+    this.#seen = seen !== undefined;
   }
   async fetch(signal: AbortSignal, onProgress: (state: PullState) => void): Promise<void> {
     const { records, boot } = this.#shared;
@@ -137,7 +141,9 @@ export class ContainerdController implements TaskController {
       const known = records.exit(this.#id);
       if (known) return known;
       try {
-        const exit = await this.exitNow();
+        // Should it have ended since, the wait is over at once.
+        const exit = this.#seen ? undefined : await this.exitNow();
+        this.#seen = false;
         if (exit) return await this.#ended(exit);
         const options = { timeoutMs: Number.POSITIVE_INFINITY, signal };
         await containerd.call(TasksService.wait, { containerId }, options);
@@ -585,12 +591,6 @@ export class ContainerdController implements TaskController {
     }
     await unless(containerd.call(TasksService.delete, { containerId }), 'NOT_FOUND');
   }
-}
-
-function freeIndex(taken: ReadonlyMap<number, string>): number {
-  let index = 1;
-  while (taken.has(index)) index++;
-  return index;
 }
 
 function timestampMs(time: Timestamp | null): number {

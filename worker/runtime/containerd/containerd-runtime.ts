@@ -117,6 +117,8 @@ export class ContainerdRuntime implements Runtime {
   #readying: Promise<void> | undefined;
   #again: Timer | undefined;
   #closed = false;
+  /** What runs as of the last list: who takes such a task over need not ask for it again. */
+  #seen: ReadonlyMap<string, Process> = new Map();
   /** Where containerd unpacks images; empty: it did not say. */
   #imagesPath = '';
   readonly #collector: ImageCollector;
@@ -224,11 +226,16 @@ export class ContainerdRuntime implements Runtime {
       .ids()
       .filter((id) => !records.removing(id) && (records.started(id) || records.exit(id)));
     const processes = await this.#processes();
-    return known.map((taskId) => {
+    const seen = new Map<string, Process>();
+    const found = known.map((taskId) => {
+      const process = processes?.get(taskId);
       // While containerd does not answer, its tasks go on.
-      const exit = processes && this.#controllerById(taskId).exitBy(processes.get(taskId));
+      const exit = processes && this.#controllerById(taskId).exitBy(process);
+      if (process && exit === undefined) seen.set(taskId, process);
       return { taskId, running: exit === undefined, exit };
     });
+    this.#seen = seen;
+    return found;
   }
   /** All at once; undefined: containerd does not answer. */
   async #processes(): Promise<ReadonlyMap<string, Process> | undefined> {
@@ -238,7 +245,7 @@ export class ContainerdRuntime implements Runtime {
     return answer && new Map(answer.tasks.map((process) => [process.id, process]));
   }
   controller(task: AssignedTask, secrets?: TaskSecrets): ContainerdController {
-    return new ContainerdController(this.#shared, task, secrets);
+    return new ContainerdController(this.#shared, task, secrets, this.#seen.get(task.id));
   }
   async usage(tasks: readonly AssignedTask[]): Promise<readonly TaskUsage[]> {
     const { records, cgroups } = this.#shared;

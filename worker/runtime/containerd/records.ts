@@ -37,6 +37,13 @@ export function endpointOf(taskId: string, record: ContainerRecord): LocalEndpoi
   return { taskId, index, ports, attachments, names, dns };
 }
 
+/** The lowest index that no container of this node has. */
+export function freeIndex(taken: ReadonlyMap<number, string>): number {
+  let index = 1;
+  while (taken.has(index)) index++;
+  return index;
+}
+
 /** The task ports that lead into the container from outside. */
 export function publishedPorts(record: ContainerRecord): readonly PortBinding[] {
   return record.ports.filter(({ target }) => record.published.includes(target));

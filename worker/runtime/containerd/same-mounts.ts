@@ -32,8 +32,9 @@ function listenerOf(io: Io, socketPath: string): string | undefined {
   // containerd first: then few others are looked through.
   const isEngine = (pid: string): boolean =>
     io.read(`/proc/${pid}/comm`)?.toString('utf8') === 'containerd\n';
-  const [first, rest] = [pids.filter(isEngine), pids.filter((pid) => !isEngine(pid))];
-  return [...first, ...rest].find((pid) => holds(io, pid, inodes));
+  const engines = new Set(pids.filter(isEngine));
+  const rest = pids.filter((pid) => !engines.has(pid));
+  return [...engines, ...rest].find((pid) => holds(io, pid, inodes));
 }
 
 function holds(io: Io, pid: string, inodes: readonly string[]): boolean {
