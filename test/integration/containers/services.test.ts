@@ -131,6 +131,41 @@ describe('a service with an image', { skip: missing || false }, () => {
     assert.match(text, /talker\.1/);
     await cluster.must('m1', ['service', 'rm', 'talker']);
   });
+  it('is healthy as its image says, or as the service says instead', async () => {
+    const must = (...words: string[]) => cluster.must('m1', words);
+    const parts = busybox();
+    const test = ['CMD-SHELL', 'grep well /tmp/state'];
+    const often = { Test: test, Interval: 1e8, Retries: 2, StartPeriod: 3e10, StartInterval: 1e8 };
+    const config = { ...parts.config, Healthcheck: often };
+    await registry.push(buildImage({ ...parts, config }), 'test/checked', '1');
+    const name = `${registry.host}/test/checked:1`;
+    const flags = ['--stop-grace-period', '0s', '--restart-delay', '0s', '--settle', '0s'];
+    const create = (service: string, ...words: string[]) =>
+      must('service', 'create', '-q', '--name', service, ...flags, ...words);
+    await create(
+      'image',
+      name,
+      'sh',
+      '-c',
+      'sleep 0.3; echo all is well >/tmp/state; exec sleep 1000',
+    );
+    await create('without', '--no-healthcheck', name, 'sleep', '1000');
+    const serve = ['httpd', '-f', '-p', '80', '-h', '/www'];
+    await create('asked', '--health-http', ':80/', name, ...serve);
+    const health = async (task: string) => (await must('task', 'inspect', task)).toString();
+    assert.match(await health('image.1'), /"healthy"/);
+    assert.match(await health('image.1'), /all is well/);
+    assert.match(await health('asked.1'), /HTTP 200 hello from a container/);
+    assert.doesNotMatch(await health('without.1'), /"healthy"/);
+    await must('exec', 'image', 'sh', '-c', 'echo ill >/tmp/state');
+    await until(
+      'its end',
+      async () =>
+        /unhealthy: exit code 1/.test(await must('service', 'ps', '--no-trunc', 'image')) ||
+        undefined,
+    );
+    await must('service', 'rm', 'image', 'without', 'asked');
+  });
   it('reaches its host only where the cluster allows it, and is told the way', async () => {
     const name = `${registry.host}/test/web:1`;
     const devices = ['--device', '/dev/full:/dev/mine:rw', '--security-opt', 'no-new-privileges'];
