@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { describe, it } from 'node:test';
+import { describe, it, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Backend, NetworkEndpoint, Protocol, PublishMode } from '../../../proto/index.ts';
 import { Kernel } from './kernel.ts';
@@ -84,6 +84,17 @@ describe('what is typed for', () => {
   });
 });
 
+test('flows that are not there are not ended', async () => {
+  const { bring, typed, netcmd } = node();
+  await bring(input(ROWS, []));
+  typed();
+  netcmd.failing = { program: 'grep', output: '' };
+  await bring(input({ ...ROWS, networkServices: [service(1, [1, 3])], services: [] }, []));
+  const text = typed();
+  assert.match(text, /: grep .*10\\\.0\\\.1\\\.12/);
+  assert.doesNotMatch(text, /: conntrack/);
+});
+
 const PORTS = [
   { protocol: Protocol.TCP, target: 80, host: '192.168.99.11', port: 20_001 },
 ] as never;
@@ -103,6 +114,7 @@ function node() {
       assert.equal(problem, '');
     },
     typed: () => netcmd.text(),
+    netcmd,
   };
 }
 

@@ -9,6 +9,7 @@ import {
   leavingBackends,
   type Parts,
 } from './diff.ts';
+import { endFlow, findFlows, LOOKED_FOR_MAX, NOT_FOUND } from './flows.ts';
 import { hostScript, readUplink, type Uplink } from './host-script.ts';
 import { hostTableText } from './host-table.ts';
 import { type Family, type Item, routerTable, type Table, tableWords } from './items.ts';
@@ -268,18 +269,20 @@ export class Kernel {
   /** Datagrams of a client go on to the backend they went to, until the kernel forgets that they did. */
   async #endFlows(have: Items, want: Items, parts: Parts, isSure: boolean): Promise<void> {
     const gone = new Set(goneEndpoints(have, want, parts));
-    // Rows that were kept over a start may lack what came last: connections to that are not ended.
-    const which = isSure ? [] : ['-p', 'udp'];
     const leaving = leavingBackends(have, want).filter((address) => !gone.has(address));
-    const ended = [
-      ...leaving.map((address) => ['-p', 'udp', '--reply-src', address]),
-      ...[...gone].map((address) => [...which, '--reply-src', address]),
+    // Rows that were kept over a start may lack what came last: connections to that are not ended.
+    const flows = [
+      ...leaving.map((backend) => ({ backend, datagrams: true })),
+      ...[...gone].map((backend) => ({ backend, datagrams: !isSure })),
     ];
     const place = namespace(this.#names.router);
-    for (const words of ended) {
-      // Its exit code says whether there was any; where it is missing, flows end by themselves.
-      await this.#run({ place, program: 'conntrack', args: ['-D', ...words], input: '' });
-    }
+    const run = (program: 'grep' | 'conntrack', args: readonly string[]): Promise<Outcome> =>
+      this.#run({ place, program, args, input: '' });
+    if (flows.length === 0) return;
+    const isLookedFor = flows.length <= LOOKED_FOR_MAX;
+    if (isLookedFor && (await run('grep', findFlows(flows))).code === NOT_FOUND) return;
+    // Its exit code says whether there was any; where it is missing, flows end by themselves.
+    for (const flow of flows) await run('conntrack', endFlow(flow));
   }
   async #try(command: Command): Promise<readonly string[]> {
     const { code, output } = await this.#run(command);

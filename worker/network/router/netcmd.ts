@@ -8,7 +8,7 @@ export type Place = { readonly in: 'host' } | { readonly in: 'namespace'; readon
 /** One program that is run to its end, with what it reads. */
 export interface Command {
   readonly place: Place;
-  readonly program: 'ip' | 'bridge' | 'nft' | 'sh' | 'conntrack';
+  readonly program: 'ip' | 'bridge' | 'nft' | 'sh' | 'conntrack' | 'grep';
   readonly args: readonly string[];
   readonly input: string;
 }
@@ -32,25 +32,35 @@ const PATH = `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin`;
 
 /** The programs of this machine. `host`: a namespace that stands for the host's own, in tests. */
 export class SystemNetcmd implements Netcmd {
-  readonly #shell: ResidentShell;
+  readonly #io: Io;
+  readonly #clock: Clock;
   readonly #host: string | undefined;
+  /** One for each namespace, by its name. */
+  readonly #shells = new Map<string | undefined, ResidentShell>();
 
   constructor(io: Io, clock: Clock, host?: string) {
-    this.#shell = new ResidentShell(io, clock);
+    this.#io = io;
+    this.#clock = clock;
     this.#host = host;
   }
   async run({ place, program, args, input }: Command): Promise<Outcome> {
-    const name = place.in === 'host' ? this.#host : place.name;
-    const inside = name === undefined ? [] : [`--net=/run/netns/${name}`, program];
-    const { code, output } = await this.#shell.run({
-      command: inside.length > 0 ? 'nsenter' : program,
-      args: [...inside, ...args],
+    const { code, output } = await this.#shell(place).run({
+      command: program,
+      args,
       env: { PATH, LC_ALL: 'C' },
       timeoutMs: RUN_MS,
       outputBytesMax: OUTPUT_BYTES_MAX,
       input,
     });
     return { code, output };
+  }
+  #shell(place: Place): ResidentShell {
+    const name = place.in === 'host' ? this.#host : place.name;
+    const known = this.#shells.get(name);
+    if (known !== undefined) return known;
+    const shell = new ResidentShell(this.#io, this.#clock, name);
+    this.#shells.set(name, shell);
+    return shell;
   }
 }
 

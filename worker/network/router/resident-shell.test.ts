@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { SystemClock } from '../../../shared/clock.ts';
 import { SystemIo } from '../../runtime/system-io.ts';
 import { ResidentShell } from './resident-shell.ts';
 
-function stage() {
+function stage(network?: string) {
   const clock = new SystemClock();
-  const shell = new ResidentShell(new SystemIo(clock), clock);
+  const shell = new ResidentShell(new SystemIo(clock), clock, network);
   const run = (command: string, args: readonly string[], input = '', timeoutMs = 5_000) =>
     shell.run({
       command,
@@ -65,4 +66,33 @@ test('a shell that is killed is replaced', async () => {
   const killed = await run('sh', ['-c', 'kill -9 $PPID']);
   assert.equal(killed.code, -1);
   assert.equal((await run('echo', ['on'])).output, 'on\n');
+});
+
+test('programs run in a namespace, in the one that has its name now, or not at all', {
+  skip: process.getuid?.() !== 0 && 'needs root',
+}, async () => {
+  const network = `sh-${randomBytes(4).toString('hex')}`;
+  const own = stage();
+  const ip = async (...words: string[]): Promise<void> => {
+    assert.equal((await own.run('ip', ['netns', ...words, network])).code, 0);
+  };
+  const { run } = stage(network);
+  const parent = async () => (await run('sh', ['-c', 'echo $PPID'])).output;
+  const devices = async () => (await run('ls', ['/proc/sys/net/ipv4/conf'])).output;
+  const { code, output } = await run('true', []);
+  assert.notEqual(code, 0);
+  assert.match(output, /cannot open/);
+  await ip('add');
+  try {
+    const first = await parent();
+    assert.equal(await parent(), first);
+    await run('ip', ['link', 'add', 'was', 'type', 'bridge']);
+    assert.match(await devices(), /was/);
+    await ip('del');
+    await ip('add');
+    assert.doesNotMatch(await devices(), /was/);
+    assert.notEqual(await parent(), first);
+  } finally {
+    await ip('del');
+  }
 });

@@ -9,28 +9,35 @@ const INPUT_BYTES_MAX = 60_000;
 
 type Request = Required<Pick<RunRequest, 'env' | 'input'>> & Omit<RunRequest, 'cwd'>;
 
+/** A shell that was killed tells 128 and the signal's number; less: it has ended by itself. */
+const KILLED = 128;
+
 /**
  * Runs programs from a small shell that stays for a while. To start a process costs a daemon of 200 MB
  * milliseconds, most of them for copying the tables of its memory; it costs a shell next to nothing.
+ * One that lives in a network namespace also saves every program the way into it.
  */
 export class ResidentShell {
   readonly #io: Io;
   readonly #clock: Clock;
+  readonly #network: string | undefined;
   /** No program writes this by chance. */
   readonly #mark = `end-${randomBytes(12).toString('hex')}`;
   #process: OpenProcess | undefined;
-  #running: ((result: RunResult) => void) | undefined;
+  #running: ((result: RunResult | 'ended by itself') => void) | undefined;
   #output: Buffer[] = [];
   #idle: Timer | undefined;
 
-  constructor(io: Io, clock: Clock) {
+  /** `network`: the namespace that programs run in, by its name; this process's own if undefined. */
+  constructor(io: Io, clock: Clock, network?: string) {
     this.#io = io;
     this.#clock = clock;
+    this.#network = network;
   }
   /** Like `Io.run`. What comes while something runs, or reads very much, is started as ever. */
   run(request: Request): Promise<RunResult> {
-    if (this.#running !== undefined || request.input.length > INPUT_BYTES_MAX)
-      return this.#io.run(request);
+    const alone = (): Promise<RunResult> => this.#io.run({ ...request, ...this.#inside(request) });
+    if (this.#running !== undefined || request.input.length > INPUT_BYTES_MAX) return alone();
     this.#idle?.cancel();
     const shell = this.#process ?? this.#open(request.env);
     return new Promise((resolve) => {
@@ -40,31 +47,46 @@ export class ResidentShell {
       this.#running = (result) => {
         timer.cancel();
         this.#running = undefined;
-        resolve({ ...result, output: result.output.slice(0, request.outputBytesMax) });
+        if (result === 'ended by itself') resolve(alone());
+        else resolve({ ...result, output: result.output.slice(0, request.outputBytesMax) });
       };
       this.#output = [];
       shell.stdin.write(this.#lineOf(request));
     });
   }
 
+  #inside({ command, args }: Pick<Request, 'command' | 'args'>) {
+    if (this.#network === undefined) return { command, args };
+    return { command: 'nsenter', args: [`--net=/run/netns/${this.#network}`, command, ...args] };
+  }
   #open(env: { readonly [key: string]: string }): OpenProcess {
-    const shell = this.#io.open({ command: 'sh', args: ['-s'], env, cwd: '/' });
+    const program = this.#inside({ command: 'sh', args: ['-s'] });
+    const shell = this.#io.open({ ...program, env, cwd: '/' });
     this.#process = shell;
     shell.stdout.on('data', (chunk: Buffer) => this.#take(shell, chunk));
     shell.stderr.resume();
     shell.notes.resume();
-    const ended = (): void => {
+    const ended = (code: number): void => {
       if (this.#process !== shell) return;
-      this.#end({ code: -1, output: 'the shell has ended', timedOut: false });
+      const isKilled = this.#network === undefined || code >= KILLED;
+      const killed = { code: -1, output: 'the shell has ended', timedOut: false };
+      this.#end(isKilled ? killed : 'ended by itself');
     };
-    shell.exit.then(ended, ended);
+    shell.exit.then(ended, () => ended(KILLED));
     return shell;
   }
-  /** One command, what it reads, and behind its output the mark with its exit code. */
+  /**
+   * One command, what it reads, and behind its output the mark with its exit code. A shell whose
+   * namespace is not the one of that name any more ends before it.
+   */
   #lineOf({ command, args, input }: Request): string {
     const words = [command, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
     const text = input === '' || input.endsWith('\n') ? input : `${input}\n`;
-    return `${words} 2>&1 3>&- <<'${this.#mark}'\n${text}${this.#mark}\nprintf '\\n%s %s\\n' ${this.#mark} $?\n`;
+    const name = this.#network;
+    const check =
+      name === undefined ? '' : `[ /proc/self/ns/net -ef /run/netns/${name} ] || exit 1\n`;
+    const told = `printf '\\n%s %s\\n' ${this.#mark} $?`;
+    return `${check}${words} 2>&1 3>&- <<'${this.#mark}'\n${text}${this.#mark}\n${told}\n`;
   }
   #take(shell: OpenProcess, chunk: Buffer): void {
     if (this.#process !== shell) return;
@@ -78,12 +100,12 @@ export class ResidentShell {
     this.#idle = this.#clock.setTimer(IDLE_MS, () => this.#end(undefined));
     this.#running?.({ code, output: text.slice(0, at), timedOut: false });
   }
-  #end(result: RunResult | undefined): void {
+  #end(result: RunResult | 'ended by itself' | undefined): void {
     const shell = this.#process;
     this.#process = undefined;
     this.#idle?.cancel();
-    if (shell !== undefined && result?.timedOut === true && shell.pid > 0)
-      this.#io.kill(-shell.pid, 'SIGKILL');
+    const timedOut = typeof result === 'object' && result.timedOut;
+    if (shell !== undefined && timedOut && shell.pid > 0) this.#io.kill(-shell.pid, 'SIGKILL');
     shell?.stdin.end();
     if (result !== undefined) this.#running?.(result);
   }
