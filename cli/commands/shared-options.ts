@@ -51,7 +51,9 @@ export function shortId(id: string, flags: Flags): string {
 export function warnStale(context: Context, freshness: Freshness | null): void {
   if (freshness?.stale !== true) return;
   const why = freshness.reason === '' ? '' : ` (${freshness.reason})`;
-  warn(context, [`stale, as of ${isoLocal(freshness.asOfWallMs)}${why}`]);
+  const { asOfWallMs } = freshness;
+  const asOf = asOfWallMs === 0 ? 'of a time that is not known' : `as of ${isoLocal(asOfWallMs)}`;
+  warn(context, [`stale, ${asOf}${why}`]);
 }
 
 /**

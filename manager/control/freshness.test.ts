@@ -54,6 +54,13 @@ test('an idle cluster was current when it was last read, not when it was last wr
   assert.equal(freshness!.asOfWallMs, lastMs);
 });
 
+test('a manager that was never current since its start does not say since when', async () => {
+  const at = new Fixture();
+  await at.create({});
+  const { freshness } = await list(at, 'stale');
+  assert.deepEqual([freshness!.stale, freshness!.asOfWallMs], [true, 0]);
+});
+
 test('what a stale state does not hold is said to be missing there, no more', async () => {
   const at = new Fixture();
   const get = (consistency: 'linearizable' | 'stale') =>

@@ -15,8 +15,9 @@ export function findIn<R>(freshness: Freshness, find: () => R): R {
     return find();
   } catch (error) {
     if (!freshness.stale || !SwarmError.is(error) || error.code !== 'NOT_FOUND') throw error;
-    const asOf = new Date(freshness.asOfWallMs).toISOString();
-    const text = `${error.message} in a state that is stale, as of ${asOf} (${freshness.reason})`;
+    const { asOfWallMs, reason } = freshness;
+    const asOf = asOfWallMs === 0 ? '' : `, as of ${new Date(asOfWallMs).toISOString()}`;
+    const text = `${error.message} in a state that is stale${asOf} (${reason})`;
     const { code, advice, command, details } = error;
     throw new SwarmError(code, text, { cause: error, advice, command, details });
   }
@@ -28,6 +29,7 @@ export function findIn<R>(freshness: Freshness, find: () => R): R {
  */
 export class FreshReads {
   readonly #deps: Pick<ControlDeps, 'reads' | 'clock' | 'store'>;
+  /** 0: never since this manager started, and what it had then may be as old as its last run. */
   #freshAtWallMs = 0;
   /** Since when every try failed, and the last one that did. */
   #failing = { sinceMs: 0, lastMs: -Infinity };
@@ -86,6 +88,7 @@ export class FreshReads {
 
   #stale(reason: string): Freshness {
     const { clock, store } = this.#deps;
+    if (this.#freshAtWallMs === 0) return Freshness.create({ stale: true, reason });
     const sinceEntryMs = Math.max(0, store.nowMs() - store.view.timeMs);
     const asOfWallMs = Math.max(this.#freshAtWallMs, clock.wallMs() - sinceEntryMs);
     return Freshness.create({ stale: true, asOfWallMs: Math.floor(asOfWallMs), reason });
