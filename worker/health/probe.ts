@@ -2,6 +2,7 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import type { HealthCheck, PortBinding } from '../../proto/index.ts';
 import type { Clock } from '../../shared/clock.ts';
+import { messageOf } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 
 export interface ProbeResult {
@@ -68,7 +69,8 @@ async function probeCommand(
   target: ProbeTarget,
   timeoutMs: number,
 ): Promise<ProbeResult> {
-  const { code, output } = await target.runCommand(command, timeoutMs);
+  const failed = (error: unknown) => ({ code: -1, output: messageOf(error) });
+  const { code, output } = await target.runCommand(command, timeoutMs).catch(failed);
   const text = code === 0 ? output : `exit code ${code}: ${output}`;
   return { ok: code === 0, code, output: cut(text), timedOut: code < 0 };
 }

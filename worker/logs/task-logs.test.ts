@@ -53,6 +53,16 @@ async function read(init: Init<LogRequest> = {}): Promise<string[]> {
   return lines;
 }
 
+/** Takes the first half of what is appended when it is full, as a disk may. */
+class FullIo extends SystemIo {
+  isFull = false;
+  override append(path: string, bytes: Uint8Array): void {
+    super.append(path, this.isFull ? bytes.subarray(0, bytes.length / 2) : bytes);
+    if (!this.isFull) return;
+    throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+  }
+}
+
 describe('logs of a task', () => {
   it('are its lines, of both streams', async () => {
     logs.attach(ID);
@@ -93,6 +103,26 @@ describe('logs of a task', () => {
     logs = makeLogs();
     logs.attach(ID);
     assert.deepEqual(await read(), expected);
+  });
+  it('can be read while the disk is full, and have every line once when there is room', async () => {
+    logs.stop();
+    const said: string[] = [];
+    const log = { ...silentLog, warn: (_about: object, text: string) => void said.push(text) };
+    const io = new FullIo(new SystemClock());
+    logs = new TaskLogs({ io, clock, log, stateDir, nodeId: 'node1' });
+    logs.start();
+    logs.attach(ID);
+    write('one\n');
+    assert.deepEqual(await read(), ['one']);
+    io.isFull = true;
+    write('two\n');
+    assert.deepEqual(await read(), ['one']);
+    clock.advance(1_000);
+    assert.deepEqual(await read(), ['one']);
+    assert.deepEqual(said, ['log not taken']);
+    io.isFull = false;
+    write('three\n');
+    assert.deepEqual(await read(), ['one', 'two', 'three']);
   });
   it('forget what was appended but not acknowledged by the cursor', async () => {
     logs.attach(ID);

@@ -35,6 +35,8 @@ export class TaskLogs implements Component {
   readonly #deps: TaskLogsDeps;
   readonly #directory: string;
   readonly #live = new Map<string, TaskLog>();
+  /** Logs that could not be taken at the last look. */
+  readonly #refused = new WeakSet<TaskLog>();
   #timer: Timer | undefined;
   #collection: Timer | undefined;
   #eager = false;
@@ -107,7 +109,8 @@ export class TaskLogs implements Component {
   }
   /** Ends when everything asked for is told, or, following, when the task has ended. */
   read(taskId: string, request: LogRequest, signal: AbortSignal): AsyncIterable<LogRecord> {
-    this.#live.get(taskId)?.drain();
+    const live = this.#live.get(taskId);
+    if (live !== undefined) this.#drain(live);
     if (request.follow) this.#arm(EAGER_MS);
     return readLog(this.#source(taskId), request, signal);
   }
@@ -153,10 +156,15 @@ export class TaskLogs implements Component {
   }
   #drain(log: TaskLog): boolean {
     try {
-      return log.drain();
+      const more = log.drain();
+      this.#refused.delete(log);
+      return more;
     } catch (error) {
-      // A full disk: the output stays where it is, and is taken later.
-      this.#deps.log.warn({ log: log.directory, error: messageOf(error) }, 'log not taken');
+      // A full disk: the output stays where it is, and is taken later. Said once, not at every look.
+      const told = this.#refused.has(log);
+      this.#refused.add(log);
+      const why = { log: log.directory, error: messageOf(error) };
+      if (!told) this.#deps.log.warn(why, 'log not taken');
       return false;
     }
   }

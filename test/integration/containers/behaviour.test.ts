@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { statSync, truncateSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type AssignedTask, FilesAction, FilesRequest, type Init } from '../../../proto/index.ts';
 import {
@@ -176,6 +178,31 @@ describe('a container', { skip: missing || false }, () => {
     assert.notEqual(absent.code, 0);
     await controller.terminate();
     await controller.remove();
+  });
+  it('goes on while the disk of its output is full, and its log when there is room', async () => {
+    const logs = join(world.stateDir, 'logs');
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', logs]);
+    try {
+      // Each line fills a pipe an eighth: who does not empty it stops the container.
+      const line = `echo ${'x'.repeat(8_000)}`;
+      const task = world.container(`while :; do ${line}; echo >>/tmp/lines; done`);
+      const controller = await start(task);
+      const out = join(world.logDirectory(task.id), 'out');
+      const lines = async (): Promise<number> => {
+        const count = await controller.probeCommand(['/bin/sh', '-c', 'wc -l </tmp/lines'], 5_000);
+        return Number(count.output);
+      };
+      await until('a full disk', () => statSync(out).size > 900_000 || undefined);
+      const full = await lines();
+      await until('that it goes on', async () => (await lines()) > full + 50 || undefined);
+      truncateSync(out, 0);
+      await until('its note', () => /the disk was full/.test(world.output(task)) || undefined);
+      await until('new lines', () => /here\n[^]*\nx{8000}\n/.test(world.output(task)) || undefined);
+      await controller.terminate();
+      await controller.remove();
+    } finally {
+      execFileSync('umount', ['-l', logs]);
+    }
   });
   it('goes on while containerd is killed, and its end is known afterwards', async () => {
     const [stays, ends] = [world.task('run'), world.task('run')];

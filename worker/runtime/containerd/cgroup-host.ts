@@ -57,6 +57,11 @@ export class CgroupHost {
     const file = version === 1 ? 'memory.oom_control' : 'memory.events';
     return /^oom_kill [1-9]/m.test(this.#read('memory', taskId, file));
   }
+  /** Of a container, as the machine numbers them. */
+  processes(taskId: string): readonly number[] {
+    const pids = this.#read('pids', taskId, 'cgroup.procs');
+    return pids.split('\n').filter(Boolean).map(Number);
+  }
   /** What a container uses; undefined: it has no group, so it does not run. */
   usage(taskId: string): TaskUsage | undefined {
     const read = (controller: string, file: string): string => this.#read(controller, taskId, file);

@@ -44,6 +44,7 @@ import { CgroupHost } from './cgroup-host.ts';
 import { type Containerd, ContainerdError, connectContainerd, unless } from './client.ts';
 import { endForgottenExecs } from './container-exec.ts';
 import { ContainerdController } from './containerd-controller.ts';
+import { OutputKeeper } from './output-keeper.ts';
 import { endpointOf, publishedPorts, Records } from './records.ts';
 import { otherMounts } from './same-mounts.ts';
 import type { ContainerdShared } from './shared.ts';
@@ -122,6 +123,7 @@ export class ContainerdRuntime implements Runtime {
   /** Where containerd unpacks images; empty: it did not say. */
   #imagesPath = '';
   readonly #collector: ImageCollector;
+  readonly #outputs: OutputKeeper;
 
   constructor(deps: ContainerdRuntimeDeps) {
     this.#deps = deps;
@@ -138,6 +140,22 @@ export class ContainerdRuntime implements Runtime {
         for (const name of names) await images.remove(name);
       },
       kept: () => this.#keptImages(),
+    });
+    const { records, cgroups } = this.#shared;
+    this.#outputs = new OutputKeeper({
+      io: deps.io,
+      clock: deps.clock,
+      log: deps.log,
+      running: () =>
+        records
+          .ids()
+          .filter((id) => records.started(id) && !records.exit(id) && !records.read(id)?.terminal),
+      processes: (taskId) => cgroups.processes(taskId),
+      logDirectory: deps.logDirectory,
+      freeBytes: async (directory) => {
+        const { bavail, bsize } = await statfs(directory);
+        return bavail * bsize;
+      },
     });
   }
   get volumes(): RuntimeVolumes {
@@ -196,6 +214,7 @@ export class ContainerdRuntime implements Runtime {
       this.#tryAgain();
     });
     await this.#atMost(OPEN_MS, ready);
+    this.#outputs.start();
   }
   /** A containerd that takes longer, on a busy machine, keeps nobody from what runs. */
   async #atMost(ms: number, work: Promise<void>): Promise<void> {
@@ -215,6 +234,7 @@ export class ContainerdRuntime implements Runtime {
     this.#closed = true;
     this.#again?.cancel();
     this.#collector.stop();
+    this.#outputs.stop();
     this.#shared.dialers.close();
     this.#shared.starts.close();
     await Promise.allSettled(this.#settling.values());

@@ -38,10 +38,11 @@ export async function execToEnd(
 ): Promise<{ code: number; output: string } | 'unavailable'> {
   const { containerd, io, random, clock, sweeper } = deps;
   const execId = `${PROBE_PREFIX}${Buffer.from(random.bytes(6)).toString('hex')}`;
-  const path = join(directory, execId);
+  const file = join(directory, execId);
+  // Where the disk is full a command has no output, and its code counts all the same.
+  const path = makes(io, file) ? file : '';
   const target = { containerId, execId };
   try {
-    io.write(path, '');
     const base = await processOf(containerd, containerId);
     const env = [...base.env, `${EXEC_MARK}=${execId}`];
     const process = { ...base, env, args, terminal: false };
@@ -62,7 +63,8 @@ export async function execToEnd(
     const { exitStatus } = await ended.finally(() => timer.cancel());
     // Its output is complete only after this.
     await unless(containerd.call(TasksService.deleteProcess, target), 'NOT_FOUND');
-    const output = io.readAt(path, 0, LIMITS.healthOutputBytesMax).toString('utf8');
+    const size = LIMITS.healthOutputBytesMax;
+    const output = path === '' ? '' : io.readAt(path, 0, size).toString('utf8');
     if (!timedOut) return { code: exitStatus, output };
     const text = `took longer than its timeout of ${timeoutMs} ms ${output}`;
     return { code: -1, output: text.trim() };
@@ -73,7 +75,17 @@ export async function execToEnd(
     await gone.catch(() => undefined);
     return { code: -1, output: error.message };
   } finally {
-    io.unlink(path);
+    io.unlink(file);
+  }
+}
+
+function makes(io: Io, path: string): boolean {
+  try {
+    io.write(path, '');
+    return true;
+  } catch (error) {
+    if (['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+    throw error;
   }
 }
 
