@@ -1,5 +1,6 @@
 import type { Init, Mount } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
+import { parseBytes } from './bytes.ts';
 import { invalid } from './invalid.ts';
 import { parseFields, parseLabel } from './key-value.ts';
 import { parseBoolean } from './number.ts';
@@ -32,7 +33,8 @@ export function parseMount(flag: string, text: string): Init<Mount> & { readonly
     else if (key === 'volume-opt' || key === 'volume-label') {
       const [name, option] = parseLabel(flag, value);
       options[`${key}:${name}`] = option;
-    } else if (OPTIONS.includes(key)) options[key] = value;
+    } else if (key === 'tmpfs-size') options[key] = String(parseBytes(flag, value));
+    else if (OPTIONS.includes(key)) options[key] = value;
     else throw invalid(flag, key, `type, source, target, readonly, ${OPTIONS.join(', ')}`);
   }
   if (target === '')

@@ -171,6 +171,9 @@ test('mounts need a target', () => {
     options: {},
   });
   assert.deepEqual(parseMount('--mount', 'dst=/d,volume-opt=k=v').options, { 'volume-opt:k': 'v' });
+  const tmpfs = parseMount('--mount', 'type=tmpfs,target=/t,tmpfs-size=1.5m,tmpfs-mode=1770');
+  assert.deepEqual(tmpfs.options, { 'tmpfs-size': '1572864', 'tmpfs-mode': '1770' });
+  refused('--mount', () => parseMount('--mount', 'type=tmpfs,target=/t,tmpfs-size=much'));
   refused('target', () => parseMount('--mount', 'type=tmpfs'));
   refused('--mount', () => parseMount('--mount', 'target=/x,colour=red'));
 });

@@ -96,6 +96,7 @@ function validateMounts(mounts: readonly Mount[]): void {
     checkPlaceholders(mount.target, 'mounts.target');
     checkPlaceholders(mount.source, 'mounts.source');
     if (mount.type === 'volume') validateVolume(mount);
+    if (mount.type === 'tmpfs') validateTmpfs(mount);
     const absolute = mount.type !== 'bind' || mount.source.startsWith('/');
     check(
       absolute,
@@ -110,6 +111,13 @@ function validateMounts(mounts: readonly Mount[]): void {
       'no source with type=tmpfs',
     );
   }
+}
+
+function validateTmpfs({ options }: Mount): void {
+  const { 'tmpfs-size': size = '0', 'tmpfs-mode': mode = '1777' } = options;
+  check(/^\d+$/.test(size), 'mounts.tmpfs-size', `"${size}" is no size`, 'a number of bytes');
+  const isOctal = /^[0-7]{3,5}$/.test(mode);
+  check(isOctal, 'mounts.tmpfs-mode', `"${mode}" is no mode`, 'octal digits, as in 1777');
 }
 
 const VOLUME_NAME = /^[a-zA-Z0-9][\w.-]{0,254}$/;

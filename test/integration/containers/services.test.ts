@@ -97,7 +97,11 @@ describe('a service with an image', { skip: missing || false }, () => {
     await answers();
     const now = await cluster.untilRunning('m1', 'web', 4);
     assert.deepEqual(now.map((task) => task.ID).sort(), tasks);
-    const log = await cluster.must('m1', ['service', 'logs', '--raw', 'counts']);
+    // Its node is asked when it has come back, and not a moment before.
+    const log = await until('its log', async () => {
+      const text = await cluster.must('m1', ['service', 'logs', '--raw', 'counts']);
+      return text === '' ? undefined : text;
+    });
     const numbers = log.trim().split('\n').map(Number);
     assert.deepEqual(
       numbers,
@@ -165,6 +169,41 @@ describe('a service with an image', { skip: missing || false }, () => {
         undefined,
     );
     await must('service', 'rm', 'image', 'without', 'asked');
+  });
+  it('has all that its flags say', async () => {
+    const flags = [
+      ...['--entrypoint', 'sh', '-e', 'WHO={{.Service.Name}}.{{.Task.Slot}}@{{.Node.Hostname}}'],
+      ...['-w', '/srv/deep', '-u', '1000:1001', '--group', '1002', '--hostname', 'inner', '--init'],
+      ...['--host', 'extra:192.0.2.7', '--dns', '192.0.2.53', '--dns-search', 'example.test'],
+      ...['--dns-option', 'ndots:2', '--read-only', '--ulimit', 'nofile=100:200'],
+      ...['--oom-score-adj', '321', '--sysctl', 'net.core.somaxconn=77', '--shm-size', '16m'],
+      ...['--cap-drop', 'ALL', '--cap-add', 'CHOWN', '--security-opt', 'no-new-privileges'],
+      ...['--limit-memory', '64m', '--limit-pids', '50', '--limit-cpu', '0.5'],
+      ...['--mount', 'type=tmpfs,target=/scratch,tmpfs-size=1m', '--stop-signal', 'SIGUSR1'],
+      ...['--reserve-memory', '16m', '--reserve-cpu', '0.1', '--stop-grace-period', '0s'],
+      ...['--constraint', 'node.hostname==w1', '--log-opt', 'max-size=1m', '--settle', '0s'],
+    ];
+    const script =
+      'echo $WHO; pwd; id; hostname; ulimit -n; ulimit -Hn; cat /proc/self/oom_score_adj; ' +
+      'cat /proc/sys/net/core/somaxconn; grep -E "extra" /etc/hosts; cat /etc/resolv.conf; ' +
+      'touch /new 2>/dev/null || echo read-only; df -k /scratch /dev/shm; ' +
+      'grep -E "^(NoNewPrivs|CapBnd):" /proc/self/status; cat /proc/1/comm; echo end; sleep 1000';
+    const words = ['service', 'create', '-q', '--name', 'full', ...flags];
+    await cluster.must('m1', [...words, `${registry.host}/test/web:1`, '-c', script]);
+    const log = await until('its log', async () => {
+      const text = await cluster.must('m1', ['service', 'logs', '--raw', 'full']);
+      return text.includes('\nend\n') ? text : undefined;
+    });
+    const lines = log.split('\n').map((line) => line.trim().split(/\s+/).join(' '));
+    assert.deepEqual(lines, [
+      ...['full.1@w1', '/srv/deep', 'uid=1000(web) gid=1001 groups=1001,1002', 'inner'],
+      ...['100', '200', '321', '77', '192.0.2.7 extra', 'nameserver 192.0.2.53'],
+      ...['search example.test', 'options ndots:2', 'read-only'],
+      'Filesystem 1K-blocks Used Available Use% Mounted on',
+      ...['tmpfs 1024 0 1024 0% /scratch', 'shm 16384 0 16384 0% /dev/shm'],
+      ...['CapBnd: 0000000000000001', 'NoNewPrivs: 1', 'docker-init', 'end', ''],
+    ]);
+    await cluster.must('m1', ['service', 'rm', 'full']);
   });
   it('reaches its host only where the cluster allows it, and is told the way', async () => {
     const name = `${registry.host}/test/web:1`;
