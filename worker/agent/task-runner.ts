@@ -264,7 +264,8 @@ export class TaskRunner {
     const waits = this.task.desiredState < TaskState.RUNNING;
     const state = TaskState.READY;
     this.#setStatus({ state, message: 'prepared', ports, pid: 0 }, waits);
-    this.#save();
+    // Who starts at once is written down with that; until then, preparing again finds all of it there.
+    if (waits) this.#save();
   }
   /** Said at most once in a while, the newest in the end. */
   #pulling({ message, layers }: PullState): void {

@@ -8,7 +8,6 @@ import {
   RuncOptions,
   SnapshotsService,
   TasksService,
-  type Timestamp,
 } from '../../../proto/containerd.ts';
 import type { AssignedTask, ExecRequest, FilesRequest } from '../../../proto/index.ts';
 import { delay } from '../../../shared/clock.ts';
@@ -51,6 +50,7 @@ import { asRuntimeError } from './errors.ts';
 import { execToEnd } from './exec.ts';
 import { makeFifos } from './fifo.ts';
 import { keptFiles } from './kept-files.ts';
+import { type ProcessEnd, timestampMs } from './process-end.ts';
 import { type ContainerRecord, endpointOf, freeIndex, publishedPorts } from './records.ts';
 import type { ContainerdShared } from './shared.ts';
 import { signalNumber } from './signals.ts';
@@ -76,8 +76,8 @@ export class ContainerdController implements TaskController {
   #made: readonly MountPoint[] | undefined;
   /** Of its process, as far as it is known without asking. */
   #pid: number;
-  /** It ran a moment ago, by what containerd said of all tasks. */
-  #seen: boolean;
+  /** It does, as far as is known without asking. */
+  #runs: boolean;
 
   constructor(shared: ContainerdShared, task: AssignedTask, secrets?: TaskSecrets, seen?: Process) {
     this.#shared = shared;
@@ -85,7 +85,7 @@ export class ContainerdController implements TaskController {
     this.#secrets = secrets;
     this.#id = task.id;
     this.#pid = seen?.pid ?? 0;
-    this.#seen = seen !== undefined;
+    this.#runs = seen !== undefined;
   }
   async fetch(signal: AbortSignal, onProgress: (state: PullState) => void): Promise<void> {
     const { records, boot } = this.#shared;
@@ -142,14 +142,18 @@ export class ContainerdController implements TaskController {
       if (known) return known;
       try {
         // Should it have ended since, the wait is over at once.
-        const exit = this.#seen ? undefined : await this.exitNow();
-        this.#seen = false;
-        if (exit) return await this.#ended(exit);
+        const exit = this.#runs ? undefined : await this.exitNow();
+        if (exit) return await this.#ended(exit, true);
         const options = { timeoutMs: Number.POSITIVE_INFINITY, signal };
-        await containerd.call(TasksService.wait, { containerId }, options);
+        const end = await containerd.call(TasksService.wait, { containerId }, options);
+        const { exitStatus, exitedAt } = end;
+        const told = this.exitBy({ status: ProcessStatus.STOPPED, exitStatus, exitedAt });
+        if (told) return await this.#ended(told, true);
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof ContainerdError)) throw error;
+        this.#runs = false;
+        if (records.exit(this.#id)) continue;
         // containerd is restarting, or the task is just being made.
         await delay(clock, RETRY_MS);
       }
@@ -213,7 +217,7 @@ export class ContainerdController implements TaskController {
   async status(): Promise<RuntimeStatus> {
     const { records } = this.#shared;
     const ended = records.exit(this.#id) !== undefined;
-    const asked = this.#pid === 0 && !ended;
+    const asked = this.#pid === 0 && !ended && records.started(this.#id);
     const process = asked ? await this.#process().catch(() => undefined) : undefined;
     const record = records.read(this.#id);
     const host = record?.network === 'host' ? '127.0.0.1' : this.#shared.network.address;
@@ -288,7 +292,7 @@ export class ContainerdController implements TaskController {
     return this.exitBy(await this.#process());
   }
   /** The same of what containerd said of it; undefined: it knows nothing of it. */
-  exitBy(process: Process | undefined): Exit | undefined {
+  exitBy(process: ProcessEnd | undefined): Exit | undefined {
     const { records, clock, boot, cgroups } = this.#shared;
     const known = records.exit(this.#id);
     if (known || !records.started(this.#id)) return known;
@@ -324,12 +328,12 @@ export class ContainerdController implements TaskController {
     this.#shared.dismantled.add(id);
   }
   /** What others may wait for. */
-  async #giveBack(): Promise<void> {
+  async #giveBack(isDeleted = false): Promise<void> {
     const { network, ports, records, publish, units } = this.#shared;
     const id = this.#id;
     const record = records.read(id);
     publish(id, []);
-    await this.#deleteTask();
+    if (!isDeleted) await this.#deleteTask();
     // Its addresses there are the cluster's to give; the node's own is kept until it is gone.
     if ((record?.attachments?.length ?? 0) > 0) await network.detach(id);
     if (record) ports.release(id, record.ports);
@@ -502,6 +506,7 @@ export class ContainerdController implements TaskController {
     if (!created) return;
     try {
       await containerd.call(TasksService.start, { containerId });
+      this.#runs = true;
     } catch (error) {
       // It may have been started by a call whose answer was lost.
       const now = await this.#process();
@@ -556,43 +561,40 @@ export class ContainerdController implements TaskController {
     }
   }
   /** The exit is safe before what containerd knows of it goes; then nothing of it holds resources. */
-  #ended(exit: Exit): Promise<Exit> {
+  #ended(exit: Exit, hasStopped = false): Promise<Exit> {
     const { records, ending } = this.#shared;
     const known = records.exit(this.#id);
     if (known) return Promise.resolve(known);
-    const running = ending.get(this.#id) ?? this.#end(exit);
+    const running = ending.get(this.#id) ?? this.#end(exit, hasStopped);
     ending.set(this.#id, running);
     return running.finally(() => ending.delete(this.#id));
   }
-  async #end(exit: Exit): Promise<Exit> {
+  async #end(exit: Exit, hasStopped: boolean): Promise<Exit> {
     await this.#shared.records.writeExit(this.#id, exit);
     // Its last output is in the files only after this.
-    await this.#deleteTask().catch(() => undefined);
+    const isDeleted = await this.#deleteTask(hasStopped).catch(() => false);
     const { settle, starts, records } = this.#shared;
     // Of what never began there is nothing to look at.
     const ran = records.started(this.#id);
     settle(this.#id, async () => {
-      await this.#giveBack();
+      await this.#giveBack(isDeleted);
       await starts.quiet();
       await (ran ? this.#leaveNode() : this.dismantle());
     });
     return exit;
   }
-  async #deleteTask(): Promise<void> {
+  async #deleteTask(hasStopped = false): Promise<true> {
     const { containerd } = this.#shared;
     const containerId = this.#id;
-    const process = await this.#process();
-    if (!process) return;
-    if (process.status !== ProcessStatus.STOPPED) {
+    const process = hasStopped ? undefined : await this.#process();
+    if (!process && !hasStopped) return true;
+    if (process && process.status !== ProcessStatus.STOPPED) {
       const kill = containerd.call(TasksService.kill, { containerId, signal: SIGKILL, all: true });
       await unless(kill, 'NOT_FOUND', 'STATE');
       const wait = containerd.call(TasksService.wait, { containerId }, { timeoutMs: KILL_MS });
       await unless(wait, 'NOT_FOUND');
     }
     await unless(containerd.call(TasksService.delete, { containerId }), 'NOT_FOUND');
+    return true;
   }
-}
-
-function timestampMs(time: Timestamp | null): number {
-  return time === null ? 0 : time.seconds * 1_000 + Math.floor(time.nanos / 1e6);
 }
