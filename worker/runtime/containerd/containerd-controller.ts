@@ -135,7 +135,6 @@ export class ContainerdController implements TaskController {
   }
   async wait(signal: AbortSignal): Promise<Exit> {
     const { records, containerd, clock } = this.#shared;
-    const containerId = this.#id;
     for (;;) {
       signal.throwIfAborted();
       const known = records.exit(this.#id);
@@ -145,8 +144,8 @@ export class ContainerdController implements TaskController {
         const exit = this.#runs ? undefined : await this.exitNow();
         if (exit) return await this.#ended(exit, true);
         const options = { timeoutMs: Number.POSITIVE_INFINITY, signal };
-        const end = await containerd.call(TasksService.wait, { containerId }, options);
-        const { exitStatus, exitedAt } = end;
+        const wait = containerd.call(TasksService.wait, { containerId: this.#id }, options);
+        const { exitStatus, exitedAt } = await wait;
         const told = this.exitBy({ status: ProcessStatus.STOPPED, exitStatus, exitedAt });
         if (told) return await this.#ended(told, true);
       } catch (error) {
