@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { encryptedPort, tunnelPort } from '../../../worker/network/router/tunnel-names.ts';
 import { type Inhabited, OverlayCluster, PORT } from '../../support/overlay/cluster.ts';
 import { until } from '../../support/swarm.ts';
 import { missingForContainers } from '../containers/prerequisites.ts';
 import type { Peer } from './hosts.ts';
+import { DATA_PORT } from './routers.ts';
 
-const missing = missingForContainers(['bridge', 'conntrack', 'setpriv']);
+const missing = missingForContainers(['bridge', 'conntrack', 'setpriv', 'wg', 'wireguard-go']);
 /** Enough that no backend of three is left out: one in ten million. */
 const OFTEN = 40;
 const OUTSIDE = '192.168.99.254';
@@ -18,7 +20,7 @@ describe('containers on three nodes in the overlay tier', { skip: missing || fal
   const tasks: { [service: string]: Inhabited[] } = {};
 
   before(async () => {
-    cluster = await OverlayCluster.up(3, POOL);
+    cluster = await OverlayCluster.up(3, POOL, { n3: ['wireguard-go'] });
     outside = await cluster.outside();
     await outside.call('serve', PORT);
     await cluster.type('network', 'create', '--ipv6', 'front');
@@ -178,4 +180,74 @@ describe('containers on three nodes in the overlay tier', { skip: missing || fal
     assert.match(text, /Hello from hi\.1/);
     await cluster.type('service', 'rm', 'hi');
   });
+  it('encrypt what an encrypted network carries, and run nothing of it where they cannot', async () => {
+    await cluster.type('network', 'create', '--opt', 'encrypted', 'vault');
+    const flags = ['--network', 'vault', '--replicas', '2', '--replicas-max-per-node', '1'];
+    await cluster.create('safe', flags);
+    await cluster.create('kept', ['--network', 'vault', ...on(3)]);
+    tasks['safe'] = await cluster.inhabit('safe', 2);
+    const [one, two] = tasks['safe'] as [Inhabited, Inhabited];
+    assert.deepEqual([one.node, two.node].sort(), ['n1', 'n2']);
+    for (const host of [1, 2]) await cluster.sh(cluster.node(host), CAPTURE);
+    const answer = `${two.name} ${one.addresses[0]}`;
+    await untilSeen([answer], one.peer, 'tcp', two.addresses[0], PORT);
+    assert.deepEqual(await one.peer.call('udp', two.addresses[0], PORT), [answer]);
+    assert.equal(
+      await cluster.type('exec', one.taskId, 'cat', '/sys/class/net/eth0/mtu'),
+      '1370\n',
+    );
+    for (const host of [1, 2]) {
+      const { tunnel, plain } = await left(host);
+      assert.ok(tunnel > OFTEN, `${tunnel} through the tunnel of n${host}`);
+      assert.equal(plain, 0, `in plain from n${host}`);
+    }
+    await untilSeen(
+      [`web.n2 ${web(1).addresses[0]}`],
+      web(1).peer,
+      'tcp',
+      web(2).addresses[0],
+      PORT,
+    );
+    assert.ok((await left(1)).plain > OFTEN, 'what is not encrypted is seen');
+
+    const why = await cluster.type('why', 'kept');
+    assert.match(why, /no encrypted networks \(.*wireguard-go is not installed\)/);
+    const ran = await cluster.swarm(cluster.node(1), ['network', 'doctor', '--no-probes']);
+    assert.match(ran.stdout, /n3: it runs no tasks of encrypted networks: .*not installed/);
+  });
+  it('make a dead tunnel anew without being asked, and send nothing in plain meanwhile', async () => {
+    const [one, two] = tasks['safe'] as [Inhabited, Inhabited];
+    const node = cluster.nodes.find(({ name }) => name === one.node)!;
+    const device = `swg${cluster.short(node)}`;
+    const before = await left(node.host);
+    await cluster.sh(node, `rm /var/run/wireguard/${device}.sock`);
+    await until('the tunnel to be dead', async () => {
+      const shown = await cluster.sh(node, `timeout 5 wg show ${device} public-key || echo dead`);
+      return shown.includes('dead') || undefined;
+    });
+    await untilSeen([`${two.name} ${one.addresses[0]}`], one.peer, 'tcp', two.addresses[0], PORT);
+    assert.equal((await left(node.host)).plain, before.plain);
+    await cluster.type('service', 'rm', 'safe', 'kept');
+  });
+
+  /** Datagrams of networks that left a host: in the tunnel, and others. */
+  async function left(host: number): Promise<{ readonly tunnel: number; readonly plain: number }> {
+    const text = await cluster.sh(cluster.node(host), 'nft list table inet capture');
+    const count = (name: string): number =>
+      Number(new RegExp(`counter ${name} {\\s+packets (\\d+)`).exec(text)?.[1]);
+    return { tunnel: count('tunnel'), plain: count('plain') };
+  }
 });
+
+/** Counts what leaves a host. */
+const CAPTURE = `nft -f - <<END
+table inet capture {
+  counter tunnel { }
+  counter plain { }
+  chain out {
+    type filter hook postrouting priority 300;
+    oifname "eth0" udp dport ${tunnelPort(DATA_PORT)} counter name "tunnel"
+    oifname "eth0" udp dport { ${DATA_PORT}, ${encryptedPort(DATA_PORT)} } counter name "plain"
+  }
+}
+END`;

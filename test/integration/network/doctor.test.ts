@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import type { Examined } from '../../../manager/control/doctor/finding.ts';
 import { judge } from '../../../manager/control/doctor/judge.ts';
-import { NetworkLookRequest } from '../../../proto/index.ts';
+import { AttachedNetwork, NetworkLookRequest, NetworkPeer } from '../../../proto/index.ts';
 import { SystemClock } from '../../../shared/clock.ts';
 import { examineNetwork } from '../../../worker/network/doctor/examine.ts';
 import { SystemNetcmd } from '../../../worker/network/router/netcmd.ts';
@@ -15,6 +15,8 @@ import { Hosts } from './hosts.ts';
 import { DATA_PORT, Routers } from './routers.ts';
 
 const missing = missingForContainers(['bridge', 'conntrack', 'setpriv']);
+
+const VXLAN_OVER_IPV6 = 70;
 
 /** Faults are planted in hosts; every node looks, and the judge has to name them. */
 describe('the network doctor', { skip: missing || false }, () => {
@@ -52,7 +54,7 @@ describe('the network doctor', { skip: missing || false }, () => {
       error: '',
       current: true,
       toldMtu: 1_500,
-      dataAddress: hosts.address(host),
+      dataAddress: routers.rows.peers[host - 1]!.dataAddress,
       dataPort: DATA_PORT,
       noEncryption: '',
     };
@@ -136,5 +138,19 @@ describe('the network doctor', { skip: missing || false }, () => {
     const found = await findings(false);
     assert.match(found.join(), /^n2 state: \d+ things of its network had been changed/);
     assert.deepEqual(await findings(false), []);
+  });
+  it('sees ways over IPv6 as any others, and names what is in them', async () => {
+    const peers = routers.rows.peers.map((peer, at) =>
+      NetworkPeer.with(peer, { dataAddress: hosts.address6(at + 1) }),
+    );
+    const networks = routers.rows.networks.map((each) =>
+      AttachedNetwork.with(each, { mtu: 1_500 - VXLAN_OVER_IPV6 }),
+    );
+    await routers.apply({ peers, networks });
+    assert.deepEqual(await findings(true), []);
+    const rule = drop('input', `udp dport ${DATA_PORT} drop`);
+    const [found, ...more] = await planted(hosts.name(2), rule, UNDO, () => findings(true));
+    assert.match(found!, /^n2 firewall: UDP 4799 from n1 .*fd99::11.* to n2 .*: a filter of n2/);
+    assert.deepEqual(more, []);
   });
 });

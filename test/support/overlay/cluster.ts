@@ -1,4 +1,11 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { TaskView } from '../../../proto/index.ts';
 import {
@@ -49,6 +56,8 @@ export class OverlayCluster {
   readonly #directory = tempDir();
   readonly #apis = new Map<string, Api>();
   readonly #ids = new Map<string, string>();
+  /** Where a node looks for programs, when that is not where this process does. */
+  readonly #paths = new Map<string, string>();
   /** Someone outside of the cluster, on the same bridge. */
   #outside: Peer | undefined;
 
@@ -66,9 +75,15 @@ export class OverlayCluster {
       };
     });
   }
-  static async up(count: number, initFlags: readonly string[] = []): Promise<OverlayCluster> {
+  /** `without`: programs that a node, by its name, does not find. */
+  static async up(
+    count: number,
+    initFlags: readonly string[] = [],
+    without: { readonly [node: string]: readonly string[] } = {},
+  ): Promise<OverlayCluster> {
     const cluster = new OverlayCluster(await Hosts.make(count));
     try {
+      for (const [node, programs] of Object.entries(without)) cluster.#hide(node, programs);
       await cluster.#begin(initFlags);
     } catch (error) {
       await cluster.down();
@@ -88,6 +103,18 @@ export class OverlayCluster {
     }
     for (const { node } of await this.api(first!).nodes()) this.#ids.set(node!.name, node!.id);
     await this.load(IMAGE, busybox());
+  }
+  /** A directory with all programs but these. */
+  #hide(node: string, programs: readonly string[]): void {
+    const directory = join(this.#directory.path, `programs-${node}`);
+    mkdirSync(directory);
+    const places = (process.env['PATH'] ?? '').split(':').filter((place) => existsSync(place));
+    for (const place of places)
+      for (const name of readdirSync(place)) {
+        const link = join(directory, name);
+        if (!programs.includes(name) && !existsSync(link)) symlinkSync(join(place, name), link);
+      }
+    this.#paths.set(node, directory);
   }
   #flags({ name, stateDir, ip }: OverlayNode): string[] {
     return ['--state-dir', stateDir, '--name', name, '--advertise-addr', ip, '--allow-process'];
@@ -256,7 +283,12 @@ END`,
     return commandLines().filter(({ words }) => words.some((word) => word.includes(place)));
   }
   #on(node: OverlayNode, options: RunOptions): RunOptions {
-    const env = { CONTAINERD_ADDRESS: this.engine.socket, SWARM_SOCKET: node.socket };
+    const path = this.#paths.get(node.name);
+    const env = {
+      CONTAINERD_ADDRESS: this.engine.socket,
+      SWARM_SOCKET: node.socket,
+      ...(path === undefined ? {} : { PATH: path }),
+    };
     const prefix = ['nsenter', `--net=/run/netns/${this.hosts.name(node.host)}`];
     return { timeoutMs: 60_000, ...options, prefix, env: { ...env, ...options.env } };
   }

@@ -94,7 +94,7 @@ export function routerTableText(family: Family): string {
     type filter hook input priority 0; policy drop;
     ct state established,related accept
     iifname "lo" accept
-    meta l4proto ${six ? 'ipv6-icmp' : 'icmp'} accept
+    meta l4proto ${six ? 'icmpv6' : 'icmp'} accept
     iifname "swe*" meta l4proto { tcp, udp } th dport 53 accept
     iifname "${INGRESS_DEVICE}" udp dport ${PROBE_PORT} accept
   }${six ? '' : WHILE_NOBODY_ANSWERS}

@@ -1,0 +1,16 @@
+import { wireguard } from './wireguard.ts';
+
+/** `npm run vm -- NAME`: what the kernel here lacks, on one that has it. The exit code is the verdict. */
+const SCRIPTS: { readonly [name: string]: () => Promise<void> } = { wireguard };
+
+const script = SCRIPTS[process.argv[2] ?? ''];
+if (script === undefined) {
+  process.stderr.write(`npm run vm -- NAME, one of: ${Object.keys(SCRIPTS).join(', ')}\n`);
+  process.exit(2);
+}
+try {
+  await script();
+} catch (error) {
+  console.error(error);
+  process.exit(1);
+}
