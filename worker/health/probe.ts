@@ -94,7 +94,7 @@ function probeHttp(text: string, target: ProbeTarget, timeoutMs: number): Promis
       finish({ ok, code: ok ? 0 : 1, output: cut(`HTTP ${status} ${body}`), timedOut: false });
     });
   });
-  call.once('error', (error) => finish(bad(error.message)));
+  call.once('error', (error) => finish(unanswered(text, error)));
   call.end();
   return promise;
 }
@@ -108,7 +108,7 @@ function probeTcp(text: string, target: ProbeTarget, timeoutMs: number): Promise
     const output = `connected to ${where.host}:${where.port}`;
     finish({ ok: true, code: 0, output, timedOut: false });
   });
-  socket.once('error', (error) => finish(bad(error.message)));
+  socket.once('error', (error) => finish(unanswered(text, error)));
   return promise;
 }
 
@@ -130,6 +130,12 @@ function limited(
     };
   });
   return { promise, finish };
+}
+
+/** By the port that its user knows: where the task really listens is the node's own affair. */
+function unanswered(asked: string, error: Error & { readonly code?: string }): ProbeResult {
+  if (error.code === 'ECONNREFUSED') return bad(`nothing listens at ${asked} (ECONNREFUSED)`);
+  return bad(`${asked}: ${error.message}`);
 }
 
 function bad(output: string): ProbeResult {

@@ -151,7 +151,8 @@ export function howItEnded(status: TaskStatus): string {
   if (status.lost) return status.err || 'it was lost with its supervisor';
   if (status.state === TaskState.REJECTED) return status.err || 'its node refused it';
   const said = saidAtEnd(status);
-  if (status.signal === '') return said === '' ? `exit code ${status.exitCode}` : said;
+  if (status.signal === '' || said.startsWith('unhealthy'))
+    return said === '' ? `exit code ${status.exitCode}` : said;
   const how = `killed by ${status.signal}`;
   return said === '' ? how : `${how}: ${said}`;
 }

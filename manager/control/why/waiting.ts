@@ -48,7 +48,7 @@ export function whyWaiting(around: Around, entry: Entry): Reason | undefined {
 function whyStarting({ view }: Around, { task, status }: Entry, pending: string): Reason {
   const state = Math.max(task.state, status?.state ?? 0) as TaskState;
   const node = view.table('node').get(task.nodeId)?.name ?? task.nodeId;
-  const health = status?.health === 'starting' ? ', its health check has not passed yet' : '';
+  const health = HEALTH_WORDS[status?.health ?? ''] ?? '';
   const said = pending || status?.err || status?.message || '';
   const tail = said === '' ? '' : `: ${said}`;
   return why(
@@ -63,3 +63,8 @@ function whyStarting({ view }: Around, { task, status }: Entry, pending: string)
     },
   );
 }
+
+const HEALTH_WORDS: { readonly [health: string]: string } = {
+  starting: ', its health check has not passed yet',
+  unhealthy: ', its health check fails',
+};

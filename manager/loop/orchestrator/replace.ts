@@ -95,6 +95,8 @@ export function howItEnded({ status }: Entry): string {
   if (status.lost) return status.err || 'was lost with its supervisor';
   if (status.state === TaskState.REJECTED) return `was refused: ${status.err || status.message}`;
   if (status.oom) return 'ran out of memory';
+  // How it was ended then is our own doing.
+  if (status.err.startsWith('unhealthy')) return `was ${status.err}`;
   if (status.signal !== '') return `was ended by ${status.signal}`;
   const said = saidAtEnd(status);
   return said === '' ? `exited with code ${status.exitCode}` : `failed: ${said}`;

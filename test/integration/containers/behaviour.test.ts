@@ -197,7 +197,10 @@ describe('a container', { skip: missing || false }, () => {
       await until('that it goes on', async () => (await lines()) > full + 50 || undefined);
       truncateSync(out, 0);
       await until('its note', () => /the disk was full/.test(world.output(task)) || undefined);
-      await until('new lines', () => /here\n[^]*\nx{8000}\n/.test(world.output(task)) || undefined);
+      await until(
+        'new lines',
+        () => /here\n[\s\S]*\nx{8000}\n/.test(world.output(task)) || undefined,
+      );
       await controller.terminate();
       await controller.remove();
     } finally {

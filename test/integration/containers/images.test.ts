@@ -161,6 +161,12 @@ describe('an image of a registry', { skip: missing || false }, () => {
     assert.deepEqual(readdirSync(outside.path), []);
     outside.remove();
   });
+  it('may have names of any characters', async () => {
+    const [first = []] = busybox().layers;
+    const names = ['a\n\'b" $(c) \u0001', '你好', '-rf *', 'x'.repeat(99)];
+    image = buildImage({ layers: [first, names.map((name) => ({ name, content: `${count}` }))] });
+    await pull();
+  });
   it('of another machine is refused with both named', async () => {
     image = buildImage({ ...busybox(), architecture: 's390x' });
     await assert.rejects(pull(), { code: 'IMAGE_PLATFORM', message: /linux\/s390x/ });

@@ -130,6 +130,34 @@ describe('looking into containers', { skip: missing || false }, () => {
     assert.match(into.stderr, /is not running: it is failed/);
   });
 
+  it('looks at them as their image says, and shows the last five looks and what they said', async () => {
+    const second = 1_000_000_000;
+    const test = ['CMD-SHELL', 'echo the image looked'];
+    const check = {
+      Test: test,
+      Interval: second / 10,
+      StartPeriod: second,
+      StartInterval: second / 10,
+    };
+    const parts = busybox();
+    const built = buildImage({ ...parts, config: { ...parts.config, Healthcheck: check } });
+    await registry.push(built, 'test/checked', '1');
+    await create('checked', `${registry.host}/test/checked:1`, 'sleep', '1000');
+    const looks = await until('five looks', async () => {
+      const [task] = JSON.parse((await swarm('task', 'inspect', 'checked.1')).stdout) as [
+        { Status: { Health: string; HealthLog: { Output: string; ExitCode: number }[] } },
+      ];
+      const { Health, HealthLog } = task.Status;
+      return Health === 'healthy' && HealthLog.length === 5 ? HealthLog : undefined;
+    });
+    for (const { Output, ExitCode } of looks)
+      assert.deepEqual([Output.trim(), ExitCode], ['the image looked', 0]);
+    // A service may leave the image's check out.
+    await create('plain', '--no-healthcheck', `${registry.host}/test/checked:1`, 'sleep', '1000');
+    const plain = await swarm('task', 'inspect', '--format', '{{.Status.Health}}', 'plain.1');
+    assert.equal(plain.stdout.trim(), '', plain.stderr);
+  });
+
   it('shows what they use', async () => {
     const words = ['stats', '--no-stream', '--format', 'json', 'web'];
     const [row] = (await cluster.must('m1', words)).trim().split('\n');
