@@ -99,6 +99,9 @@ export const LIMITS = {
   dynamicPortMax: 32_767,
   logFileBytesMax: 10 << 20,
   logFilesMax: 3,
+  /** What a service may ask for instead. */
+  logFileBytesAsked: 100 << 20,
+  logFilesAsked: 100,
   logLineBytesMax: 16 << 10,
   socketPathBytesMax: 100,
   healthOutputBytesMax: 4096,

@@ -256,8 +256,13 @@ export const OPTION_GROUPS: readonly {
   {
     title: 'Logging:',
     rows: [
-      { name: 'log-driver', value: 'NAME', text: 'Log driver' },
-      { name: 'log-opt', value: 'KEY=VALUE', text: 'Option of the log driver', repeat: true },
+      { name: 'log-driver', value: 'NAME', text: 'json-file or local: the node keeps its logs' },
+      {
+        name: 'log-opt',
+        value: 'KEY=VALUE',
+        text: 'max-size=SIZE (default 10m), max-file=N (default 3)',
+        repeat: true,
+      },
     ],
   },
 ];

@@ -295,6 +295,26 @@ const GOLDEN: readonly (readonly [string, string, string])[] = [
     'INVALID_SPEC rollback.failure_action: a rollback cannot be rolled back',
   ],
   [
+    'a log driver that ships logs away',
+    ofTask({ logDriver: { name: 'syslog' } }),
+    'INVALID_SPEC log_driver: there is no log driver syslog: each node keeps the logs of its tasks (swarm logs)',
+  ],
+  ['a bounded log', ofTask({ logDriver: { options: { 'max-size': '5m' } } }), 'ok'],
+  [
+    'a tmpfs of a size with a unit',
+    ofContainer({ mounts: [{ type: 'tmpfs', target: '/t', options: { 'tmpfs-size': '1m' } }] }),
+    'INVALID_SPEC mounts.tmpfs-size: "1m" is no size',
+  ],
+  [
+    'a directory out of its volume',
+    ofContainer({
+      mounts: [
+        { type: 'volume', source: 'v', target: '/v', options: { 'volume-subpath': 'a/../..' } },
+      ],
+    }),
+    'INVALID_SPEC mounts.volume-subpath: "a/../.." is not in the volume',
+  ],
+  [
     'a ratio above 1',
     verdict({ update: { maxFailureRatio: 1.5 } }),
     'INVALID_SPEC update.max_failure_ratio: 1.5',

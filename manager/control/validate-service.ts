@@ -12,7 +12,8 @@ import {
 import { SwarmError } from '../../shared/errors.ts';
 import { GENERIC_KIND } from '../../shared/generic-resources.ts';
 import { LIMITS } from '../../shared/limits.ts';
-import { check, checkEnum, checkLabels, checkText, invalid } from './field.ts';
+import { isLogMistake, logBounds } from '../../shared/log-options.ts';
+import { check, checkEnum, checkLabels, invalid } from './field.ts';
 import { validateNetworks } from './service-networks.ts';
 import { validateContainer } from './validate-container.ts';
 import { validateHealth, validateProbe } from './validate-health.ts';
@@ -93,7 +94,8 @@ function validateTask(task: TaskSpec, mode: ServiceMode): void {
   if (task.health !== null) validateHealth(task.health, task.container !== null);
   if (task.ready !== null) validateProbe(task.ready);
   checkEnum(task.onDisconnect, OnDisconnect, 'on_disconnect');
-  if (task.logDriver !== null) checkText(task.logDriver.name, 'log_driver');
+  const bounds = logBounds(task.logDriver);
+  if (isLogMistake(bounds)) throw invalid(bounds.field, bounds.wrong, bounds.allowed);
 }
 
 function validateResources(task: TaskSpec): void {

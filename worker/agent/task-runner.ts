@@ -11,6 +11,7 @@ import { type Clock, delay, type Timer } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
+import { isLogMistake, LOG_BOUNDS, type LogBounds, logBounds } from '../../shared/log-options.ts';
 import type { Random } from '../../shared/random.ts';
 import type { PullState } from '../images/pull-progress.ts';
 import type { TaskLogs } from '../logs/task-logs.ts';
@@ -98,13 +99,18 @@ export class TaskRunner {
   get lacksSecrets(): boolean {
     return this.task.registryAuth !== null && this.status.state < TaskState.READY;
   }
+  /** Managers refuse what is no driver. */
+  get #logBounds(): LogBounds {
+    const bounds = logBounds(this.task.spec?.logDriver);
+    return isLogMistake(bounds) ? LOG_BOUNDS : bounds;
+  }
   get uncommitted(): boolean {
     return !this.#committed;
   }
   /** `exit`: how it ended while no daemon was there. Runs until `close` or the task is forgotten. */
   start(exit: Exit | undefined): void {
     this.#exit = exit;
-    if (this.status.state < TaskState.COMPLETE) this.#deps.logs.attach(this.id);
+    if (this.status.state < TaskState.COMPLETE) this.#deps.logs.attach(this.id, this.#logBounds);
     this.#done = this.#run().catch((error) => {
       if (!this.#closing.signal.aborted) {
         this.#deps.log.error({ task: this.id, error: messageOf(error) }, 'task runner failed');
@@ -326,7 +332,7 @@ export class TaskRunner {
   async #end(state: TaskState, message: string, code = 0): Promise<void> {
     const exit = this.#exit;
     this.#checks.stop();
-    this.#deps.logs.detach(this.id);
+    this.#deps.logs.detach(this.id, this.#logBounds);
     const failed = state === TaskState.FAILED || state === TaskState.REJECTED;
     const lastLines = this.lastLines(LAST_LINES);
     const outputs = this.#outputs();

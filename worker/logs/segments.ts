@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { LIMITS } from '../../shared/limits.ts';
+import type { LogBounds } from '../../shared/log-options.ts';
 import type { Io } from '../runtime/io.ts';
 
 /** A place in a task's log. */
@@ -47,6 +47,7 @@ export function listSegments(io: Io, directory: string): readonly number[] {
 export class SegmentWriter {
   readonly #io: Io;
   readonly #directory: string;
+  readonly #bounds: LogBounds;
   #place: LogPlace;
   #gone: number;
   #torn = false;
@@ -55,7 +56,8 @@ export class SegmentWriter {
    * `place`: where the last saved cursor stood; what lies behind it was never acknowledged. `gone`: bytes
    * of segments that have gone before.
    */
-  constructor(io: Io, directory: string, place: LogPlace, gone: number) {
+  constructor(io: Io, directory: string, bounds: LogBounds, place: LogPlace, gone: number) {
+    this.#bounds = bounds;
     this.#gone = gone;
     this.#io = io;
     this.#directory = directory;
@@ -85,10 +87,10 @@ export class SegmentWriter {
     this.#io.append(path, bytes);
     this.#torn = false;
     this.#place = { segment, offset: offset + bytes.length };
-    if (this.#place.offset < LIMITS.logFileBytesMax) return;
+    if (this.#place.offset < this.#bounds.fileBytes) return;
     this.#place = { segment: segment + 1, offset: 0 };
     for (const old of listSegments(this.#io, this.#directory)) {
-      if (old > segment + 1 - LIMITS.logFilesMax) continue;
+      if (old > segment + 1 - this.#bounds.files) continue;
       const oldest = segmentPath(this.#directory, old);
       this.#gone += this.#io.stat(oldest)?.size ?? 0;
       this.#io.unlink(oldest);

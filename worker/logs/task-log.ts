@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Clock } from '../../shared/clock.ts';
+import type { LogBounds } from '../../shared/log-options.ts';
 import type { Io } from '../runtime/io.ts';
 import { formatLine, Stamper } from './log-line.ts';
 import { OutputTap } from './output-tap.ts';
@@ -36,6 +37,7 @@ export class TaskLog {
   readonly #io: Io;
   readonly #clock: Clock;
   readonly #stamper = new Stamper();
+  readonly #bounds: LogBounds;
   readonly #segments: SegmentWriter;
   readonly #waiters = new Set<() => void>();
   readonly #taps = new Set<OutputTap>();
@@ -44,12 +46,13 @@ export class TaskLog {
   #trimBusy = false;
   #ended = false;
 
-  constructor(io: Io, clock: Clock, directory: string) {
+  constructor(io: Io, clock: Clock, directory: string, bounds: LogBounds) {
     this.#io = io;
     this.#clock = clock;
+    this.#bounds = bounds;
     this.directory = directory;
     const cursor = this.#load();
-    this.#segments = new SegmentWriter(io, directory, cursor.log, cursor.gone ?? 0);
+    this.#segments = new SegmentWriter(io, directory, bounds, cursor.log, cursor.gone ?? 0);
     this.#places = { out: this.#resume('out', cursor.out), err: this.#resume('err', cursor.err) };
   }
   get ended(): boolean {
@@ -123,7 +126,7 @@ export class TaskLog {
       const note = `[swarm] ${drained.dropped} bytes of output were dropped: more was written than the log keeps`;
       lines.unshift(formatLine(this.#stamper.next(nowMs), stderr, false, Buffer.from(note)));
     }
-    this.#segments.append(Buffer.concat(lines));
+    for (const piece of piecesOf(lines, this.#bounds.fileBytes)) this.#segments.append(piece);
     const trimmed = drained.offset < place.offset ? 0 : place.trimmed;
     this.#places[stream] = { offset: drained.offset, trimmed, emptying: false };
     return { more: drained.more, changed: true };
@@ -176,6 +179,20 @@ export class TaskLog {
     this.#io.write(`${path}.tmp`, JSON.stringify(cursor));
     this.#io.rename(`${path}.tmp`, path);
   }
+}
+
+/** Whole lines, together as long as a file may be. */
+function* piecesOf(lines: readonly Uint8Array[], bytes: number): Generator<Uint8Array> {
+  let from = 0;
+  let size = 0;
+  for (const [at, line] of lines.entries()) {
+    size += line.length;
+    if (size < bytes) continue;
+    yield Buffer.concat(lines.slice(from, at + 1));
+    from = at + 1;
+    size = 0;
+  }
+  if (from < lines.length) yield Buffer.concat(lines.slice(from));
 }
 
 const NOTHING = { more: false, changed: false };

@@ -177,6 +177,25 @@ describe('logs of a task', () => {
       assert.ok(statSync(join(directory, name)).size < LIMITS.logFileBytesMax + (3 << 20));
     }
   });
+  it('have as many files of such a size as the service asks for', async () => {
+    logs.attach(ID, { fileBytes: 4_096, files: 2 });
+    const lines = Array.from({ length: 400 }, (_, at) => `${at} ${'z'.repeat(90)}`);
+    write(`${lines.slice(0, 200).join('\n')}\n`);
+    clock.advance(500);
+    logs.stop();
+    logs = makeLogs();
+    logs.attach(ID, { fileBytes: 4_096, files: 2 });
+    write(`${lines.slice(200).join('\n')}\n`);
+    clock.advance(500);
+    const directory = join(stateDir, 'logs', ID);
+    const segments = readdirSync(directory).filter((name) => name.startsWith('log.'));
+    assert.ok(segments.length <= 2, segments.join());
+    for (const name of segments) assert.ok(statSync(join(directory, name)).size < 4_096 + 200);
+    const [note, ...rest] = await read();
+    assert.match(note!, /^\[swarm\] \d+ bytes/);
+    assert.deepEqual(rest, lines.slice(-rest.length));
+    assert.ok(rest.length >= 20);
+  });
   it('say once how much has gone to make room, to readers of its beginning and to slow ones', async () => {
     logs.attach(ID);
     write('first\n');

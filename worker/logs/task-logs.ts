@@ -5,6 +5,7 @@ import { messageOf } from '../../shared/errors.ts';
 import type { Component } from '../../shared/lifecycle.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
+import { LOG_BOUNDS, type LogBounds } from '../../shared/log-options.ts';
 import type { Io } from '../runtime/io.ts';
 import { type LogSource, lastLines, readLog } from './log-reader.ts';
 import type { OutputPiece } from './output-tap.ts';
@@ -59,20 +60,20 @@ export class TaskLogs implements Component {
     return join(this.#directory, taskId);
   }
   /** From now on the task's output is taken; what it wrote without us first. */
-  attach(taskId: string): void {
+  attach(taskId: string, bounds: LogBounds = LOG_BOUNDS): void {
     if (this.#live.has(taskId) || this.#stopped) return;
     const { io, clock } = this.#deps;
     try {
       io.mkdir(this.directory(taskId));
-      this.#live.set(taskId, new TaskLog(io, clock, this.directory(taskId)));
+      this.#live.set(taskId, new TaskLog(io, clock, this.directory(taskId), bounds));
     } catch (error) {
       this.#deps.log.warn({ task: taskId, error: messageOf(error) }, 'log can not be kept');
     }
     this.#arm(EAGER_MS);
   }
   /** The task has ended. */
-  detach(taskId: string): void {
-    this.attach(taskId);
+  detach(taskId: string, bounds: LogBounds = LOG_BOUNDS): void {
+    this.attach(taskId, bounds);
     try {
       this.#live.get(taskId)?.finish();
     } catch (error) {
