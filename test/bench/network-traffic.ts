@@ -13,6 +13,21 @@ const CONNECTIONS_MS = 1_500;
 const PORT = 7_000;
 const IPERF_PORT = 7_001;
 
+/** What `iperf3 -J` tells. */
+interface Iperf {
+  readonly end: {
+    readonly sum_received: {
+      readonly bits_per_second: number;
+      readonly bytes: number;
+      readonly seconds: number;
+    };
+    readonly cpu_utilization_percent: {
+      readonly host_total: number;
+      readonly remote_total: number;
+    };
+  };
+}
+
 /** Two containers on two hosts, and a way from the first to the second. */
 interface Path {
   readonly name: string;
@@ -24,21 +39,25 @@ interface Path {
 }
 
 /**
- * Traffic between containers of two nodes, direct and by the virtual address, and the same over
- * dockerd's overlay: one after the other, round after round. A virtual address of dockerd needs IPVS.
+ * Traffic between containers of two nodes, direct and by the virtual address, the same over dockerd's
+ * overlay, and between the hosts themselves, which is all that any overlay could reach: one after the
+ * other, round after round. A virtual address of dockerd needs IPVS.
  */
 export async function networkTraffic(): Promise<void> {
   const cluster = await OverlayCluster.up(2);
   const docker = missingPrograms(['dockerd', 'docker']).length === 0 ? await theirs() : undefined;
   try {
-    const paths = [...(await ours(cluster)), ...(docker ? [docker.path] : [])];
+    const bare = await between(cluster);
+    const paths = [...(await ours(cluster)), bare, ...(docker ? [docker.path] : [])];
     const results = new Map<string, number[]>();
     const note = (name: string, value: number): void => {
       results.set(name, [...(results.get(name) ?? []), value]);
     };
     for (let round = 0; round < ROUNDS; round++)
       for (const path of paths) {
-        note(`${path.name}: iperf3 Gbit/s`, await throughput(path));
+        const { gbitPerS, cpuSPerGb } = await throughput(path);
+        note(`${path.name}: iperf3 Gbit/s`, gbitPerS);
+        note(`${path.name}: iperf3 CPU s/GB`, cpuSPerGb);
         note(`${path.name}: ping ms`, await latency(path));
         note(`${path.name}: connections 1/s`, await connections(path));
       }
@@ -57,8 +76,9 @@ function compare(results: ReadonlyMap<string, readonly number[]>): void {
     line(`traffic ratio ${label}`, median(above) / median(below), '');
   ratio('virtual/direct connections', 'virtual: connections 1/s', 'direct: connections 1/s');
   if (!results.has('dockerd: ping ms')) return;
-  for (const each of ['iperf3 Gbit/s', 'connections 1/s', 'ping ms'])
+  for (const each of ['iperf3 Gbit/s', 'iperf3 CPU s/GB', 'connections 1/s', 'ping ms'])
     ratio(`direct/dockerd ${each}`, `direct: ${each}`, `dockerd: ${each}`);
+  ratio('hosts/dockerd iperf3', 'hosts: iperf3 Gbit/s', 'dockerd: iperf3 Gbit/s');
   ratio('virtual/dockerd iperf3', 'virtual: iperf3 Gbit/s', 'dockerd: iperf3 Gbit/s');
 }
 
@@ -79,6 +99,14 @@ async function ours(cluster: OverlayCluster): Promise<Path[]> {
     { ...ends, name: 'direct', address: far.addresses[0]! },
     { ...ends, name: 'virtual', address: front! },
   ];
+}
+
+async function between({ hosts }: OverlayCluster): Promise<Path> {
+  const into = (host: number): string[] => ['nsenter', `--net=/run/netns/${hosts.name(host)}`];
+  const client = await hosts.peer(hosts.name(1), 'near');
+  const server = await hosts.peer(hosts.name(2), 'far');
+  await server.call('serve', PORT);
+  return { name: 'hosts', from: into(1), to: into(2), client, address: hosts.address(2) };
 }
 
 async function theirs(): Promise<{ readonly path: Path; end(): Promise<void> }> {
@@ -105,7 +133,11 @@ async function theirs(): Promise<{ readonly path: Path; end(): Promise<void> }> 
   };
 }
 
-async function throughput({ from, to, address }: Path): Promise<number> {
+/** CPU is that of both ends' processes, with the packets that the kernel handles in their time. */
+async function throughput({ from, to, address }: Path): Promise<{
+  readonly gbitPerS: number;
+  readonly cpuSPerGb: number;
+}> {
   const [program, ...words] = to;
   const server = spawn(program!, [...words, 'iperf3', '-s', '-1', '-p', `${IPERF_PORT}`], {
     stdio: 'ignore',
@@ -117,10 +149,11 @@ async function throughput({ from, to, address }: Path): Promise<number> {
       const asked = ['iperf3', '-c', address, '-p', `${IPERF_PORT}`, '-t', `${SECONDS}`, '-J'];
       const ran = await run(first!, [...rest, ...asked], { cwd: ROOT });
       if (ran.code !== 0) return undefined;
-      const { end } = JSON.parse(ran.stdout) as {
-        readonly end: { readonly sum_received: { readonly bits_per_second: number } };
-      };
-      return end.sum_received.bits_per_second / 1e9;
+      const { end } = JSON.parse(ran.stdout) as Iperf;
+      const { bits_per_second: bits, bytes, seconds } = end.sum_received;
+      const { host_total: here, remote_total: there } = end.cpu_utilization_percent;
+      const cpuS = ((here + there) / 100) * seconds;
+      return { gbitPerS: bits / 1e9, cpuSPerGb: (cpuS * 1e9) / bytes };
     });
   } finally {
     server.kill('SIGKILL');

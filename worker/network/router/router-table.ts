@@ -22,6 +22,7 @@ const WHILE_NOBODY_ANSWERS = `
  * this order: its zone, its mark, its backend (virtual address, published port, task port), its route, then
  * whether it may pass. A container that comes to itself through a service sees the address that it
  * asked for as its client: its answer to that goes back the way it came, whatever link that was.
+ * Most packets are answers, or go straight to another container: they pass as few rules as can be.
  * A client may use one port of its own for connections to several nodes. They meet again at the backend,
  * so each node they came by is a zone of its own; where two clash the backend sees another port.
  * An address that nobody has, and a virtual one with nobody behind it, is refused here: the kernel by
@@ -69,6 +70,8 @@ export function routerTableText(family: Family): string {
   }
   chain sw_way {
     type filter hook prerouting priority -90;
+    ct direction reply accept
+    ct state established ct status & dnat == 0 accept
     ct direction original meta mark set 0
     iifname "${INSIDE}" ct direction original ct status dnat meta mark set ${INGRESS_MARK}
     iifname "swe*" ct direction original ct status dnat ct original ${ip} daddr @sw_hosts meta mark set ${INGRESS_MARK}
