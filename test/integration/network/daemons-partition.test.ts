@@ -10,11 +10,16 @@ const missing = missingForContainers(['bridge', 'conntrack', 'setpriv']);
 /** After which no node has a stale name, address, backend or port. */
 const STALE_MS = 5_000;
 
+/** Not the usual one. */
+const DATA_PORT = 4_790;
+
 describe('a node that was cut off from the others', { skip: missing || false }, () => {
   let cluster: OverlayCluster;
 
   before(async () => {
-    cluster = await OverlayCluster.up(3, ['--node-grace', '2s']);
+    cluster = await OverlayCluster.up(3, [
+      ...['--node-grace', '2s', '--data-path-port', String(DATA_PORT)],
+    ]);
     await cluster.type('network', 'create', 'front');
     for (const name of ['a', 'b'])
       await cluster.create(name, [
@@ -23,6 +28,9 @@ describe('a node that was cut off from the others', { skip: missing || false }, 
       ]);
     for (const name of ['a', 'b']) await cluster.api().untilRunning(name, 4);
     await agreed(cluster, cluster.node(1), STALE_MS);
+    const devices = await cluster.inRouter(cluster.node(1), 'ip -d link show type vxlan');
+    assert.match(devices, new RegExp(`dstport ${DATA_PORT}`));
+    assert.doesNotMatch(devices, /dstport 4799/);
   });
   after(() => cluster?.down());
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { encryptedPort, tunnelPort } from '../../../worker/network/router/tunnel-names.ts';
-import { type Inhabited, OverlayCluster, PORT } from '../../support/overlay/cluster.ts';
+import { IMAGE, type Inhabited, OverlayCluster, PORT } from '../../support/overlay/cluster.ts';
 import { until } from '../../support/swarm.ts';
 import { missingForContainers } from '../containers/prerequisites.ts';
 import type { Peer } from './hosts.ts';
@@ -55,6 +55,10 @@ describe('containers on three nodes in the overlay tier', { skip: missing || fal
       assert.equal(status?.description?.features['network'], 'overlay');
       assert.equal(status?.description?.mtu, 1_500);
     }
+    // Idle connections are kept for five days.
+    const seconds = 'cat /proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established';
+    for (const node of cluster.nodes)
+      assert.ok(Number(await cluster.inRouter(node, seconds)) >= 432_000, node.name);
   });
   it('reach each other over TCP and UDP, by both families, with their own addresses', async () => {
     const [front, front6, back] = web(2).addresses;
@@ -115,11 +119,46 @@ describe('containers on three nodes in the overlay tier', { skip: missing || fal
     assert.equal(await outside.call('tcp', here(3), 8_092), 'ECONNREFUSED');
 
     const { back } = await cluster.virtual('sticky');
-    assert.equal((await web(1).peer.times(OFTEN, 'tcp', back, PORT)).length, 1);
+    for (const call of ['tcp', 'udp'])
+      assert.equal((await web(1).peer.times(OFTEN, call, back, PORT)).length, 1, call);
     const one = await outside.times(OFTEN, 'tcp', here(1), 8_093);
     assert.equal(one.length, 1);
     assert.deepEqual(await outside.times(OFTEN, 'tcp', here(3), 8_093), one);
     await cluster.type('service', 'rm', 'sticky', 'hosted', 'inner');
+  });
+  it('publish ranges and ports of the cluster’s choice, and leave what others have', async () => {
+    // Something else has one of them on the second node.
+    const [own, port] = [await cluster.hosts.peer(cluster.hosts.name(2), 'other'), 8_101];
+    await own.call('serve', port);
+    const published = ['-p', '8100-8101:8000-8001', '-p', String(PORT)];
+    await cluster.create('ranged', ['--network', 'back', ...published, ...on(1)]);
+    tasks['ranged'] = await cluster.inhabit('ranged', 1);
+    const [one] = tasks['ranged'];
+    await one!.peer.call('serve', PORT + 1);
+    const ports = (await cluster.api().service('ranged')).state!.ports;
+    const dynamic = ports[2]!.published;
+    assert.ok(dynamic >= 30_000 && dynamic <= 32_767, `${dynamic}`);
+    for (const [host, published] of [
+      [1, port],
+      [2, 8_100],
+      [3, port],
+      [2, dynamic],
+    ] as const)
+      await untilSeen(all(OUTSIDE, 'ranged'), outside, 'tcp', here(host), published);
+    assert.equal(await outside.call('tcp', here(2), port), `other ${OUTSIDE}`);
+    const told = new RegExp(
+      `n2: cannot listen on .*:${port}/tcp: it is taken by node \\(pid \\d+\\)`,
+    );
+    await until('why to name the owner', async () => {
+      const text = await cluster.type('why', 'ranged');
+      if (told.test(text)) return true;
+      throw new Error(text);
+    });
+    const again = ['service', 'create', '-d', '--name', 'late', '-p', '8100:80', IMAGE];
+    const refused = await cluster.swarm(cluster.node(1), again);
+    assert.notEqual(refused.code, 0);
+    assert.match(refused.stderr, /ranged/);
+    await cluster.type('service', 'rm', 'ranged');
   });
   it('have a second subnet when the first is full, and dnsrr has no virtual address', async () => {
     const flags = ['--network', 'front', '--endpoint-mode', 'dnsrr', '--replicas', '4'];
