@@ -109,7 +109,9 @@ export class Load {
   #get(target: Target, path: string, keep: boolean): Promise<string> {
     return new Promise((resolve, reject) => {
       const call = request({ ...target, path, agent: keep ? this.#kept : false });
-      call.setTimeout(ANSWER_TIMEOUT_MS, () => call.destroy(new Error('no answer')));
+      // Its own timeout would begin only when the connection is there.
+      const timer = setTimeout(() => call.destroy(new Error('no answer')), ANSWER_TIMEOUT_MS);
+      call.on('close', () => clearTimeout(timer));
       let begun = false;
       let reused = false;
       // `reusedSocket` is not set where the request has waited for a socket.

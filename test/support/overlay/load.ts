@@ -5,13 +5,16 @@ import { ROOT } from '../swarm.ts';
 
 const SCRIPT = join(ROOT, 'dist', 'test', 'support', 'overlay', 'load-main.js');
 
-/** A steady load of GETs that comes from another network namespace than the test's. */
+/**
+ * A steady load of GETs that comes from another network namespace than the test's. Without a path it
+ * asks the server of `node-image.ts` for answers that take 5 to 500 ms.
+ */
 export class LoadFrom {
   readonly #result: Promise<LoadResult>;
   readonly #end: () => void;
 
-  constructor(namespace: string, targets: readonly Target[], perSecond: number) {
-    const words = [SCRIPT, JSON.stringify({ targets, perSecond })];
+  constructor(namespace: string, targets: readonly Target[], perSecond: number, path?: string) {
+    const words = [SCRIPT, JSON.stringify({ targets, perSecond, path })];
     const child = spawn('nsenter', [`--net=/run/netns/${namespace}`, process.execPath, ...words], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
