@@ -20,7 +20,8 @@ describe('a node whose network somebody disturbs', { skip: missing || false }, (
   let web: Inhabited[];
 
   before(async () => {
-    cluster = await OverlayCluster.up(3);
+    // The others of these tests send over IPv4.
+    cluster = await OverlayCluster.up(3, [], { overIpv6: true });
     outside = await cluster.outside();
     await outside.call('serve', PORT);
     await cluster.type('network', 'create', 'front');
@@ -31,6 +32,8 @@ describe('a node whose network somebody disturbs', { skip: missing || false }, (
     web = await cluster.inhabit('web', 3);
     await cluster.api().untilRunning('hi', 1);
     await agreed(cluster, cluster.node(1), PASS_MS);
+    const devices = await cluster.inRouter(cluster.node(1), 'ip -d link show type vxlan');
+    assert.equal(devices.match(/ local fd99::11 /g)?.length, 2);
     const { front } = await cluster.virtual('web');
     await web[0]!.peer.call('hold', 'direct', web[1]!.addresses[0], PORT);
     await web[0]!.peer.call('hold', 'virtual', front, PORT);

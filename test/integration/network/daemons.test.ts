@@ -20,7 +20,7 @@ describe('containers on three nodes in the overlay tier', { skip: missing || fal
   const tasks: { [service: string]: Inhabited[] } = {};
 
   before(async () => {
-    cluster = await OverlayCluster.up(3, POOL, { n3: ['wireguard-go'] });
+    cluster = await OverlayCluster.up(3, POOL, { without: { n3: ['wireguard-go'] } });
     outside = await cluster.outside();
     await outside.call('serve', PORT);
     await cluster.type('network', 'create', '--ipv6', 'front');

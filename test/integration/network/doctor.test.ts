@@ -139,7 +139,7 @@ describe('the network doctor', { skip: missing || false }, () => {
     assert.match(found.join(), /^n2 state: \d+ things of its network had been changed/);
     assert.deepEqual(await findings(false), []);
   });
-  it('sees ways over IPv6 as any others, and names what is in them', async () => {
+  it('names a filter on a way over IPv6, and finds nothing on the way back', async () => {
     const peers = routers.rows.peers.map((peer, at) =>
       NetworkPeer.with(peer, { dataAddress: hosts.address6(at + 1) }),
     );
@@ -147,7 +147,6 @@ describe('the network doctor', { skip: missing || false }, () => {
       AttachedNetwork.with(each, { mtu: 1_500 - VXLAN_OVER_IPV6 }),
     );
     await routers.apply({ peers, networks });
-    assert.deepEqual(await findings(true), []);
     const rule = drop('input', `udp dport ${DATA_PORT} drop`);
     const [found, ...more] = await planted(hosts.name(2), rule, UNDO, () => findings(true));
     assert.match(found!, /^n2 firewall: UDP 4799 from n1 .*fd99::11.* to n2 .*: a filter of n2/);

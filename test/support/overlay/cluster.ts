@@ -35,6 +35,12 @@ export interface OverlayNode {
   readonly socket: string;
 }
 
+export interface OverlayOptions {
+  /** Programs that a node, by its name, does not find. */
+  readonly without?: { readonly [node: string]: readonly string[] };
+  readonly overIpv6?: boolean;
+}
+
 /** A task with a server, and clients, in its network. */
 export interface Inhabited {
   readonly taskId: string;
@@ -61,8 +67,12 @@ export class OverlayCluster {
   /** Someone outside of the cluster, on the same bridge. */
   #outside: Peer | undefined;
 
-  private constructor(hosts: Hosts) {
+  /** What containers send to other nodes goes over the hosts' IPv6 addresses. */
+  readonly #isOverIpv6: boolean;
+
+  private constructor(hosts: Hosts, isOverIpv6: boolean) {
     this.hosts = hosts;
+    this.#isOverIpv6 = isOverIpv6;
     this.nodes = hosts.names.map((_, at) => {
       const [name, host] = [`n${at + 1}`, at + 1];
       const stateDir = join(this.#directory.path, name);
@@ -75,13 +85,12 @@ export class OverlayCluster {
       };
     });
   }
-  /** `without`: programs that a node, by its name, does not find. */
   static async up(
     count: number,
     initFlags: readonly string[] = [],
-    without: { readonly [node: string]: readonly string[] } = {},
+    { without = {}, overIpv6 = false }: OverlayOptions = {},
   ): Promise<OverlayCluster> {
-    const cluster = new OverlayCluster(await Hosts.make(count));
+    const cluster = new OverlayCluster(await Hosts.make(count), overIpv6);
     try {
       for (const [node, programs] of Object.entries(without)) cluster.#hide(node, programs);
       await cluster.#begin(initFlags);
@@ -116,8 +125,10 @@ export class OverlayCluster {
       }
     this.#paths.set(node, directory);
   }
-  #flags({ name, stateDir, ip }: OverlayNode): string[] {
-    return ['--state-dir', stateDir, '--name', name, '--advertise-addr', ip, '--allow-process'];
+  #flags({ name, host, stateDir, ip }: OverlayNode): string[] {
+    const data = this.#isOverIpv6 ? ['--data-path-addr', this.hosts.address6(host)] : [];
+    const own = ['--state-dir', stateDir, '--name', name, '--advertise-addr', ip];
+    return [...own, ...data, '--allow-process'];
   }
 
   // -- what people type
@@ -246,20 +257,24 @@ export class OverlayCluster {
 
   /** Neither control nor data passes between the node and the others until `heal`. */
   async cut(node: OverlayNode): Promise<void> {
-    const others = this.others(node).map(({ ip }) => ip);
-    const rules = ['ip saddr', 'ip daddr'].map((end) => `${end} { ${others.join(', ')} } drop`);
+    const others = this.others(node);
+    const four = others.map(({ ip }) => ip).join(', ');
+    const six = others.map(({ host }) => this.hosts.address6(host)).join(', ');
+    const [from, to] = ['saddr', 'daddr'].map(
+      (end) => `ip ${end} { ${four} } drop; ip6 ${end} { ${six} } drop`,
+    );
     await this.sh(
       node,
       `nft -f - <<END
-table ip cut {
-  chain in { type filter hook prerouting priority -400; ${rules[0]}; }
-  chain out { type filter hook postrouting priority 400; ${rules[1]}; }
+table inet cut {
+  chain in { type filter hook prerouting priority -400; ${from}; }
+  chain out { type filter hook postrouting priority 400; ${to}; }
 }
 END`,
     );
   }
   async heal(node: OverlayNode): Promise<void> {
-    await this.sh(node, 'nft delete table ip cut');
+    await this.sh(node, 'nft delete table inet cut');
   }
 
   /** Every node leaves, so that their containers end; then whatever is left, and the hosts. */
