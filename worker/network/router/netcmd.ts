@@ -25,6 +25,8 @@ export interface Netcmd {
 }
 
 const RUN_MS = 30_000;
+/** As many containers' links are set up at a time. */
+const SHELLS_MAX = 4;
 /** What is listed of a table with a hundred thousand elements. */
 const OUTPUT_BYTES_MAX = 64 << 20;
 /** A daemon that was not started by a login shell may not have all of these. */
@@ -35,8 +37,8 @@ export class SystemNetcmd implements Netcmd {
   readonly #io: Io;
   readonly #clock: Clock;
   readonly #host: string | undefined;
-  /** One for each namespace, by its name. */
-  readonly #shells = new Map<string | undefined, ResidentShell>();
+  /** Of each namespace, by its name: as many as ever ran at a time. */
+  readonly #shells = new Map<string | undefined, ResidentShell[]>();
 
   constructor(io: Io, clock: Clock, host?: string) {
     this.#io = io;
@@ -56,10 +58,13 @@ export class SystemNetcmd implements Netcmd {
   }
   #shell(place: Place): ResidentShell {
     const name = place.in === 'host' ? this.#host : place.name;
-    const known = this.#shells.get(name);
-    if (known !== undefined) return known;
+    const shells = this.#shells.get(name) ?? [];
+    this.#shells.set(name, shells);
+    const free = shells.find((shell) => !shell.isBusy);
+    if (free !== undefined) return free;
+    if (shells.length === SHELLS_MAX) return shells[0]!;
     const shell = new ResidentShell(this.#io, this.#clock, name);
-    this.#shells.set(name, shell);
+    shells.push(shell);
     return shell;
   }
 }

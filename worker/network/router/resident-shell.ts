@@ -34,6 +34,10 @@ export class ResidentShell {
     this.#clock = clock;
     this.#network = network;
   }
+  /** It runs something: what comes now is started as ever. */
+  get isBusy(): boolean {
+    return this.#running !== undefined;
+  }
   /** Like `Io.run`. What comes while something runs, or reads very much, is started as ever. */
   run(request: Request): Promise<RunResult> {
     const alone = (): Promise<RunResult> => this.#io.run({ ...request, ...this.#inside(request) });

@@ -248,6 +248,7 @@ export class Router implements ContainerNetwork {
   }
   async #removeNamespace(taskId: string): Promise<void> {
     const name = taskNamespace(this.#deps.short, taskId);
+    if (this.#deps.io.stat(this.namespacePath(taskId)) === undefined) return;
     const input = `[ ! -e /run/netns/${name} ] || ip netns del ${name}\n`;
     const { code, output } = await this.#deps.netcmd.run({
       place: HOST,

@@ -339,7 +339,7 @@ export class ContainerdRuntime implements Runtime {
       node: { id: nodeId, hostname: nodeName, architecture },
       publishHost: this.#deps.publishHost,
       initPath: INIT_PATHS.find((path) => io.executable(path)),
-      host: () => hostSide(io, this.#shared.cgroups.knobs, this.#places()),
+      host: () => hostSide(io, this.#shared.cgroups, this.#places()),
       units: this.#deps.units,
       openFilesMax: openFilesMax(io),
       starts: new Starts(clock),

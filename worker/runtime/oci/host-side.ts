@@ -24,20 +24,29 @@ export interface HostSide {
 /** Looked at for each container anew: profiles come and go, and so do devices. */
 export function hostSide(
   io: Io,
-  knobs: KernelKnobs,
+  cgroups: { readonly knobs: KernelKnobs },
   places: Pick<BindPlaces, 'roots' | 'hidden'>,
 ): HostSide {
-  const kernel = text(io, '/proc/sys/kernel/osrelease');
-  const [major = 0, minor = 0] = kernel.split(/[.-]/).map(Number);
-  const recursiveReadOnly = major > 5 || (major === 5 && minor >= 12);
+  // Read when it is asked for: most of it is not, of most containers.
   return {
-    kernel,
-    knobs,
-    capabilities: boundCapabilities(text(io, '/proc/self/status')),
-    apparmor: loadedProfiles(text(io, '/sys/kernel/security/apparmor/profiles')),
+    get kernel() {
+      return text(io, '/proc/sys/kernel/osrelease');
+    },
+    get knobs() {
+      return cgroups.knobs;
+    },
+    get capabilities() {
+      return boundCapabilities(text(io, '/proc/self/status'));
+    },
+    get apparmor() {
+      return loadedProfiles(text(io, '/sys/kernel/security/apparmor/profiles'));
+    },
     files: io,
-    bind: (mount, hostAccess) =>
-      bindMounts(mount, { io, ...places, recursiveReadOnly }, hostAccess),
+    bind(mount, hostAccess) {
+      const [major = 0, minor = 0] = this.kernel.split(/[.-]/).map(Number);
+      const recursiveReadOnly = major > 5 || (major === 5 && minor >= 12);
+      return bindMounts(mount, { io, ...places, recursiveReadOnly }, hostAccess);
+    },
   };
 }
 
