@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { type BuiltImage, buildImage } from '../../../shared/distribution/image-fixture.ts';
 import { busybox, PrivateContainerd } from '../../../worker/runtime/containerd/containerd-world.ts';
-import { DevCluster } from '../../support/dev-cluster.ts';
+import { DevCluster, type TaskRow } from '../../support/dev-cluster.ts';
 import { TestRegistry } from '../../support/registry.ts';
 import { until } from '../../support/swarm.ts';
 import { missingForContainers } from './prerequisites.ts';
@@ -204,6 +204,24 @@ describe('a service with an image', { skip: missing || false }, () => {
       ...['CapBnd: 0000000000000001', 'NoNewPrivs: 1', 'docker-init', 'end', ''],
     ]);
     await cluster.must('m1', ['service', 'rm', 'full']);
+  });
+  it('says that its memory ran out, and what it wrote last, when it is over', async () => {
+    const must = (...words: string[]) => cluster.must('m1', words);
+    const flags = ['--limit-memory', '16m', '--restart-condition', 'none', '--stop-signal', 'KILL'];
+    const script = 'echo last words; x=aaaaaaaa; while :; do x=$x$x; done';
+    const words = ['service', 'create', '-d', '--name', 'hungry', ...flags];
+    await must(...words, `${registry.host}/test/web:1`, 'sh', '-c', script);
+    const [task] = await until('its end', async () => {
+      const rows = await cluster.rows<TaskRow>('m1', ['service', 'ps', '--no-trunc', 'hungry']);
+      return rows[0]?.CurrentState.startsWith('Failed') ? rows : undefined;
+    });
+    assert.match(task!.Error, /memory/);
+    assert.match(await must('why', 'hungry'), /ran out of memory/);
+    const [shown] = JSON.parse(await must('task', 'inspect', task!.ID)) as [{ Status: object }];
+    const { OOM, ExitCode, LastLines } = shown.Status as { [key: string]: unknown };
+    assert.deepEqual([OOM, ExitCode, LastLines], [true, 137, ['last words']]);
+    assert.match(await must('task', 'logs', task!.ID), /last words/);
+    await must('service', 'rm', 'hungry');
   });
   it('reaches its host only where the cluster allows it, and is told the way', async () => {
     const name = `${registry.host}/test/web:1`;
