@@ -10,6 +10,7 @@ const missing = missingForContainers(['bridge', 'conntrack', 'setpriv']);
 /** After which no node has a stale name, address, backend or port. */
 const STALE_MS = 5_000;
 
+const NODES = 5;
 /** Not the usual one. */
 const DATA_PORT = 4_790;
 
@@ -17,7 +18,7 @@ describe('a node that was cut off from the others', { skip: missing || false }, 
   let cluster: OverlayCluster;
 
   before(async () => {
-    cluster = await OverlayCluster.up(3, [
+    cluster = await OverlayCluster.up(NODES, [
       ...['--node-grace', '2s', '--data-path-port', String(DATA_PORT)],
     ]);
     await cluster.type('network', 'create', 'front');
@@ -87,7 +88,7 @@ describe('a node that was cut off from the others', { skip: missing || false }, 
           Nodes: { NodeName: string; Current: boolean; Error: string }[];
         };
         const bad = nodes.filter(({ Current }) => !Current);
-        if (bad.length > 0 || nodes.length < 3) throw new Error(stdout);
+        if (bad.length > 0 || nodes.length < NODES) throw new Error(stdout);
         return true;
       },
       STALE_MS - tookMs,
