@@ -20,9 +20,13 @@ const RAFT = 'manager/raft';
  * exactly once stops the run.
  */
 export const MUTANTS: readonly Mutant[] = [
-  mutant(1, 'a membership change before the own term has committed', [
+  mutant(1, 'a leader acts, and changes members, before its own term has committed', [
     [`${CORE}/proposals`, 'r.pendingConfIndex > applied', 'false'],
-    [`${RAFT}/driver`, 'const term = this.#leadership.term;', 'const term = node.term;'],
+    [
+      `${RAFT}/driver`,
+      'this.#leaders.announce();',
+      'if (node.isLeader) this.#gainLeadership(node.term);\n        this.#leaders.announce();',
+    ],
   ]),
   mutant(2, 'a campaign with an unapplied membership change', [
     [`${CORE}/election`, 'if (hasUnappliedConfChange(r))', 'if (false)'],
