@@ -1,6 +1,6 @@
-import { openSync } from 'node:fs';
 import pino from 'pino';
 import type { Log } from '../shared/log.ts';
+import { LogFile } from './log-file.ts';
 
 /**
  * JSON lines on a file (0600) or stderr. What could be a secret is cut out whatever field it is in.
@@ -8,16 +8,7 @@ import type { Log } from '../shared/log.ts';
  * costs lines.
  */
 export function openLog(path: string | undefined, level: string): Log {
-  const destination =
-    path === undefined
-      ? pino.destination(2)
-      : pino.destination({
-          dest: openSync(path, 'a', 0o600),
-          sync: false,
-          maxLength: HELD_BYTES_MAX,
-        });
-  // What could not be written is tried again with the next line; without this it would end the daemon.
-  destination.on('error', () => undefined);
+  const destination = path === undefined ? pino.destination(2) : new LogFile(path);
   return pino(
     {
       level,
@@ -32,6 +23,3 @@ export function openLog(path: string | undefined, level: string): Log {
     destination,
   ) as unknown as Log;
 }
-
-/** Lines that wait for the disk; more are dropped. */
-const HELD_BYTES_MAX = 1 << 20;

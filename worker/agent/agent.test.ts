@@ -17,6 +17,22 @@ import { FakeLeader, processTask, TCP_80 } from './fake-leader.ts';
 import { FakeNetwork } from './fake-network.ts';
 
 const clock = new SystemClock();
+/** Takes nothing while it is full. */
+class FullIo extends SystemIo {
+  isFull = false;
+  override write(path: string, bytes: Uint8Array | string): void {
+    this.#check();
+    super.write(path, bytes);
+  }
+  override mkdir(path: string): void {
+    this.#check();
+    super.mkdir(path);
+  }
+  #check(): void {
+    const text = 'ENOSPC: no space left on device';
+    if (this.isFull) throw Object.assign(new Error(text), { code: 'ENOSPC' });
+  }
+}
 let stateDir: string;
 let leader: FakeLeader;
 let machine: FakeMachine;
@@ -135,6 +151,26 @@ describe('agent', () => {
     await leader.untilState('t1', TaskState.FAILED);
     const { exitCode, err } = leader.statuses.get('t1')!;
     assert.deepEqual([exitCode, err], [127, 'the image has no command x']);
+  });
+  it('on a full disk refuses new tasks, stops others as ordered, and goes on', async () => {
+    const io = new FullIo(clock);
+    await connected({ io });
+    leader.assignAll([processTask('t1', ['run'])]);
+    await leader.untilState('t1', TaskState.RUNNING);
+    io.isFull = true;
+    leader.assign([processTask('t2', ['run'])]);
+    await leader.untilState('t2', TaskState.REJECTED);
+    assert.match(leader.statuses.get('t2')?.err ?? '', /^the disk is full: .*ENOSPC/);
+    assert.equal(machine.isRunning('t1'), true);
+    leader.assign([processTask('t1', ['run'], { desiredState: TaskState.SHUTDOWN })]);
+    await leader.untilState('t1', TaskState.SHUTDOWN);
+    assert.equal(machine.isRunning('t1'), false);
+    leader.assign([], { removedTasks: ['t2'] });
+    io.isFull = false;
+    leader.assign([processTask('t3', ['run'])]);
+    await leader.untilState('t3', TaskState.RUNNING);
+    // All on the session that it had from the beginning.
+    assert.equal(leader.hellos.length, 1);
   });
   it('rejects a container task where only processes can run', async () => {
     await connected({ runtimes: [] });

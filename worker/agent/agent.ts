@@ -32,6 +32,7 @@ import type { Network, NetworkRows } from '../network/network.ts';
 import type { Io } from '../runtime/io.ts';
 import type { Exit, Runtime, RuntimeVolumes } from '../runtime/runtime.ts';
 import { Acknowledger } from './acknowledger.ts';
+import { diskFullText, isDiskFull } from './full-disk.ts';
 import { Gate } from './gate.ts';
 import { LocalStore } from './local-store.ts';
 import { serveLogs } from './log-stream.ts';
@@ -100,6 +101,8 @@ export class Agent implements Component {
   #features: { [key: string]: string } = {};
   #networkSave: Timer | undefined;
   #goodbye: Liveness | undefined;
+  /** The disk did not take all orders since the last complete set. */
+  #isUnwritten = false;
   #stopped = false;
 
   constructor(deps: AgentDeps) {
@@ -384,16 +387,48 @@ export class Agent implements Component {
       this.#session.restart(`orders are out of line: ${applied.why}`);
       return;
     }
-    for (const task of applied.changed) this.#order(task);
+    if (message.complete) this.#isUnwritten = false;
+    for (const task of applied.changed) this.#orderOrRefuse(task);
     for (const id of applied.removed) this.#runners.get(id)?.dismiss();
     // A complete set knows nothing of a task that was only ours: it goes too.
     for (const runner of this.#runners.values()) {
       if (message.complete && !applied.orders.tasks.has(runner.id)) runner.dismiss();
     }
-    this.#orders.save(applied.networkChanged);
+    this.#saveOrders(applied.networkChanged);
     this.#saveNetworkLater();
     if (applied.networkChanged) this.#applyNetwork();
     else this.#acknowledger.passed(applied.orders.position.index);
+  }
+  /** A new task that can't be written down is refused: it runs elsewhere, and this node goes on. */
+  #orderOrRefuse(task: AssignedTask): void {
+    try {
+      this.#order(task);
+    } catch (error) {
+      if (!isDiskFull(error) || this.#runners.has(task.id)) throw error;
+      this.#isUnwritten = true;
+      const err = diskFullText(error);
+      const { id } = task;
+      const atWallMs = this.#deps.clock.wallMs();
+      const state = TaskState.REJECTED;
+      const status = TaskStatus.create({ id, state, message: err, err, atWallMs });
+      const sequence = this.#reporter.next();
+      const record = AgentTaskRecord.create({ task, status, sequence });
+      const runner = new TaskRunner(this.#runnerDeps, record);
+      this.#runners.set(id, runner);
+      runner.start(undefined);
+      this.#reporter.changed(id, true);
+    }
+  }
+  /** What is not on the disk is asked for again by the next daemon. */
+  #saveOrders(networkChanged: boolean): void {
+    if (this.#isUnwritten) this.#orders.forgetDigest();
+    try {
+      this.#orders.save(networkChanged);
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      this.#isUnwritten = true;
+      this.#deps.log.error({ error: messageOf(error) }, 'orders are carried out unwritten');
+    }
   }
   #order(task: AssignedTask): void {
     const known = this.#runners.get(task.id);

@@ -63,7 +63,12 @@ export class RecordFile<T> {
   #begin(value: T): string {
     this.#writes++;
     const temporary = `${this.#path}.tmp${this.#writes}`;
-    this.#io.write(temporary, sealRecord(this.#codec.encode(value)));
+    try {
+      this.#io.write(temporary, sealRecord(this.#codec.encode(value)));
+    } catch (error) {
+      this.#io.unlink(temporary);
+      throw error;
+    }
     return temporary;
   }
 }

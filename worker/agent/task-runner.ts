@@ -18,6 +18,7 @@ import type { TaskLogs } from '../logs/task-logs.ts';
 import type { Network } from '../network/network.ts';
 import { type Exit, RuntimeError, type TaskController } from '../runtime/runtime.ts';
 import { untilDrained } from './drain.ts';
+import { diskFullText, isDiskFull, isMissing } from './full-disk.ts';
 import type { Gate } from './gate.ts';
 import type { LocalStore } from './local-store.ts';
 import type { RecordFile } from './record-file.ts';
@@ -175,7 +176,14 @@ export class TaskRunner {
   }
   #setRecord(patch: Partial<AgentTaskRecord>): void {
     this.#record = AgentTaskRecord.with(this.#record, patch);
-    this.#file.write(this.#record);
+    try {
+      this.#file.write(this.#record);
+    } catch (error) {
+      // An order is carried out all the same; it comes again to a daemon that does not know it. A
+      // refused task may have no folder.
+      if (!isDiskFull(error) && !isMissing(error)) throw error;
+      this.#deps.log.error({ task: this.id, error: messageOf(error) }, 'record not written');
+    }
     if (this.#stopping()) this.#step.abort();
     this.#notify();
   }
@@ -194,6 +202,7 @@ export class TaskRunner {
         if (this.#closing.signal.aborted) return;
         // The disk refuses: the task itself goes on, and what was to be done is tried again.
         this.#deps.log.error({ task: this.id, error: messageOf(error) }, 'task step failed');
+        this.#waiting(isDiskFull(error) ? diskFullText(error) : messageOf(error));
         await Promise.race([delay(this.#deps.clock, RETRY_MS), this.#closed()]);
       }
     }
@@ -353,8 +362,11 @@ export class TaskRunner {
       },
       true,
     );
-    await this.#file.writeDurably(this.#record);
-    for (const resolve of this.#endWaiters.splice(0)) resolve();
+    try {
+      await this.#file.writeDurably(this.#record);
+    } finally {
+      for (const resolve of this.#endWaiters.splice(0)) resolve();
+    }
   }
   async #forget(): Promise<void> {
     await this.#attempt('remove', async () => this.#controller?.remove());
