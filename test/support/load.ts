@@ -1,4 +1,5 @@
 import { Agent, type IncomingMessage, request } from 'node:http';
+import type { Socket } from 'node:net';
 
 export interface Target {
   readonly host: string;
@@ -110,7 +111,10 @@ export class Load {
     return new Promise((resolve, reject) => {
       const call = request({ ...target, path, agent: keep ? this.#kept : false });
       // Its own timeout would begin only when the connection is there.
-      const timer = setTimeout(() => call.destroy(new Error('no answer')), ANSWER_TIMEOUT_MS);
+      const timer = setTimeout(
+        () => call.destroy(new Error(`no answer ${whereOf(call.socket)}`)),
+        ANSWER_TIMEOUT_MS,
+      );
       call.on('close', () => clearTimeout(timer));
       let begun = false;
       let reused = false;
@@ -139,6 +143,16 @@ export class Load {
       call.end();
     });
   }
+}
+
+/** How far a request came, for whoever looks for the packets that were lost. */
+function whereOf(socket: Socket | null): string {
+  if (socket === null) return 'without a connection';
+  const { connecting, localPort, bytesWritten, bytesRead } = socket;
+  const at = new Date().toISOString();
+  return connecting
+    ? `while it connects, at ${at}`
+    : `on a connection from port ${localPort}, ${bytesWritten} bytes sent, ${bytesRead} received, at ${at}`;
 }
 
 class ReusedConnectionClosed extends Error {}

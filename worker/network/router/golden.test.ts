@@ -39,10 +39,11 @@ describe('what is typed for', () => {
     golden('overlay', typed());
   });
   it('a backend that drains, and then is gone', async () => {
-    const { bring, typed } = node();
+    const { bring, typed, netcmd } = node();
     const here = [endpoint(1, { attachments: [at(1, 1)] })];
     await bring(input(ROWS, here));
     typed();
+    netcmd.flows = flow('udp      17 25');
     const row = ROWS.networkServices[0]!;
     const endpoints = row.endpoints.map((each, n) =>
       n === 1 ? NetworkEndpoint.with(each, { draining: true }) : each,
@@ -54,6 +55,9 @@ describe('what is typed for', () => {
     const services = [published(1, [], { backends })];
     await bring(input({ ...ROWS, services, networkServices }, here));
     const drains = typed();
+    netcmd.flows = ['ESTABLISHED', 'TIME_WAIT']
+      .map((state) => flow(`tcp      6 99 ${state}`))
+      .join('\n');
     const without = { services: [published(1, [1, 3])], networkServices: [service(1, [1, 3])] };
     await bring(input({ ...ROWS, ...without }, here));
     golden('drain', `${drains}\n${typed()}`);
@@ -116,6 +120,12 @@ function node() {
     typed: () => netcmd.text(),
     netcmd,
   };
+}
+
+/** Of a client to a virtual address, and back from the backend that drains. */
+function flow(kind: string): string {
+  const there = 'src=10.0.1.11 dst=10.0.1.2 sport=4000 dport=80';
+  return `ipv4     2 ${kind} ${there} src=10.0.1.12 dst=10.0.1.11 sport=80 dport=4000 use=1`;
 }
 
 function golden(name: string, text: string): void {

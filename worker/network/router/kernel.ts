@@ -9,7 +9,15 @@ import {
   leavingBackends,
   type Parts,
 } from './diff.ts';
-import { endFlow, findFlows, LOOKED_FOR_MAX, NOT_FOUND } from './flows.ts';
+import {
+  endFlows,
+  type Flows,
+  findFlows,
+  foundFlows,
+  GREP_ANSWERS,
+  LOOKED_FOR_MAX,
+  listFlows,
+} from './flows.ts';
 import { hostScript, readUplink, type Uplink } from './host-script.ts';
 import { hostTableText } from './host-table.ts';
 import { type Family, type Item, routerTable, type Table, tableWords } from './items.ts';
@@ -275,14 +283,25 @@ export class Kernel {
       ...leaving.map((backend) => ({ backend, datagrams: true })),
       ...[...gone].map((backend) => ({ backend, datagrams: !isSure })),
     ];
-    const place = namespace(this.#names.router);
-    const run = (program: 'grep' | 'conntrack', args: readonly string[]): Promise<Outcome> =>
-      this.#run({ place, program, args, input: '' });
-    if (flows.length === 0) return;
-    const isLookedFor = flows.length <= LOOKED_FOR_MAX;
-    if (isLookedFor && (await run('grep', findFlows(flows))).code === NOT_FOUND) return;
-    // Its exit code says whether there was any; where it is missing, flows end by themselves.
-    for (const flow of flows) await run('conntrack', endFlow(flow));
+    for (let at = 0; at < flows.length; at += LOOKED_FOR_MAX) {
+      const group = flows.slice(at, at + LOOKED_FOR_MAX);
+      // Its exit code says whether there still was any.
+      for (const found of foundFlows(await this.#flowLines(group), group))
+        await this.#inRouter('conntrack', endFlows(found));
+    }
+  }
+  /** Empty as well where the kernel does not tell: flows end by themselves. */
+  async #flowLines(flows: readonly Flows[]): Promise<string> {
+    const { code, output } = await this.#inRouter('grep', findFlows(flows));
+    if (GREP_ANSWERS.has(code)) return output;
+    const families: readonly Family[] = [4, 6];
+    const lists: string[] = [];
+    for (const family of families)
+      lists.push((await this.#inRouter('conntrack', listFlows(family))).output);
+    return lists.join('\n');
+  }
+  #inRouter(program: 'grep' | 'conntrack', args: readonly string[]): Promise<Outcome> {
+    return this.#run({ place: namespace(this.#names.router), program, args, input: '' });
   }
   async #try(command: Command): Promise<readonly string[]> {
     const { code, output } = await this.#run(command);

@@ -7,6 +7,9 @@ export class RecordingNetcmd implements Netcmd {
   /** The program that fails next, and what it then says. */
   failing: { readonly program: Command['program']; readonly output: string } | undefined;
 
+  /** What the kernel remembers of packets, as grep would find it. */
+  flows = '';
+
   async run(command: Command): Promise<Outcome> {
     if (command.input === OBSERVE_SCRIPT) return { code: 0, output: '[]\n'.repeat(7) };
     if (/^ *wg show/m.test(command.input) && !command.input.includes('wg set'))
@@ -17,6 +20,7 @@ export class RecordingNetcmd implements Netcmd {
       this.failing = undefined;
       return { code: 1, output };
     }
+    if (command.program === 'grep') return { code: this.flows === '' ? 1 : 0, output: this.flows };
     const isHostScript = command.input.includes('swarm-uplink.lock');
     return { code: 0, output: isHostScript ? 'uplink 169.254.112.1 169.254.112.2 no\n' : '' };
   }
