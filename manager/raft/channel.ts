@@ -62,6 +62,12 @@ export class Channel {
     if (this.#pending.length === 1) process.nextTick(() => this.#flush());
   }
 
+  /** A frame with nothing in it: whether this member still is one, the peer answers to any. */
+  ask(): void {
+    const stream = this.#closed ? undefined : this.#open();
+    if (stream) this.#sendFrame(stream, []);
+  }
+
   close(): void {
     this.#closed = true;
     this.#pending = [];

@@ -70,8 +70,34 @@ describe('members and faults', () => {
     const gone = cluster.members.find((m) => m !== leader)!;
     await cluster.done(leader.driver.proposeConfChange({ kind: 'remove', peer: peerOf(gone) }));
     assert.deepEqual(leader.driver.confState().voters.includes(gone.id), false);
+    await cluster.pass(5_000);
+    assert.equal(gone.wasRemoved, false, 'only its leader knows so far');
+    await cluster.write(`removedMember/${gone.id}`, '');
     await cluster.until(() => gone.wasRemoved);
     await cluster.write('a', '1');
+  });
+
+  test('a removed leader stays until the one that is left knows that it is alone', async () => {
+    await cluster.start(2);
+    const [first, second] = cluster.members as [TestMember, TestMember];
+    let release = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    cluster.holdWrites.set(second.id, held);
+    void first.driver.proposeConfChange({ kind: 'remove', peer: peerOf(first) });
+    await cluster.pass(20);
+    // Its acknowledgement arrives, and what follows from that is lost on the way back.
+    cluster.network.deafen(second.address);
+    release();
+    await cluster.until(() => first.driver.confState().voters.length === 1);
+    await cluster.pass(1_000);
+    assert.equal(first.wasRemoved, false);
+    cluster.network.heal(second.address);
+    await cluster.until(() => second.driver.isLeader);
+    assert.deepEqual(second.driver.confState().voters, [second.id]);
+    await cluster.write(`removedMember/${first.id}`, '');
+    await cluster.until(() => first.wasRemoved);
   });
 
   test('a member that was away when another joined can answer it', async () => {

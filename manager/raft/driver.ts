@@ -27,7 +27,13 @@ import { LogRetention } from './log-retention.ts';
 import { LogStore } from './log-store.ts';
 import { LogWriter } from './log-writer.ts';
 import type { MemberChange } from './member-change.ts';
-import { changeMembers, hearsLeader, type MemberProgress, memberProgress } from './membership.ts';
+import {
+  askToGo,
+  changeMembers,
+  hearsLeader,
+  type MemberProgress,
+  memberProgress,
+} from './membership.ts';
 import type { Identity, PeerRecord } from './meta.ts';
 import { type OpenedLog, readStretch } from './open-log.ts';
 import { PeerActivity } from './peer-activity.ts';
@@ -359,6 +365,7 @@ export class RaftDriver implements Proposer {
     this.#reads.tick(this.#timing.electionTimeoutMs / 2);
     this.#writer.flushWhenIdle();
     this.#compact(loop);
+    askToGo(loop.node, this.transport);
   }
 
   /** The process stood still: somebody else may lead by now. */
@@ -454,7 +461,6 @@ export class RaftDriver implements Proposer {
     this.#retention.forget(raftId);
     this.#activity.forget(raftId);
     this.transport.forget(raftId);
-    if (raftId === this.identity.raftId) this.#wasRemoved();
   }
 
   #wasRemoved(): void {

@@ -3,6 +3,7 @@ import { type ConfState, NONE, ProgressState, type RawNode } from './core/index.
 import { type MemberChange, toConfChange } from './member-change.ts';
 import type { PeerActivity } from './peer-activity.ts';
 import type { Proposals } from './proposals.ts';
+import { isMember } from './quorum-guard.ts';
 
 /** How far a member's log is, as its leader knows. */
 export interface MemberProgress {
@@ -27,6 +28,16 @@ export function memberProgress(
     isActive: raftId === node.id || activity.isActive(raftId),
     replicates: found.state === ProgressState.Replicate,
   };
+}
+
+/**
+ * Who is out of the group, and was not told so yet, stays to answer votes: those that are left may
+ * not know. It asks them whether it may go.
+ */
+export function askToGo(node: RawNode, peers: { ask(raftId: number): void }): void {
+  const state = node.confState();
+  if (isMember(state, node.id)) return;
+  for (const raftId of state.voters) peers.ask(raftId);
 }
 
 /** It leads, or was spoken to by the leader within an election timeout. */

@@ -13,6 +13,7 @@ const REMOVED_MAX = 10_000;
 export class PeerDirectory {
   readonly #peers = new Map<number, PeerRecord>();
   readonly #removed = new Set<number>();
+  readonly #buried = new Set<number>();
   readonly #changed: () => void;
 
   /** `changed`: what `records` gives is to be written. */
@@ -30,6 +31,15 @@ export class PeerDirectory {
   }
   isRemoved(raftId: number): boolean {
     return this.#removed.has(raftId);
+  }
+  /**
+   * Whether a removed member may be told so, and delete its state: a row says that it was removed.
+   * That row was written after the removal was applied, so whoever has it durably has the commit of
+   * the removal durably as well, and a quorum of those that are left does. Before that the removed
+   * member's answer to a vote may be what they need.
+   */
+  isBuried(raftId: number): boolean {
+    return this.#buried.has(raftId);
   }
   records(): PeerRecords {
     return { peers: [...this.#peers.values()], removed: [...this.#removed] };
@@ -56,10 +66,15 @@ export class PeerDirectory {
     this.#changed();
   }
 
+  #bury(raftId: number): void {
+    this.remove(raftId);
+    if (this.#removed.has(raftId)) this.#buried.add(raftId);
+  }
+
   /** A row that was applied or loaded. */
   noteRow(change: RowChange): void {
     if (change.bytes === undefined) return;
-    if (change.table === 'removedMember') this.remove(Number(change.id));
+    if (change.table === 'removedMember') this.#bury(Number(change.id));
     if (change.table !== 'member') return;
     const { id, raftId, address } = Member.decode(change.bytes);
     this.learn({ raftId, nodeId: id, address });

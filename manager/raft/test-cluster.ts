@@ -13,7 +13,7 @@ import { type OpenedRaft, openRaft } from './open-raft.ts';
 import { type JoinRaft, raftHandlers } from './service.ts';
 import { TestNetwork } from './test-network.ts';
 
-/** A state machine of the tests: an entry is `key=value`, a row the value. */
+/** A state machine of the tests: an entry is `key=value`, a row the value; of `table/id` if so. */
 export class TestMachine implements StateMachine {
   rows = new Map<string, string>();
   readonly appliedIndexes: number[] = [];
@@ -23,7 +23,8 @@ export class TestMachine implements StateMachine {
     const [key, value] = Buffer.from(entry).toString().split('=') as [string, string];
     this.rows.set(key, value);
     this.appliedIndexes.push(index);
-    return [{ table: 'test', id: key, version: index, bytes: Buffer.from(value), secret: false }];
+    const [id, table = 'test'] = key.split('/').reverse() as [string, string | undefined];
+    return [{ table, id, version: index, bytes: Buffer.from(value), secret: false }];
   }
   applied(): void {}
   async load(_i: number, _t: number, rows: RowSlices): Promise<void> {

@@ -12,6 +12,7 @@ type Handlers = ReturnType<typeof raftHandlers>;
 export class TestNetwork {
   readonly #hosts = new Map<string, Handlers>();
   readonly #cut = new Set<string>();
+  readonly #deaf = new Set<string>();
   readonly #streams = new Set<{ from: string; to: string; break: () => void }>();
 
   listen(address: string, handlers: Handlers): void {
@@ -27,8 +28,14 @@ export class TestNetwork {
     this.#cut.add(address);
     this.#breakWhere((from, to) => from === address || to === address);
   }
+  /** It speaks, and hears nothing. */
+  deafen(address: string): void {
+    this.#deaf.add(address);
+    this.#breakWhere((_from, to) => to === address);
+  }
   heal(address: string): void {
     this.#cut.delete(address);
+    this.#deaf.delete(address);
   }
   probe(address: string): ProbeResult {
     if (this.#cut.has(address)) return 'unknown';
@@ -63,7 +70,8 @@ export class TestNetwork {
 
   #handler(from: string, to: string, path: string): unknown {
     const host = this.#hosts.get(to);
-    if (!host || this.#cut.has(from) || this.#cut.has(to)) throw unreachable();
+    if (!host || this.#cut.has(from) || this.#cut.has(to) || this.#deaf.has(to))
+      throw unreachable();
     const name = path.slice(path.lastIndexOf('/') + 1);
     return host[`${name[0]!.toLowerCase()}${name.slice(1)}` as keyof Handlers];
   }

@@ -66,6 +66,11 @@ export class Transport {
     this.#channelsOf(message.to)[kind].send(message);
   }
 
+  /** Asks whether this member is to go: see `PeerDirectory.isBuried`. */
+  ask(raftId: number): void {
+    if (!this.#stopped) this.#channelsOf(raftId).control.ask();
+  }
+
   /** Ends the streams to a member that is one no more. */
   forget(raftId: number): void {
     const channels = this.#channels.get(raftId);
@@ -95,7 +100,7 @@ export class Transport {
 
   #receive(stream: Duplex<RaftFrame, RaftAck>, frame: RaftFrame, context: CallContext): void {
     if (this.#stopped) return;
-    if (this.#directory.isRemoved(frame.from)) {
+    if (this.#directory.isBuried(frame.from)) {
       stream.send({ removed: true });
       return;
     }

@@ -3,7 +3,7 @@ import { DEFAULTS } from '../../../shared/limits.ts';
 import { type Entry, isAssigned, isFinal, isOver, isRunning } from '../task-facts.ts';
 import type { Turn } from '../turn.ts';
 import type { Scope } from './scope.ts';
-import { hasSuccessor, type Slot } from './slot.ts';
+import { isOccupied, type Slot } from './slot.ts';
 
 /**
  * Begins to end a task. One that gets connections through published ports or on networks is first
@@ -40,8 +40,7 @@ export function settleDraining(turn: Turn, slot: Slot): void {
       turn.isOutOfReach(entry) ||
       turn.input.acknowledged.has(entry.task.id) ||
       turn.now >= entry.task.drainUntilMs;
-    if (settled)
-      turn.desire(entry, hasSuccessor(slot, entry) ? TaskState.SHUTDOWN : TaskState.REMOVE);
+    if (settled) turn.desire(entry, isOccupied(slot) ? TaskState.SHUTDOWN : TaskState.REMOVE);
     else turn.slotWake(entry, entry.task.drainUntilMs);
   }
 }

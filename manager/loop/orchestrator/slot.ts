@@ -64,12 +64,7 @@ export function heldOf(slot: Slot): Entry | undefined {
   return last.task.desiredState === TaskState.SHUTDOWN ? last : undefined;
 }
 
+/** False where a slot was given up: of what drains in it nothing is to be left. */
 export function isOccupied(slot: Slot): boolean {
   return headOf(slot) !== undefined || heldOf(slot) !== undefined;
-}
-
-/** False as well where the slot was given up meanwhile: its last task is to leave nothing behind. */
-export function hasSuccessor(slot: Slot, entry: Entry): boolean {
-  const last = slot.entries.at(-1)!;
-  return last !== entry && last.task.desiredState !== TaskState.REMOVE;
 }

@@ -59,6 +59,11 @@ export interface RaftConfig {
   readonly disableConfChangeValidation: boolean;
   /** A leader that is removed or demoted becomes a follower when it applies that. */
   readonly stepDownOnRemoval: boolean;
+  /**
+   * Answers to votes say what is committed. Of an even number, all but one that is being removed are
+   * no quorum: without this they cannot elect a leader while only the removed one knows that it is.
+   */
+  readonly votesTellCommit: boolean;
   readonly trace: Trace;
 }
 
@@ -85,6 +90,7 @@ export function raftConfig(input: RaftConfigInput): RaftConfig {
     disableProposalForwarding: true,
     disableConfChangeValidation: false,
     stepDownOnRemoval: true,
+    votesTellCommit: true,
     trace: SILENT,
     ...input,
   };

@@ -43,7 +43,7 @@ export function maybeCampaign(r: Raft, kind: CampaignKind): void {
 }
 
 /** With one, this member may be counting votes by a membership that is no longer in force. */
-function hasUnappliedConfChange(r: Raft): boolean {
+export function hasUnappliedConfChange(r: Raft): boolean {
   let lo = r.log.applied + 1;
   const hi = r.log.committed + 1;
   while (lo < hi) {

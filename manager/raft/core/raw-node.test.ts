@@ -175,6 +175,40 @@ test('a leader that is removed does not count itself and steps down when that is
   assert(cluster.raw(2).isLeader || cluster.raw(3).isLeader);
 });
 
+test('who is left learns of a removal from the vote of the removed one', () => {
+  const cluster = new TestCluster(voters(1, 2));
+  cluster.elect(1);
+  // A leader removes itself, and its log is longer: the other has the change, and not its commit.
+  const removal = cluster.raw(1).proposeConfChange(change([RemoveNode, 1]), 1);
+  assert(removal.ok);
+  cluster.member(1).takeReady();
+  cluster.raw(1).propose(DATA, 1);
+  cluster.link = (m) => m.to !== 2 || (m.index < removal.index && m.commit < removal.index);
+  cluster.settle();
+  assert.deepEqual(cluster.raw(1).confState().voters, [2]);
+  assert.deepEqual(cluster.raw(2).confState().voters, [1, 2]);
+  cluster.heal();
+  cluster.tick(60, 2);
+  assert(cluster.raw(2).isLeader);
+});
+
+test('a candidate that learns of a change of the members counts no votes by the old ones', () => {
+  const cluster = new TestCluster(voters(1, 2), { preVote: false });
+  cluster.elect(1);
+  assert(cluster.raw(1).proposeConfChange(change([RemoveNode, 1]), 1).ok);
+  cluster.link = (m) => m.to !== 2 || m.commit < 3;
+  cluster.settle();
+  assert.deepEqual(cluster.raw(1).confState().voters, [2]);
+  cluster.heal();
+  cluster.raw(2).campaign();
+  cluster.settle();
+  assert.equal(cluster.raw(2).state, StateType.Follower);
+  assert.deepEqual(cluster.raw(2).confState().voters, [2]);
+  cluster.raw(2).campaign();
+  cluster.settle();
+  assert(cluster.raw(2).isLeader);
+});
+
 test('with pre-vote, a member that comes back does not disturb the leader', () => {
   const cluster = aCluster();
   cluster.isolate(3);

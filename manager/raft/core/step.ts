@@ -1,7 +1,12 @@
 /** The entrance for every message: terms first, then votes and storage, then the role. */
 import { unreachable } from '../../../shared/assert.ts';
 import { hex, messageTypeName } from './describe.ts';
-import { isTransferCampaign, maybeCampaign, responseTo } from './election.ts';
+import {
+  hasUnappliedConfChange,
+  isTransferCampaign,
+  maybeCampaign,
+  responseTo,
+} from './election.ts';
 import { entriesSize } from './entry-size.ts';
 import { maybeLeaveJoint } from './proposals.ts';
 import type { Raft } from './raft.ts';
@@ -13,6 +18,7 @@ import { blankMessage, MessageType, NONE, StateType } from './types.ts';
 
 /** Takes a message that is known to be well formed. */
 export function step(r: Raft, m: Message): StepResult {
+  learnCommit(r, m);
   // Term 0 is of no term: from this member itself, or a request on its way to the leader.
   if (m.term > r.term) {
     if (!enterTerm(r, m)) return 'ok';
@@ -41,6 +47,17 @@ export function step(r: Raft, m: Message): StepResult {
     default:
       return stepRole(r, m);
   }
+}
+
+/**
+ * What is committed is so in every term, whoever says it: an answer to a vote may be of any. A
+ * campaign ends where the members have changed meanwhile: its votes are counted by the old ones.
+ */
+function learnCommit(r: Raft, m: Message): void {
+  if (m.type !== MessageType.VoteResp && m.type !== MessageType.PreVoteResp) return;
+  if (m.commit === 0 || r.state === StateType.Leader) return;
+  if (!r.log.maybeCommit(m.commit, m.logTerm) || r.state === StateType.Follower) return;
+  if (hasUnappliedConfChange(r)) r.becomeFollower(r.term, NONE);
 }
 
 function stepRole(r: Raft, m: Message): StepResult {
@@ -106,7 +123,7 @@ function takeOld(r: Raft, m: Message): void {
   } else if (m.type === MessageType.PreVote) {
     // With the higher term in it, so that the asker stops asking in vain.
     r.tracer.info(() => voteLine(r, m, 'rejected'));
-    r.send(MessageType.PreVoteResp, m.from).reject = true;
+    sendVote(r, m).reject = true;
   } else if (m.type === MessageType.StorageAppendResp) {
     takeOldWrite(r, m);
   } else {
@@ -139,11 +156,10 @@ function answerVote(r: Raft, m: Message): void {
     r.vote === m.from ||
     (r.vote === NONE && r.lead === NONE) ||
     (m.type === MessageType.PreVote && m.term > r.term);
-  const type = responseTo(m.type);
   // A learner votes as well: the asker may know of a promotion that has not come here (#10998).
   if (canVote && r.log.isUpToDate(m.index, m.logTerm)) {
     r.tracer.info(() => voteLine(r, m, 'cast'));
-    r.send(type, m.from).term = m.term;
+    sendVote(r, m).term = m.term;
     if (m.type === MessageType.Vote) {
       r.electionElapsed = 0;
       r.vote = m.from;
@@ -151,7 +167,17 @@ function answerVote(r: Raft, m: Message): void {
     return;
   }
   r.tracer.info(() => voteLine(r, m, 'rejected'));
-  r.send(type, m.from).reject = true;
+  sendVote(r, m).reject = true;
+}
+
+/** The answer to a vote or pre-vote; the caller says which. */
+function sendVote(r: Raft, m: Message) {
+  const answer = r.send(responseTo(m.type), m.from);
+  if (r.config.votesTellCommit) {
+    answer.commit = r.log.committed;
+    answer.logTerm = r.log.termOrZero(r.log.committed);
+  }
+  return answer;
 }
 
 function appliedTo(r: Raft, index: number, sizeBytes: number): void {

@@ -99,6 +99,7 @@ export class ScriptNode {
       disableProposalForwarding: false,
       disableConfChangeValidation: options.disableConfChangeValidation,
       stepDownOnRemoval: options.stepDownOnRemoval,
+      votesTellCommit: false,
       trace,
     });
   }
