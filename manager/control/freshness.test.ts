@@ -19,6 +19,7 @@ test('a read waits for its read index', async () => {
 
 test('a read that may be stale asks nobody', async () => {
   const at = new Fixture();
+  await at.create({});
   at.linearize = () => Promise.reject(new Error('not asked'));
   const { freshness } = await list(at, 'stale');
   assert.deepEqual([freshness!.stale, freshness!.reason], [true, 'asked for']);
@@ -61,8 +62,14 @@ test('a manager that was never current since its start does not say since when',
   assert.deepEqual([freshness!.stale, freshness!.asOfWallMs], [true, 0]);
 });
 
+test('a manager that has no state yet does not answer as if the cluster were empty', async () => {
+  const at = new Fixture();
+  await assert.rejects(list(at, 'stale'), { code: 'NO_QUORUM', message: /not received the state/ });
+});
+
 test('what a stale state does not hold is said to be missing there, no more', async () => {
   const at = new Fixture();
+  await at.create({});
   const get = (consistency: 'linearizable' | 'stale') =>
     at.control.getService(Ref.create({ ref: 'new' }), context({ consistency }));
   await assert.rejects(get('linearizable'), { code: 'NOT_FOUND', message: /"new"$/ });
@@ -87,6 +94,7 @@ test('a read that fails is tried again until there is a leader', async () => {
 
 test('who reads again while nobody leads does not wait again', async () => {
   const at = new Fixture();
+  await at.create({});
   let tries = 0;
   at.linearize = async () => {
     tries++;

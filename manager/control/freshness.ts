@@ -25,7 +25,8 @@ export function findIn<R>(freshness: Freshness, find: () => R): R {
 
 /**
  * Before every read: makes the local state linearizable, or says that it could not. A read never
- * fails for want of a quorum; it is then marked stale, with the moment it was surely current.
+ * fails for want of a quorum; it is then marked stale, with the moment it was surely current. Only
+ * where there is no state at all, on a manager that has just joined, it rejects with NO_QUORUM.
  */
 export class FreshReads {
   readonly #deps: Pick<ControlDeps, 'reads' | 'clock' | 'store'>;
@@ -88,6 +89,11 @@ export class FreshReads {
 
   #stale(reason: string): Freshness {
     const { clock, store } = this.#deps;
+    // What it shows would look like a cluster in which nothing is.
+    if (store.view.index === 0) {
+      const text = `this manager has not received the state of the cluster yet (${reason})`;
+      throw new SwarmError('NO_QUORUM', text, { advice: 'Ask another manager.' });
+    }
     if (this.#freshAtWallMs === 0) return Freshness.create({ stale: true, reason });
     const sinceEntryMs = Math.max(0, store.nowMs() - store.view.timeMs);
     const asOfWallMs = Math.max(this.#freshAtWallMs, clock.wallMs() - sinceEntryMs);
