@@ -31,6 +31,8 @@ export interface ContainerNetwork {
   attach(endpoint: LocalEndpoint): Promise<void>;
   /** One that an earlier daemon attached: kept, and repaired where it is broken. */
   adopt(endpoint: LocalEndpoint): void;
+  /** Connections of a container that has ended whose last bytes nobody has confirmed yet. */
+  unconfirmed(taskId: string): Promise<number>;
   detach(taskId: string): Promise<void>;
   /** Task ids that have a network namespace here. */
   attached(): readonly string[];

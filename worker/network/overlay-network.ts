@@ -1,11 +1,11 @@
 import type { ListenFailure } from '../../proto/index.ts';
 import type { Clock, Timer } from '../../shared/clock.ts';
-import { countInbound } from './inbound.ts';
 import type { NamesWish } from './names/names-feed.ts';
 import type { Network, NetworkRows } from './network.ts';
 import type { ProxyNetwork } from './proxy-network.ts';
 import { type Publishing, portKey } from './router/plan-published.ts';
 import type { Router } from './router/router.ts';
+import { countInbound } from './task-sockets.ts';
 
 export interface OverlayNetworkDeps {
   /** Has the ports of processes, holds the others so that nobody else takes them, and answers names. */

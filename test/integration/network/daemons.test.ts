@@ -160,6 +160,17 @@ describe('containers on three nodes in the overlay tier', { skip: missing || fal
     assert.match(refused.stderr, /ranged/);
     await cluster.type('service', 'rm', 'ranged');
   });
+  it('deliver what they wrote before they ended, to a client that is slow', async () => {
+    const bytes = 512 << 10;
+    // The server becomes the program that writes: what the kernel still has is nobody's in the end.
+    const program = `exec nc -l -p 80 -e dd if=/dev/zero bs=${bytes} count=1`;
+    const once = ['--restart-condition', 'none', '-p', '8098:80', ...on(2)];
+    await cluster.create('last', once, { command: ['sh', '-c', program] });
+    await cluster.api().untilRunning('last', 1);
+    const slowly = 'for i in $(seq 16); do head -c 32768; sleep 0.2; done; cat';
+    const line = `timeout 20 busybox nc ${here(1)} 8098 < /dev/null | (${slowly}) | wc -c`;
+    assert.equal((await cluster.hosts.must(cluster.hosts.outside, line)).trim(), String(bytes));
+  });
   it('have a second subnet when the first is full, and dnsrr has no virtual address', async () => {
     const flags = ['--network', 'front', '--endpoint-mode', 'dnsrr', '--replicas', '4'];
     await cluster.create('many', flags);

@@ -6,6 +6,7 @@ import type { Random } from '../../../shared/random.ts';
 import type { Io } from '../../runtime/io.ts';
 import { RuntimeError } from '../../runtime/runtime.ts';
 import type { ContainerNetwork, LocalEndpoint } from '../container-network.ts';
+import { countUnconfirmed } from '../task-sockets.ts';
 import { destroyScript } from './host-script.ts';
 import { Kernel } from './kernel.ts';
 import { type NodeNames, nodeNames, taskNamespace } from './names.ts';
@@ -184,6 +185,13 @@ export class Router implements ContainerNetwork {
   adopt(endpoint: LocalEndpoint): void {
     this.#put(endpoint);
     if (this.#state === 'open') void this.#pass(false);
+  }
+  async unconfirmed(taskId: string): Promise<number> {
+    const path = this.namespacePath(taskId);
+    const input = `exec nsenter --net=${path} cat /proc/net/tcp /proc/net/tcp6 2>/dev/null\n`;
+    const { netcmd } = this.#deps;
+    const { output } = await netcmd.run({ place: HOST, program: 'sh', args: ['-s'], input });
+    return countUnconfirmed(output);
   }
   async detach(taskId: string): Promise<void> {
     if (this.#drop(taskId) && this.#state === 'open') await this.settle();

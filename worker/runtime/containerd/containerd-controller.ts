@@ -50,8 +50,16 @@ import { asRuntimeError } from './errors.ts';
 import { execToEnd } from './exec.ts';
 import { makeFifos } from './fifo.ts';
 import { keptFiles } from './kept-files.ts';
+import { untilDelivered } from './last-bytes.ts';
 import { type ProcessEnd, timestampMs } from './process-end.ts';
-import { type ContainerRecord, endpointOf, freeIndex, publishedPorts } from './records.ts';
+import {
+  attachmentsOf,
+  type ContainerRecord,
+  endpointOf,
+  freeIndex,
+  isOnNetworks,
+  publishedPorts,
+} from './records.ts';
 import type { ContainerdShared } from './shared.ts';
 import { signalNumber } from './signals.ts';
 import { wantedPorts } from './wanted-ports.ts';
@@ -333,8 +341,7 @@ export class ContainerdController implements TaskController {
     const record = records.read(id);
     publish(id, []);
     if (!isDeleted) await this.#deleteTask();
-    // Its addresses there are the cluster's to give; the node's own is kept until it is gone.
-    if ((record?.attachments?.length ?? 0) > 0) await network.detach(id);
+    if (isOnNetworks(record)) await network.detach(id);
     if (record) ports.release(id, record.ports);
     units.release(id);
   }
@@ -349,7 +356,6 @@ export class ContainerdController implements TaskController {
     records.removeFiles(id);
     retired.add(id);
   }
-
   /** What needs no image: nothing is pulled in vain. */
   #refuse(): void {
     const { node, host } = this.#shared;
@@ -384,13 +390,7 @@ export class ContainerdController implements TaskController {
       index,
       ports: reserved.ports,
       published: this.#task.ports.map(({ target }) => target),
-      // Not spread: rows of a wire format keep their values elsewhere.
-      attachments: this.#task.attachments.map(({ networkId, address, address6, aliases }) => ({
-        networkId,
-        address,
-        address6,
-        aliases,
-      })),
+      attachments: attachmentsOf(this.#task),
       ...(kind === 'own' ? {} : { network: kind }),
       // On the node's own network, and on the ingress, nobody has a name.
       names: this.#task.attachments.length > 0 && (this.#task.spec?.networks.length ?? 0) > 0,
@@ -484,11 +484,9 @@ export class ContainerdController implements TaskController {
     return specJson(spec);
   }
   #options(): { readonly typeUrl: string; readonly value: Uint8Array } {
-    const systemdCgroup = this.#shared.cgroups.systemd;
-    return {
-      typeUrl: OPTIONS_TYPE,
-      value: RuncOptions.encode(RuncOptions.create({ systemdCgroup })),
-    };
+    const { systemd: systemdCgroup } = this.#shared.cgroups;
+    const value = RuncOptions.encode(RuncOptions.create({ systemdCgroup }));
+    return { typeUrl: OPTIONS_TYPE, value };
   }
   async #start(): Promise<void> {
     const { containerd, records } = this.#shared;
@@ -569,13 +567,15 @@ export class ContainerdController implements TaskController {
     return running.finally(() => ending.delete(this.#id));
   }
   async #end(exit: Exit, hasStopped: boolean): Promise<Exit> {
-    await this.#shared.records.writeExit(this.#id, exit);
+    const { settle, starts, records } = this.#shared;
+    const id = this.#id;
+    await records.writeExit(id, exit);
     // Its last output is in the files only after this.
     const isDeleted = await this.#deleteTask(hasStopped).catch(() => false);
-    const { settle, starts, records } = this.#shared;
     // Of what never began there is nothing to look at.
-    const ran = records.started(this.#id);
-    settle(this.#id, async () => {
+    const ran = records.started(id);
+    if (ran && isOnNetworks(records.read(id))) await untilDelivered(this.#shared, id);
+    settle(id, async () => {
       await this.#giveBack(isDeleted);
       await starts.quiet();
       await (ran ? this.#leaveNode() : this.dismantle());

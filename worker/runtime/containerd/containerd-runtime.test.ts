@@ -41,6 +41,7 @@ const NETWORK: ContainerNetwork = {
   containerAddress: () => '169.254.1.2',
   attach: async () => undefined,
   adopt: () => undefined,
+  unconfirmed: async () => 0,
   detach: async () => undefined,
   attached: () => [],
   destroy: async () => undefined,

@@ -372,6 +372,7 @@ function cuttableNetwork(router: Router, io: CutIo): ContainerNetwork {
       io.check();
     },
     adopt: (endpoint) => router.adopt(endpoint),
+    unconfirmed: (taskId) => router.unconfirmed(taskId),
     async detach(taskId) {
       io.step('detach');
       await router.detach(taskId);

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { PortBinding } from '../../../proto/index.ts';
+import type { AssignedTask, PortBinding } from '../../../proto/index.ts';
 import type { ImageCheck } from '../../../shared/distribution/documents.ts';
 import type { Attachment, LocalEndpoint } from '../../network/container-network.ts';
 import type { Io } from '../io.ts';
@@ -32,6 +32,22 @@ export interface ContainerRecord {
 }
 
 /** Where the container is in the network of its node. */
+/** What a container's record keeps of its task's networks. */
+export function attachmentsOf(task: AssignedTask): readonly Attachment[] {
+  // Not spread: rows of a wire format keep their values elsewhere.
+  return task.attachments.map(({ networkId, address, address6, aliases }) => ({
+    networkId,
+    address,
+    address6,
+    aliases,
+  }));
+}
+
+/** Its addresses are the cluster's to give; others have their node's own until they are gone. */
+export function isOnNetworks(record: ContainerRecord | undefined): boolean {
+  return (record?.attachments?.length ?? 0) > 0;
+}
+
 export function endpointOf(taskId: string, record: ContainerRecord): LocalEndpoint {
   const { index, ports, attachments = [], names = false, dns = [] } = record;
   return { taskId, index, ports, attachments, names, dns };

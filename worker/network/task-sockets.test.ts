@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { countInbound } from './inbound.ts';
+import { countInbound, countUnconfirmed } from './task-sockets.ts';
 
 const HEAD = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n';
 
@@ -43,5 +43,23 @@ describe('connections to a task', () => {
   });
   it('are not known of a task that is gone', async () => {
     assert.equal(await countInbound(7, () => Promise.reject(new Error('ENOENT'))), undefined);
+  });
+});
+
+describe('connections of a task that has ended', () => {
+  const lines = (...states: readonly string[]): string =>
+    HEAD +
+    states
+      .map((state, at) => `   ${at}: 0B01000A:0050 0C01000A:C35${at} ${state} 00000000:00000000\n`)
+      .join('');
+
+  it('wait for the other end while the last bytes are on their way', () => {
+    assert.equal(countUnconfirmed(lines('04', '09', '0B')), 3);
+  });
+  it('wait for nobody once it has confirmed them', () => {
+    assert.equal(countUnconfirmed(lines('05', '06', '07', '0A')), 0);
+  });
+  it('are not those of its own loopback', () => {
+    assert.equal(countUnconfirmed(`${HEAD}   0: 0100007F:0050 0100007F:C350 04 0:0\n`), 0);
   });
 });
