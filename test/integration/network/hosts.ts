@@ -109,9 +109,12 @@ export class Peer {
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, (line: { answer?: unknown; error?: string }) => void>();
   #calls = 0;
+  /** Why it answers no more. */
+  #ended = '';
 
   private constructor(child: ChildProcess) {
     this.#child = child;
+    child.stdin!.on('error', () => undefined);
   }
   static start(namespace: string, name: string): Promise<Peer> {
     const script = join(ROOT, 'dist', 'test', 'integration', 'network', 'peer-main.js');
@@ -120,7 +123,13 @@ export class Peer {
     });
     const peer = new Peer(child);
     return new Promise((resolve, reject) => {
-      child.once('exit', (code) => reject(new Error(`a peer ended with ${code}`)));
+      child.once('exit', (code) => {
+        const error = `peer ${name} ended with ${code}`;
+        reject(new Error(error));
+        peer.#ended = error;
+        for (const answer of peer.#waiting.values()) answer({ error });
+        peer.#waiting.clear();
+      });
       createInterface({ input: child.stdout! }).on('line', (line) => {
         const answer = JSON.parse(line) as { id: number; answer?: unknown; error?: string };
         if (answer.id === 0) resolve(peer);
@@ -130,6 +139,7 @@ export class Peer {
     });
   }
   call<T = string>(call: string, ...args: readonly unknown[]): Promise<T> {
+    if (this.#ended !== '') return Promise.reject(new Error(this.#ended));
     const id = ++this.#calls;
     this.#child.stdin!.write(`${JSON.stringify({ id, call, args })}\n`);
     return new Promise((resolve, reject) => {
