@@ -20,6 +20,7 @@ export const RARE: readonly string[] = [
   'node promoted',
   'process ended: removed',
   'snapshot installed',
+  'log: receiving a snapshot goes on',
   'log: sending a snapshot failed',
   'log: this process stood still',
   'log: the disk does not answer',
@@ -33,6 +34,7 @@ export const RARE: readonly string[] = [
   'retry answered',
   'update rejected: MAYBE_DONE',
   'update rejected: NOT_LEADER',
+  'update rejected: READ_ONLY',
   'update rejected: VERSION_CONFLICT',
   'backup taken',
   'cluster recovered',
@@ -44,8 +46,3 @@ export const RARE: readonly string[] = [
 ];
 /** Seen at least this often in the seeds of `npm test`, or the simulator has lost its teeth. */
 export const TIMES_MIN = 10;
-/** Printed beside them: branches that so few seeds take too seldom to be asked for. */
-export const SELDOM: readonly string[] = [
-  'log: receiving a snapshot goes on',
-  'update rejected: READ_ONLY',
-];

@@ -19,6 +19,7 @@ const FAULTS: { readonly [name: string]: (f: Fault) => void } = {
   'leader cut off': (f) => f.cutOff(f.leaderOrAny(), true, true),
   'leader cut off one way': (f) => f.cutOff(f.leaderOrAny(), f.coin(), undefined),
   'link cut': (f) => f.cutLink(),
+  'connections reset': (f) => f.resetConnections(),
   crash: (f) => f.crash(f.any()),
   'leader crash': (f) => f.crash(f.leaderOrAny()),
   'power cut': (f) => {
@@ -30,7 +31,8 @@ const FAULTS: { readonly [name: string]: (f: Fault) => void } = {
   'slow disk': (f) => f.slowDisk(f.any()),
   'hung disk': (f) => f.hangDisk(f.leaderOrAny()),
   'failing disk': (f) => f.failDisk(f.leaderOrAny()),
-  'full disk': (f) => f.fillDisk(f.any()),
+  'full disk': (f) => f.fillDisk(f.any(), 'none'),
+  'nearly full disk': (f) => f.fillDisk(f.leaderOrAny(), 'little'),
   'bit flip': (f) => f.spoil(f.any(), (machine) => machine.disk.flipBit(DATABASE)),
   'bit flip in a file': (f) =>
     f.spoil(f.any(), (machine) =>
@@ -115,6 +117,10 @@ export class Fault {
     this.#cut(a, b, untilMs);
     if (this.coin()) this.#cut(b, a, untilMs);
   }
+  /** Of one machine, as by a firewall that forgets them: what was on its way is lost. */
+  resetConnections(): void {
+    this.deps.network.reset(this.any().number);
+  }
   #cut(from: Machine, to: Machine, untilMs: number): void {
     if (from !== to) this.deps.network.cut(from.number, to.number, untilMs);
   }
@@ -170,11 +176,13 @@ export class Fault {
   failDisk(machine: Machine): void {
     if (!machine.isLocked) machine.disk.mood.failsNext = true;
   }
-  fillDisk(machine: Machine): void {
+  /** A manager asks every five seconds how much room there is. */
+  fillDisk(machine: Machine, room: 'little' | 'none'): void {
     if (machine.isLocked) return;
-    machine.disk.mood.isFull = true;
-    this.#later(1_000, 10_000, () => {
-      machine.disk.mood.isFull = false;
+    const { mood } = machine.disk;
+    mood.room = room;
+    this.#later(1_000, room === 'little' ? 15_000 : 10_000, () => {
+      mood.room = 'enough';
     });
   }
   /** Stops a machine and damages what it has, while a quorum of sound ones is left. */
@@ -197,21 +205,33 @@ export class Fault {
   #canLose(machine: Machine): boolean {
     const { managers, checker } = this.deps;
     if (managers.isShrinking) return false;
-    const sound = new Set(this.machines.filter((m) => !m.isSpoilt).map((m) => m.raftId));
+    const sound = this.#sound();
     sound.delete(machine.raftId);
     const { config } = checker.history;
     const joined = this.machines.map((m) => m.raftId).filter((raftId) => raftId !== 0);
     const soon = new Set([...config.voters, ...config.learners, ...joined]);
+    return [...this.#electorates(), [...soon]].every((voters) => isQuorum(voters, sound));
+  }
+  /** Who has just lost a disk still counts as a voter, and nobody may know yet that it does not. */
+  #canDemote({ raftId }: Machine): boolean {
+    const sound = this.#sound();
+    const rests = this.#electorates().map((voters) => voters.filter((id) => id !== raftId));
+    return rests.every((voters) => isQuorum(voters, sound));
+  }
+  #sound(): Set<number> {
+    return new Set(this.machines.filter((m) => !m.isSpoilt).map((m) => m.raftId));
+  }
+  /** The voters of every configuration that may be in force. */
+  #electorates(): (readonly number[])[] {
     const applied = this.machines.flatMap((m) => (m.isUp ? [m.process!.confState.voters] : []));
-    return [...applied, config.voters, [...soon]].every(
-      (voters) => voters.filter((id) => sound.has(id)).length >= majority(voters.length),
-    );
+    return [...applied, this.deps.checker.history.config.voters];
   }
 
   // -- the cluster
 
   demote(machine: Machine): void {
     const { managers } = this.deps;
+    if (!this.#canDemote(machine)) return;
     managers.demote(machine);
     this.#later(2_000, 12_000, () => managers.want(machine));
   }
@@ -233,4 +253,8 @@ export class Fault {
   #until(minMs: number, maxMs: number): number {
     return this.deps.timeline.nowMs + this.#span(minMs, maxMs);
   }
+}
+
+function isQuorum(voters: readonly number[], sound: ReadonlySet<number>): boolean {
+  return voters.filter((id) => sound.has(id)).length >= majority(voters.length);
 }

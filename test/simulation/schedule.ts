@@ -68,7 +68,7 @@ export class Schedule {
     managers.wantAll();
     for (const machine of managers.machines) {
       const { mood } = machine.disk;
-      Object.assign(mood, { slowMs: 3, isFull: false, failsNext: false });
+      Object.assign(mood, { slowMs: 3, room: 'enough', failsNext: false });
       machine.creep(0);
       if (!machine.isUp) machine.restartSoon(50);
     }

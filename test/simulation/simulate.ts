@@ -54,6 +54,13 @@ const SMALL_LIMITS = [
     raftLogHardMaxEntries: 400,
     raftInflightMessagesMax: 12,
   },
+  {
+    // Slow enough for its line to break meanwhile. The log that it is followed by has to be kept.
+    snapshotBytesPerSecondMax: 20_000,
+    raftCompactEveryEntries: 30,
+    raftLogKeepEntries: 8,
+    raftInflightMessagesMax: 12,
+  },
 ] as const;
 const CHUNK_BYTES = 500;
 
@@ -133,7 +140,7 @@ function makeWorld(random: Random, trace: SimulationOptions['trace']): World {
 function setLimits(random: Random): () => void {
   const limits = LIMITS as { -readonly [K in keyof typeof LIMITS]: number };
   const before = { ...LIMITS };
-  if (random.below(4) > 0) Object.assign(limits, SMALL_LIMITS[random.below(2)]);
+  if (random.below(4) > 0) Object.assign(limits, SMALL_LIMITS[random.below(SMALL_LIMITS.length)]);
   limits.snapshotChunkBytesMax = CHUNK_BYTES;
   return () => {
     Object.assign(limits, before);

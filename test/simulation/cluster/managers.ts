@@ -14,6 +14,8 @@ export class Managers {
   readonly machines: readonly Machine[];
   readonly #world: World;
   readonly #unwanted = new Set<Machine>();
+  /** Nodes whose demotion the leader was asked for and has not answered. */
+  readonly #demoting = new Set<string>();
 
   constructor(world: World, machines: readonly Machine[]) {
     this.#world = world;
@@ -50,7 +52,19 @@ export class Managers {
   /** Somebody is to go out and may still vote: the quorum may be another any moment. */
   get isShrinking(): boolean {
     const config = this.#world.checker.history.config;
-    return [...this.#unwanted].some(({ raftId }) => isVoter(config, raftId));
+    return this.machines.some(
+      (machine) => isVoter(config, machine.raftId) && this.#mayGoOut(machine),
+    );
+  }
+  /** By a wish, or by one that was taken back after the cluster had heard of it. */
+  #mayGoOut(machine: Machine): boolean {
+    if (this.#unwanted.has(machine) || this.#demoting.has(machine.nodeId)) return true;
+    return this.machines.some(({ isUp, process }) => {
+      if (!isUp) return false;
+      const { view } = process!.store;
+      const phase = view.table('member').get(machine.nodeId)?.phase;
+      return view.table('node').get(machine.nodeId)?.role === Role.WORKER || phase === 'leaving';
+    });
   }
 
   /**
@@ -97,6 +111,7 @@ export class Managers {
 
   #setRole(leader: ManagerProcess, nodeId: string, role: Role): void {
     const { counters } = this.#world;
+    if (role === Role.WORKER) this.#demoting.add(nodeId);
     leader.store
       .update(
         (draft) => {
@@ -108,6 +123,7 @@ export class Managers {
       .then(
         () => counters.count(role === Role.WORKER ? 'node demoted' : 'node promoted'),
         () => undefined,
-      );
+      )
+      .finally(() => this.#demoting.delete(nodeId));
   }
 }

@@ -56,14 +56,16 @@ export class Operator {
   /** Online, from any manager. */
   async takeBackup(machine: Machine): Promise<void> {
     const { process } = machine;
-    if (!process || !machine.isUp) return;
+    if (!process || !machine.isUp || this.#isOfThePast(machine)) return;
     const { database, clock, driver } = process;
     const readIndex = () => driver.readIndex();
     const consistency = this.#random.below(3) === 0 ? 'stale' : 'linearizable';
     const { snapshot } = await onlineSnapshot({ database, clock, readIndex }, consistency);
     const pieces = backUp(snapshot, this.#key, clock.wallMs(), this.#random);
     try {
-      this.#backup = await collect(pieces);
+      const backup = await collect(pieces);
+      if (process.isDead || this.#isOfThePast(machine)) return;
+      this.#backup = backup;
     } finally {
       await snapshot.close();
     }
@@ -73,8 +75,7 @@ export class Operator {
   /** Everybody is gone; one goes on from its own state. */
   recover(survivor: Machine): void {
     if (survivor.raftId <= 0 || survivor.isSpoilt) return;
-    // Nobody goes on from a member of an epoch that has ended: what followed it was lost with it.
-    if (survivor.epoch < this.#deps.world.checker.newestEpoch) return;
+    if (this.#isOfThePast(survivor)) return;
     const withUncommitted = this.#random.below(3) === 0;
     void this.#during('cluster recovered', survivor, async () => {
       const { address, offline } = survivor;
@@ -98,6 +99,11 @@ export class Operator {
       if (upTo < before) checker.fail(`recovered to ${upTo}, ${before} was committed there`);
       return { upTo, sure: withUncommitted ? before : upTo };
     });
+  }
+
+  /** Nobody goes on from a member of an epoch that has ended: what followed was lost with it. */
+  #isOfThePast({ epoch }: Machine): boolean {
+    return epoch < this.#deps.world.checker.newestEpoch;
   }
 
   /** Everything is gone; a backup is restored, as a node of its own. */
@@ -136,7 +142,7 @@ export class Operator {
       machine.crash();
     }
     // Operators look after the disk first: what became of a failed attempt, nobody could tell.
-    Object.assign(chosen.disk.mood, { hungUntilMs: 0, isFull: false, failsNext: false });
+    Object.assign(chosen.disk.mood, { hungUntilMs: 0, room: 'enough', failsNext: false });
     const voters = checker.history.config.voters;
     try {
       const { upTo, sure } = await work();

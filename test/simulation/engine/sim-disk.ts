@@ -1,4 +1,5 @@
 import type { Disk, Engine, EngineOp, OpenEngine } from '../../../manager/database/index.ts';
+import { LIMITS } from '../../../shared/limits.ts';
 import type { Random } from '../../../shared/random.ts';
 import type { Counters } from './counters.ts';
 import type { Owner, Timeline } from './timeline.ts';
@@ -9,10 +10,14 @@ export interface DiskMood {
   hungUntilMs: number;
   /** Milliseconds that a synced write takes at most. */
   slowMs: number;
-  isFull: boolean;
+  /** With little, a manager asks for no more to be written; with none, writes fail. */
+  room: 'enough' | 'little' | 'none';
   /** The next write fails, once. */
   failsNext: boolean;
 }
+
+const TOTAL_BYTES = 128 * 2 ** 30;
+const FREE_BYTES = { enough: TOTAL_BYTES / 2, little: LIMITS.freeBytesMin / 2, none: 1 << 20 };
 
 type Pairs = Map<string, Uint8Array>;
 /** An operation under the name of its key. */
@@ -67,7 +72,7 @@ function nameOf(key: Uint8Array): string {
  * beginning of what was not; a file that was being overwritten may be torn.
  */
 export class SimDisk {
-  readonly mood: DiskMood = { hungUntilMs: 0, slowMs: 3, isFull: false, failsNext: false };
+  readonly mood: DiskMood = { hungUntilMs: 0, slowMs: 3, room: 'enough', failsNext: false };
   readonly #timeline: Timeline;
   readonly #random: Random;
   readonly #counters: Counters;
@@ -106,7 +111,7 @@ export class SimDisk {
         [...this.#files.keys()]
           .filter((name) => name.startsWith(`${path}/`))
           .map((name) => name.slice(path.length + 1)),
-      space: async () => ({ freeBytes: this.mood.isFull ? 1 << 20 : 1 << 36, totalBytes: 1 << 37 }),
+      space: async () => ({ freeBytes: FREE_BYTES[this.mood.room], totalBytes: TOTAL_BYTES }),
     };
   }
 
@@ -210,7 +215,7 @@ export class SimDisk {
     const delayMs = hangsMs + 0.1 + (this.#random.below(1_000) / 1_000) * mood.slowMs;
     return new Promise((resolve, reject) => {
       const end = (): void => {
-        if (mood.failsNext || (mood.isFull && this.#random.below(4) === 0)) {
+        if (mood.failsNext || (mood.room === 'none' && this.#random.below(4) === 0)) {
           this.#counters.count(mood.failsNext ? 'fsync failed' : 'disk full at a write');
           mood.failsNext = false;
           failed();

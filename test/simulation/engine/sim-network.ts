@@ -72,6 +72,13 @@ export class SimNetwork {
   cut(from: number, to: number, untilMs: number): void {
     this.#cuts.set(`${from}>${to}`, untilMs);
   }
+  /** All connections from and to a machine break at once; new ones are made as ever. */
+  reset(machine: number): void {
+    for (const stream of [...this.#streams]) {
+      if (stream.from.machine === machine || stream.to?.machine === machine)
+        stream.end(unreachable('connection reset'));
+    }
+  }
   heal(): void {
     this.#cuts.clear();
   }
