@@ -189,14 +189,16 @@ class End implements Duplex<unknown, unknown> {
       sent();
       return;
     }
-    const delayMs = network.delayMs() + (cutMs > 0 ? cutMs - network.timeline.nowMs : 0);
-    this.#deliver(message, delayMs, sent);
+    const heldMs = cutMs > 0 ? cutMs - network.timeline.nowMs : 0;
+    this.#deliver(message, heldMs, sent);
   }
 
-  #deliver(message: unknown, delayMs: number, sent: () => void): void {
+  /** `heldMs`: how long it waits until its link works again. */
+  #deliver(message: unknown, heldMs: number, sent: () => void): void {
     const stream = this.#stream;
     const { mood, timeline } = stream.network;
-    let atMs = timeline.nowMs + delayMs;
+    const delayMs = stream.network.delayMs();
+    let atMs = timeline.nowMs + heldMs + delayMs;
     if (stream.isRaft && this.#happens('message overtaken', mood.reorder)) atMs += delayMs * 10;
     else {
       atMs = Math.max(atMs, this.#arrivedMs);
