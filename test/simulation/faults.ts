@@ -1,9 +1,9 @@
-import { majority } from '../../manager/raft/index.ts';
 import type { Random } from '../../shared/random.ts';
 import { DATABASE, type Machine, STATE, type World } from './cluster/machine.ts';
 import type { Managers } from './cluster/managers.ts';
 import type { Operator } from './cluster/operator.ts';
 import type { SimAgent } from './cluster/sim-agent.ts';
+import { canDemote, canLose, type Group } from './spare.ts';
 
 export interface FaultDeps extends World {
   readonly managers: Managers;
@@ -205,33 +205,23 @@ export class Fault {
   #canLose(machine: Machine): boolean {
     const { managers, checker } = this.deps;
     if (managers.isShrinking) return false;
-    const sound = this.#sound();
-    sound.delete(machine.raftId);
     const { config } = checker.history;
     const joined = this.machines.map((m) => m.raftId).filter((raftId) => raftId !== 0);
     const soon = new Set([...config.voters, ...config.learners, ...joined]);
-    return [...this.#electorates(), [...soon]].every((voters) => isQuorum(voters, sound));
+    return canLose(this.#group(), machine.raftId, [...soon]);
   }
-  /** Who has just lost a disk still counts as a voter, and nobody may know yet that it does not. */
-  #canDemote({ raftId }: Machine): boolean {
-    const sound = this.#sound();
-    const rests = this.#electorates().map((voters) => voters.filter((id) => id !== raftId));
-    return rests.every((voters) => isQuorum(voters, sound));
-  }
-  #sound(): Set<number> {
-    return new Set(this.machines.filter((m) => !m.isSpoilt).map((m) => m.raftId));
-  }
-  /** The voters of every configuration that may be in force. */
-  #electorates(): (readonly number[])[] {
+  #group(): Group {
     const applied = this.machines.flatMap((m) => (m.isUp ? [m.process!.confState.voters] : []));
-    return [...applied, this.deps.checker.history.config.voters];
+    const electorates = [...applied, this.deps.checker.history.config.voters];
+    const sound = this.machines.filter((m) => !m.isSpoilt).map((m) => m.raftId);
+    return { electorates, sound: new Set(sound) };
   }
 
   // -- the cluster
 
   demote(machine: Machine): void {
     const { managers } = this.deps;
-    if (!this.#canDemote(machine)) return;
+    if (!canDemote(this.#group(), machine.raftId)) return;
     managers.demote(machine);
     this.#later(2_000, 12_000, () => managers.want(machine));
   }
@@ -253,8 +243,4 @@ export class Fault {
   #until(minMs: number, maxMs: number): number {
     return this.deps.timeline.nowMs + this.#span(minMs, maxMs);
   }
-}
-
-function isQuorum(voters: readonly number[], sound: ReadonlySet<number>): boolean {
-  return voters.filter((id) => sound.has(id)).length >= majority(voters.length);
 }
