@@ -29,7 +29,7 @@ import { RpcServer } from '../shared/rpc/server.ts';
 import type { LiveIdentity } from '../shared/tls/live-identity.ts';
 import { SystemIo } from '../worker/runtime/system-io.ts';
 import { parseHostPort } from './address.ts';
-import { letYoungSpaceGrow } from './engine.ts';
+import { letHeapGrow } from './engine.ts';
 import type { NodePaths } from './paths.ts';
 import { checkPortFree } from './port-check.ts';
 
@@ -89,7 +89,7 @@ export class ManagerPart {
     });
     const { host, port } = parseHostPort(options.listenAddress);
     await checkPortFree(options.listenAddress);
-    letYoungSpaceGrow(true);
+    letHeapGrow(true);
     await server.listenTls(host, port, deps.live.serverCredentials());
     try {
       const opened = await openOrJoin(options, deps, stop);
@@ -119,7 +119,7 @@ export class ManagerPart {
     this.#membership.stop();
     await this.manager.stop(options);
     await this.#server.stop();
-    letYoungSpaceGrow(false);
+    letHeapGrow(false);
   }
 
   /** Deletes the state: this node is no manager any more. */

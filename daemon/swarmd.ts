@@ -3,7 +3,7 @@ import { messageOf, SwarmError } from '../shared/errors.ts';
 import { SystemIds } from '../shared/ids.ts';
 import { SystemRandom } from '../shared/random.ts';
 import { VERSION } from '../shared/version.ts';
-import { compileSoon, letYoungSpaceGrow } from './engine.ts';
+import { compileSoon, letHeapGrow } from './engine.ts';
 import { acquireLock } from './lock.ts';
 import { openLog } from './log.ts';
 import { NodeDaemon } from './node.ts';
@@ -15,7 +15,7 @@ async function main(args: readonly string[]): Promise<void> {
   if (args.includes('--version')) return void process.stdout.write(`swarmd ${VERSION}\n`);
   compileSoon();
   // Until there is a manager part.
-  letYoungSpaceGrow(false);
+  letHeapGrow(false);
   // Whatever is made here is for this user alone, unless said otherwise at its place.
   process.umask(0o077);
   const options = parseOptions(args, process.env);
