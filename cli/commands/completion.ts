@@ -24,6 +24,7 @@ _swarm() {
   local -a found
   local line
   while IFS= read -r line; do
+    line="\${line%$'\\t'}"
     [[ -n "$line" ]] && found+=("\${\${line//:/\\\\:}/$'\\t'/:}")
   done < <("\${words[1]}" __complete "\${(@)words[2,CURRENT]}" 2>/dev/null)
   if (( \${#found} )); then
