@@ -92,6 +92,8 @@ export class EventWatcher {
       }
     } catch (error) {
       if (over.aborted) return;
+      // A manager that has just joined and has no state yet: another one is asked.
+      if (SwarmError.is(error) && error.code === 'NO_QUORUM') return;
       if (!SwarmError.is(error) || error.code !== 'EXPIRED') throw error;
       // Another epoch: what the cursor named may never have happened.
       this.#cursor = '';
