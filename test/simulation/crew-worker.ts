@@ -1,10 +1,20 @@
-/** One process of a crew: runs the seeds that its parent sends. Its argument is a bug to plant. */
+/** One process of a crew: runs the seeds that its parent sends. Its arguments: a bug to plant, and how. */
 import { register } from 'node:module';
 import type { Order, Report } from './crew.ts';
-import { MUTANTS } from './mutants/mutants.ts';
+import { MUTANTS, TOOK_EFFECT } from './mutants/mutants.ts';
+import { PROFILES } from './profiles.ts';
 
-const [mutant] = process.argv.slice(2);
-if (mutant !== undefined) plant(mutant);
+/** How often what was planted made a difference in this run: its text calls this, which is never true. */
+let effects = 0;
+Object.assign(globalThis, {
+  tookEffect: () => {
+    effects++;
+    return false;
+  },
+});
+
+const [mutant, how] = process.argv.slice(2);
+if (mutant !== undefined) plant(mutant, how !== 'without it');
 // After the bug is planted: what is loaded is changed as it is loaded.
 const { simulate } = await import('./simulate.ts');
 const { makeSecrets } = await import('./cluster/secrets.ts');
@@ -21,13 +31,16 @@ process.on('message', async (order: Order) => {
 });
 
 /** What production code throws where nobody catches it is a finding, too. */
-async function runOrder({ seed, events, faults, isTraced }: Order): Promise<Omit<Report, 'cpuMs'>> {
+async function runOrder(order: Order): Promise<Omit<Report, 'cpuMs'>> {
+  const { seed, events, faults, profile, isTraced } = order;
   const thrown: string[] = [];
+  effects = 0;
   isFailing = (error) => thrown.push(`nobody caught: ${stackOf(error)}`);
   const nothing = { machines: 0, events: 0, simulatedMs: 0, violations: [], struck: [] };
   const result = await simulate(seed, secrets, {
     events,
     ...(faults && { isLeftOut: (number: number) => !faults.includes(number) }),
+    ...(profile !== undefined && { profile: PROFILES[profile]! }),
     ...(isTraced && { trace: console.log }),
   }).catch((error: unknown) => ({
     ...nothing,
@@ -43,7 +56,7 @@ async function runOrder({ seed, events, faults, isTraced }: Order): Promise<Omit
     struck,
     ran: result.events,
     violations: [...result.violations, ...thrown],
-    counts: result.counters?.record() ?? {},
+    counts: { ...result.counters?.record(), [TOOK_EFFECT]: effects },
   };
 }
 
@@ -51,9 +64,10 @@ function stackOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
-function plant(name: string): void {
+function plant(name: string, isWhole: boolean): void {
   const found = MUTANTS.find((known) => known.name === name);
   if (!found) throw new Error(`no such bug: ${name}`);
   const url = import.meta.url.replace('crew-worker', 'mutants/mutant-hooks');
-  register(url, { data: { patches: found.patches } });
+  const { patches, aids } = found;
+  register(url, { data: { patches: isWhole ? [...patches, ...aids] : aids } });
 }

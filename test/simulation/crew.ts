@@ -10,6 +10,8 @@ export interface Order {
   readonly events: number;
   /** Numbers of the faults that happen; absent: all that the seed draws. */
   readonly faults?: readonly number[];
+  /** Name of what the run is tilted towards (see profiles.ts); absent: the seed's own mixture. */
+  readonly profile?: string | undefined;
   /** Prints what is counted, as it happens. */
   readonly isTraced?: boolean;
 }
@@ -43,10 +45,14 @@ export class Crew {
   readonly #all = new Set<ChildProcess>();
   readonly size: number;
 
-  /** `mutant`: the name of a bug that is planted into all runs. */
-  constructor(size: number = availableParallelism(), mutant?: string) {
+  /** `mutant`: the name of a bug that is planted into all runs, or all that goes with it but the bug. */
+  constructor(
+    size: number = availableParallelism(),
+    mutant?: string,
+    how: 'with it' | 'without it' = 'with it',
+  ) {
     this.size = size;
-    this.#args = mutant === undefined ? [] : [mutant];
+    this.#args = mutant === undefined ? [] : [mutant, how];
   }
 
   /** Not more at once than `size`. */

@@ -9,6 +9,7 @@ import type { Secrets } from './cluster/secrets.ts';
 import type { Services } from './cluster/services.ts';
 import type { SimAgent } from './cluster/sim-agent.ts';
 import type { Timeline } from './engine/timeline.ts';
+import type { Profile } from './profiles.ts';
 import type { Schedule } from './schedule.ts';
 
 /** All that there is in one run. */
@@ -22,6 +23,7 @@ export interface Stage {
   readonly operator: Operator;
   readonly watcher: EventWatcher;
   readonly schedule: Schedule;
+  readonly profile: Profile | undefined;
   readonly random: Random;
 }
 
@@ -117,10 +119,11 @@ async function goOnWithAll(stage: Stage): Promise<void> {
 }
 
 /** What must not stop the others for longer than it takes to elect a leader. */
-const TRIALS: readonly {
+interface Trial {
   readonly name: string;
   readonly begin: (stage: Stage, leader: Machine) => void;
-}[] = [
+}
+const TRIALS: readonly Trial[] = [
   {
     name: "the leader's disk hangs",
     begin: ({ world }, leader) => {
@@ -147,9 +150,25 @@ const TRIALS: readonly {
   },
 ];
 
+/** What only a profile asks for, by name. */
+const TRIALS_ON_REQUEST: readonly Trial[] = [
+  {
+    name: 'the next leader dies while it takes over',
+    begin: ({ managers }, { process, raftId }) => {
+      const isNext = (machine: Machine): boolean => machine.isUp && machine.raftId !== raftId;
+      const next = managers.machines.find(isNext);
+      if (!next) return;
+      void process?.driver.transferLeadership(next.raftId).catch(() => undefined);
+      next.isLocked = true;
+      next.crash();
+    },
+  },
+];
+
 async function endureTrial(stage: Stage): Promise<void> {
-  const { world, managers, random } = stage;
-  const trial = TRIALS[random.below(TRIALS.length)]!;
+  const { world, managers, random, profile } = stage;
+  const drawn = TRIALS[random.below(TRIALS.length)]!;
+  const trial = TRIALS_ON_REQUEST.find(({ name }) => name === profile?.trial) ?? drawn;
   const leader = managers.leader();
   // Two cannot spare one.
   if (!leader || world.checker.history.config.voters.length < 3) return;

@@ -1,8 +1,8 @@
 /**
  * `npm run sim -- --seeds N [--seed S] [--events E]`: runs N seeds from S on side by side, prints
  * what was struck and taken, and the minimal failing schedule of what fails. `--first` ends at the
- * first failure, `--faults 3,17` lets only these happen, `--mutant NAME` plants a bug, `--workers N`
- * says how many processes, `--trace` prints what happens in one seed, `--whole` shrinks nothing.
+ * first failure, `--faults 3,17` lets only these happen, `--mutant NAME` plants a bug, `--profile
+ * NAME` tilts the runs (profiles.ts), `--workers N` says how many processes, `--trace` prints what happens in one seed, `--whole` shrinks nothing.
  */
 import { parseArgs } from 'node:util';
 import { Crew, EVENTS_DEFAULT, type Order } from './crew.ts';
@@ -17,6 +17,7 @@ const { values } = parseArgs({
     faults: { type: 'string' },
     workers: { type: 'string' },
     mutant: { type: 'string' },
+    profile: { type: 'string' },
     first: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     whole: { type: 'boolean', default: false },
@@ -32,6 +33,7 @@ async function main(): Promise<number> {
     seed,
     events: events!,
     isTraced: values.trace,
+    profile: values.profile,
     ...(faults && { faults }),
   });
   const total = new Total();

@@ -1,10 +1,11 @@
 /**
  * `npm run sim:mutants [-- --seeds N] [--only TEXT] [--workers N]`: plants each known bug and runs
- * seeds until one fails; prints how many it took.
+ * seeds until one fails; prints how many it took, and as what. What finds a bug has to hold without
+ * it: the same seed is run again with everything but the bug.
  */
 import { parseArgs } from 'node:util';
 import { Crew, EVENTS_DEFAULT, type Order, type Report } from './crew.ts';
-import { MUTANTS } from './mutants/mutants.ts';
+import { MUTANTS, type Mutant, TOOK_EFFECT } from './mutants/mutants.ts';
 
 const { values } = parseArgs({
   options: {
@@ -14,34 +15,66 @@ const { values } = parseArgs({
   },
 });
 const SHOWN = 90;
+const PROGRESS_EVERY = 25;
+
+interface Hunt {
+  readonly found: Report | undefined;
+  readonly seeds: number;
+  /** Seeds in which the bug made a difference, as far as it can tell. */
+  readonly effective: number;
+}
 
 async function main(): Promise<number> {
   let missed = 0;
-  console.log('| bug | planted | seeds | found as |');
-  console.log('| --- | --- | --- | --- |');
-  for (const { number, name } of MUTANTS.filter((mutant) => mutant.name.includes(values.only))) {
-    const found = await seedsUntilFound(name);
-    if (!found) missed++;
-    const what = found ? found.violations[0]!.replaceAll('|', ' ').slice(0, SHOWN) : 'NOT FOUND';
-    console.log(`| ${number} | ${name} | ${found?.seed ?? '-'} | ${what} |`);
+  console.log('| bug | planted | tilted towards | seeds | found as |');
+  console.log('| --- | --- | --- | --- | --- |');
+  for (const mutant of MUTANTS.filter(({ name }) => name.includes(values.only))) {
+    const hunt = await seedsUntilFound(mutant);
+    const { what, isFound } = await judge(mutant, hunt);
+    if (!isFound) missed++;
+    const { number, name, profile } = mutant;
+    console.log(
+      `| ${number} | ${name} | ${profile ?? ''} | ${hunt.found?.seed ?? '–'} | ${what} |`,
+    );
   }
   console.log(missed === 0 ? 'every bug was found' : `${missed} bugs were not found`);
   return missed === 0 ? 0 : 1;
 }
 
+async function judge(mutant: Mutant, { found, seeds, effective }: Hunt) {
+  if (!found) {
+    const what = `NOT FOUND in ${seeds}; it made a difference in ${effective}`;
+    return { what, isFound: false };
+  }
+  const control = new Crew(1, mutant.name, 'without it');
+  const { violations } = await control.run(orderOf(mutant, found.seed));
+  control.close();
+  if (violations.length > 0)
+    return { what: `NOT FOUND: fails without it as well, ${violations[0]}`, isFound: false };
+  return { what: found.violations[0]!.replaceAll('|', ' ').slice(0, SHOWN), isFound: true };
+}
+
 /** The report of the lowest seed that fails, counted from 1. */
-async function seedsUntilFound(name: string): Promise<Report | undefined> {
-  const crew = new Crew(values.workers ? Number(values.workers) : undefined, name);
-  let seed = 1;
+async function seedsUntilFound(mutant: Mutant): Promise<Hunt> {
+  const crew = new Crew(values.workers ? Number(values.workers) : undefined, mutant.name);
+  let [seed, seeds, effective] = [1, 0, 0];
   let found: Report | undefined;
   const next = (): Order | undefined =>
-    found || seed > Number(values.seeds) ? undefined : { seed: seed++, events: EVENTS_DEFAULT };
+    found || seed > Number(values.seeds) ? undefined : orderOf(mutant, seed++);
   await crew.runAll(next, (report) => {
+    seeds++;
+    if ((report.counts[TOOK_EFFECT] ?? 0) > 0) effective++;
     const isBetter = !found || report.seed < found.seed;
     if (report.violations.length > 0 && isBetter) found = report;
+    if (seeds % PROGRESS_EVERY === 0)
+      console.error(`${mutant.name}: ${seeds} seeds, it made a difference in ${effective}`);
   });
   crew.close();
-  return found;
+  return { found, seeds, effective };
+}
+
+function orderOf({ profile }: Mutant, seed: number): Order {
+  return { seed, events: EVENTS_DEFAULT, profile };
 }
 
 process.exitCode = await main();

@@ -49,8 +49,9 @@ export function describeFailure(report: Report): string[] {
   return [...lines, `  again: ${commandOf(report)}`];
 }
 
-function commandOf({ seed, events, faults }: Report): string {
+function commandOf({ seed, events, faults, profile }: Report): string {
   const more = events === EVENTS_DEFAULT ? '' : ` --events ${events}`;
+  const tilt = profile === undefined ? '' : ` --profile '${profile}'`;
   const only = faults === undefined ? '' : ` --faults ${faults.join(',') || 'none'}`;
-  return `npm run sim -- --seeds 1 --seed ${seed}${more}${only}`;
+  return `npm run sim -- --seeds 1 --seed ${seed}${more}${tilt}${only}`;
 }

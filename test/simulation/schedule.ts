@@ -1,6 +1,7 @@
 import type { Random } from '../../shared/random.ts';
 import type { NetworkMood } from './engine/sim-network.ts';
 import { FAULT_NAMES, Fault, type FaultDeps } from './faults.ts';
+import type { Profile } from './profiles.ts';
 
 /** Something that a seed lets go wrong; numbers are the same however many are left out. */
 export interface Struck {
@@ -39,13 +40,21 @@ export class Schedule {
   #next = 0;
   #stopped = false;
 
-  constructor(deps: FaultDeps, isLeftOut: (number: number) => boolean) {
+  constructor(
+    deps: FaultDeps,
+    {
+      isLeftOut,
+      profile,
+    }: { readonly isLeftOut?: (number: number) => boolean; readonly profile?: Profile },
+  ) {
     this.#deps = deps;
-    this.#isLeftOut = isLeftOut;
+    this.#isLeftOut = isLeftOut ?? (() => false);
     const random = deps.random.stream('mixture');
     const share = 2 + random.below(8);
-    this.#chosen = FAULT_NAMES.filter(() => random.below(10) < share);
-    this.#meanMs = [400, 1_000, 2_500][random.below(3)]!;
+    const mixture = FAULT_NAMES.filter(() => random.below(10) < share);
+    const meanMs = [400, 1_000, 2_500][random.below(3)]!;
+    this.#chosen = profile?.faults ?? mixture;
+    this.#meanMs = profile?.meanMs ?? meanMs;
   }
 
   start(): void {

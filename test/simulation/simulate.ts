@@ -16,6 +16,7 @@ import { NestedRandom } from './engine/nested-random.ts';
 import { addressOf, type Endpoint, SimNetwork } from './engine/sim-network.ts';
 import { Timeline } from './engine/timeline.ts';
 import { heal, runUntil, type Stage } from './heal.ts';
+import type { Profile } from './profiles.ts';
 import { Schedule, type Struck } from './schedule.ts';
 
 export interface SimulationOptions {
@@ -23,6 +24,7 @@ export interface SimulationOptions {
   readonly events: number;
   /** Numbers of faults that do not happen. */
   readonly isLeftOut?: (number: number) => boolean;
+  readonly profile?: Profile;
   readonly trace?: (line: string) => void;
 }
 export interface SimulationResult {
@@ -71,7 +73,7 @@ export async function simulate(
   options: SimulationOptions,
 ): Promise<SimulationResult> {
   const random = new NestedRandom(seed);
-  const restoreLimits = setLimits(random);
+  const restoreLimits = setLimits(random, options.profile);
   try {
     const stage = makeStage(seed, random, secrets, options);
     await play(stage, options.events);
@@ -115,8 +117,9 @@ function makeStage(
   const services = new Services({ ...inWorld('services'), agents, managers });
   const watcher = new EventWatcher(inWorld('watcher'), machines);
   const deps = { ...inWorld('faults'), managers, operator, agents };
-  const schedule = new Schedule(deps, options.isLeftOut ?? (() => false));
-  const rest = { clients, operator, services, watcher, schedule, agents };
+  const schedule = new Schedule(deps, options);
+  const { profile } = options;
+  const rest = { clients, operator, services, watcher, schedule, agents, profile };
   return { world, secrets, managers, ...rest, random: random.stream('trial') };
 }
 
@@ -137,18 +140,19 @@ function makeWorld(random: Random, trace: SimulationOptions['trace']): World {
 }
 
 /** A different size of the log for every seed. Returns what puts the limits back. */
-function setLimits(random: Random): () => void {
+function setLimits(random: Random, profile: Profile | undefined): () => void {
   const limits = LIMITS as { -readonly [K in keyof typeof LIMITS]: number };
   const before = { ...LIMITS };
   if (random.below(4) > 0) Object.assign(limits, SMALL_LIMITS[random.below(SMALL_LIMITS.length)]);
   limits.snapshotChunkBytesMax = CHUNK_BYTES;
+  Object.assign(limits, profile?.limits);
   return () => {
     Object.assign(limits, before);
   };
 }
 
 async function play(stage: Stage, events: number): Promise<void> {
-  const { world, managers, agents, services, clients, watcher, schedule } = stage;
+  const { world, managers, agents, services, clients, watcher, schedule, profile } = stage;
   const { timeline, checker } = world;
   await found(stage);
   for (const machine of managers.machines) machine.start();
@@ -157,7 +161,7 @@ async function play(stage: Stage, events: number): Promise<void> {
   if (!managers.isWhole()) checker.fail('the cluster did not come up');
   for (const agent of agents) agent.start();
   if (agents.length > 0) services.start();
-  clients.start(CLIENTS);
+  clients.start(CLIENTS, profile?.readers ?? 0);
   watcher.start();
   schedule.start();
   await runUntil(timeline, Number.POSITIVE_INFINITY, () => timeline.ran >= events);

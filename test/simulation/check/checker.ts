@@ -84,6 +84,10 @@ export class Checker {
         case MessageType.TimeoutNow:
           this.#elections.leads(who, m.term);
           break;
+        case MessageType.PreVote:
+        case MessageType.Vote:
+          this.#of(who).stands(who);
+          break;
         case MessageType.VoteResp:
           if (!m.reject) this.#elections.voted(who, m.term, m.to);
           break;
@@ -102,7 +106,7 @@ export class Checker {
     term: number,
     rows: readonly RowChange[] | undefined,
   ): void {
-    this.#of(who).applied(who, index, term, rows);
+    this.#of(who).applied(who, index, term, rows, this.#elections.countedBy(who, index));
   }
   configured(who: Observed, before: ConfState): void {
     this.#of(who).configured(who, before);

@@ -20,6 +20,9 @@ export class DurableLogs {
   readonly #members = new Map<number, MemberLog>();
   readonly #entries = new Map<string, { crc: number; previousTerm: number | undefined }>();
 
+  /** By epoch and term: the first entry that anybody wrote. */
+  readonly #firsts = new Map<string, number>();
+
   constructor(
     verdict: Verdict,
     counters: Counters,
@@ -36,6 +39,11 @@ export class DurableLogs {
     const made = new MemberLog(raftId);
     this.#members.set(raftId, made);
     return made;
+  }
+
+  /** The first entry of a term; undefined while it is durable nowhere. */
+  firstOf(epoch: number, term: number): number | undefined {
+    return this.#firsts.get(`${epoch}/${term}`);
   }
 
   /** A durable write. */
@@ -91,6 +99,8 @@ export class DurableLogs {
     const name = `${who.epoch}/${index}/${term}`;
     const previousTerm = log.termAt(index - 1);
     const known = this.#entries.get(name);
+    const reign = `${who.epoch}/${term}`;
+    this.#firsts.set(reign, Math.min(index, this.#firsts.get(reign) ?? index));
     if (known === undefined) this.#entries.set(name, { crc, previousTerm });
     else if (known.crc !== crc) this.#verdict.fail(`${who.name}: another entry at ${name}`);
     else if (known.previousTerm !== previousTerm && known.previousTerm !== undefined) {

@@ -51,9 +51,22 @@ export class Elections {
       return;
     }
     this.#counters.count('leader elected');
+    if (!who.confState.voters.includes(who.raftId))
+      this.#verdict.fail(`${who.name}: leads term ${term} and has no vote`);
     const mustHave = this.#newestCommitted(who);
     this.#reigns.set(`${who.epoch} ${term}`, { raftId: who.raftId, mustHave, isChecked: false });
     this.#checkVotes(who, term);
+  }
+
+  /**
+   * What a leader has to count to commit up to `index`: that entry, or, where it is of an older
+   * term, the first one of its own (paper, section 5.4.2). Undefined for who does not lead.
+   */
+  countedBy(who: Observed, index: number): { index: number; term: number } | undefined {
+    const { term } = this.#logs.of(who.raftId);
+    if (this.#reigns.get(`${who.epoch} ${term}`)?.raftId !== who.raftId) return undefined;
+    const first = this.#logs.firstOf(who.epoch, term) ?? Number.POSITIVE_INFINITY;
+    return { index: Math.max(index, first), term };
   }
 
   /** Leader completeness: looked at when the leader writes its first entry. */

@@ -37,6 +37,8 @@ export class History {
   readonly #entries = new Map<number, Committed>();
   /** The configurations that were ever in force, without repetitions; the last one is. */
   readonly #configs: ConfState[] = [];
+  /** Entries that changed the members. */
+  readonly #changes = new Set<number>();
   readonly #rows = new Map<string, number>();
   #hash = 0;
   #timeMs = 0;
@@ -74,12 +76,21 @@ export class History {
     return this.config.voters.includes(raftId) || this.config.learners.includes(raftId);
   }
 
+  /** It asks for votes: by the members that it knows to be in force. */
+  stands(who: Observed): void {
+    for (const index of this.#changes) {
+      if (index > who.appliedIndex && index <= who.committedIndex)
+        this.#verdict.fail(`${who.name}: stands before it applied the members of ${index}`);
+    }
+  }
+
   /** Called for every entry that `who` applies, in order, before `who.confState` moves on. */
   applied(
     who: Observed,
     index: number,
     term: number,
     rows: readonly RowChange[] | undefined,
+    counted: { readonly index: number; readonly term: number } | undefined,
   ): void {
     if (index !== who.appliedIndex + 1)
       this.#verdict.fail(`${who.name}: applied ${index} after ${who.appliedIndex}`);
@@ -95,7 +106,8 @@ export class History {
     }
     if (index !== this.#index + 1)
       this.#verdict.fail(`${who.name}: applied ${index}, the first one after ${this.#index}`);
-    this.#checkQuorum(who, index, term);
+    this.#checkQuorum(who, { index, term });
+    if (counted) this.#checkQuorum(who, counted);
     this.#index = index;
     this.#add(index, term, rowsCrc, rows ?? []);
   }
@@ -104,6 +116,7 @@ export class History {
   configured(who: Observed, before: ConfState): void {
     const after = who.confState;
     if (isSame(before, after)) return;
+    this.#changes.add(who.appliedIndex);
     const changed = [...before.voters, ...after.voters].filter(
       (id) => before.voters.includes(id) !== after.voters.includes(id),
     );
@@ -198,7 +211,7 @@ export class History {
    * A leader counts by the members that it has applied: these, or those before the last change,
    * because the next one is proposed only when that is applied. Learners never count.
    */
-  #checkQuorum(who: Observed, index: number, term: number): void {
+  #checkQuorum(who: Observed, { index, term }: { index: number; term: number }): void {
     const logs = this.#logs();
     const has = (id: number): boolean => logs.of(id).has(index, term);
     const isQuorum = ({ voters }: ConfState): boolean =>

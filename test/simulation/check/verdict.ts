@@ -25,4 +25,6 @@ export interface Observed {
   /** The members as this process applied them last. */
   confState: ConfState;
   appliedIndex: number;
+  /** The commit index as this process knows it; 0 before it takes part. */
+  readonly committedIndex: number;
 }

@@ -42,8 +42,9 @@ export class Clients {
     this.#machines = machines;
   }
 
-  start(count: number): void {
-    for (let i = 0; i < count; i++) void this.#run(i);
+  /** `readers` of them do nothing but read, besides the others. */
+  start(count: number, readers = 0): void {
+    for (let i = 0; i < count + readers; i++) void this.#run(i, i >= count);
   }
   stop(): void {
     this.#stopped = true;
@@ -73,7 +74,7 @@ export class Clients {
     return this.#histories.explain();
   }
 
-  async #run(client: number): Promise<void> {
+  async #run(client: number, isReader: boolean): Promise<void> {
     const random = this.#world.random.stream(`client ${client}`);
     const seen = new Map<string, Known>();
     let { era } = this.#histories;
@@ -84,7 +85,7 @@ export class Clients {
       era = this.#histories.era;
       const key = REGISTERS[random.below(REGISTERS.length)]!;
       const choice = random.below(10);
-      if (choice < 4) await this.#read(random, key, seen);
+      if (isReader || choice < 4) await this.#read(random, key, seen);
       else await this.#write(random, key, `c${client}.${i}`, choice, seen.get(key));
     }
   }

@@ -62,6 +62,9 @@ export class ManagerProcess implements Endpoint, Observed {
       (what) => this.isDead || checker.fail(`${this.name}: ${what}`),
     );
   }
+  get committedIndex(): number {
+    return this.isReady ? this.driver.status().committed : 0;
+  }
   get name(): string {
     return `machine ${this.machine} (raft id ${this.raftId})`;
   }

@@ -19,8 +19,8 @@ test('each of the twenty known bugs can be planted', () => {
 });
 
 test('what a bug changes is there exactly once', () => {
-  const missing = MUTANTS.flatMap(({ name, patches }) =>
-    patches.flatMap(({ module, find }) => {
+  const missing = MUTANTS.flatMap(({ name, patches, aids }) =>
+    [...patches, ...aids].flatMap(({ module, find }) => {
       const times = readFileSync(join(COMPILED, `${module}.js`), 'utf8').split(find).length - 1;
       return times === 1 ? [] : [`${name}: ${module} has ${times} times ${find}`];
     }),

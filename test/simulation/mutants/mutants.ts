@@ -9,7 +9,17 @@ export interface Mutant {
   readonly number: number;
   readonly name: string;
   readonly patches: readonly Patch[];
+  /** Changes that raft allows, without which the bug could do nothing here: its control has them, too. */
+  readonly aids: readonly Patch[];
+  /** What its runs are tilted towards (profiles.ts); absent: nothing. */
+  readonly profile?: string;
 }
+
+/**
+ * What a report counts these calls as. Where a guard is taken away the planted text asks it all the
+ * same and calls `tookEffect()`, which is never true, when it would have held.
+ */
+export const TOOK_EFFECT = 'the bug took effect';
 
 const CORE = 'manager/raft/core';
 const RAFT = 'manager/raft';
@@ -28,9 +38,23 @@ export const MUTANTS: readonly Mutant[] = [
       'if (node.isLeader) this.#gainLeadership(node.term);\n        this.#leaders.announce();',
     ],
   ]),
-  mutant(2, 'a campaign with an unapplied membership change', [
-    [`${CORE}/election`, 'if (hasUnappliedConfChange(r))', 'if (false)'],
-  ]),
+  mutant(
+    2,
+    'a campaign with an unapplied membership change',
+    [
+      [
+        `${CORE}/election`,
+        'if (hasUnappliedConfChange(r))',
+        'if (hasUnappliedConfChange(r) && tookEffect())',
+      ],
+      [
+        `${CORE}/step`,
+        'if (hasUnappliedConfChange(r))',
+        'if (hasUnappliedConfChange(r) && tookEffect())',
+      ],
+    ],
+    { profile: 'removals' },
+  ),
   mutant(3, 'the membership of a snapshot is not taken over', [
     [`${CORE}/receive`, 'restoreConfState(r, confState);', ''],
   ]),
@@ -42,16 +66,32 @@ export const MUTANTS: readonly Mutant[] = [
         'incoming: this.peers.map((p) => p.id) }, this.matchOf);',
     ],
   ]),
-  mutant(4, 'who has no vote stands for election', [
-    [`${CORE}/raft`, 'self !== undefined && !self.isLearner &&', ''],
-  ]),
-  mutant(5, 'an entry of an older term is committed by counting', [
+  mutant(
+    4,
+    'who has no vote stands for election',
     [
-      `${CORE}/log`,
-      '!this.matchTerm(index, term))\n            return false;',
-      'false)return false;',
+      [
+        `${CORE}/raft`,
+        'self !== undefined && !self.isLearner &&',
+        '((self !== undefined && !self.isLearner) || !tookEffect()) &&',
+      ],
     ],
-  ]),
+    { profile: 'members' },
+  ),
+  mutant(
+    5,
+    'an entry of an older term is committed by counting',
+    [
+      [
+        `${CORE}/replication`,
+        'return r.log.maybeCommit(r.tracker.committed(), r.term);',
+        'const index = r.tracker.committed(); const term = r.log.termOrZero(index);' +
+          'if (index > r.log.committed && term !== r.term) tookEffect();' +
+          'return r.log.maybeCommit(index, term);',
+      ],
+    ],
+    { profile: 'small messages' },
+  ),
   mutant(6, 'a vote is sent before it is durable', [
     [
       `${CORE}/raft`,
@@ -81,24 +121,70 @@ export const MUTANTS: readonly Mutant[] = [
     [`${CORE}/log`, 'assert(conflict > this.committed,', 'assert(true,'],
     [`${CORE}/log`, 'assert(after >= this.committed,', 'assert(true,'],
   ]),
-  mutant(7, 'the commit index goes past what the append had', [
+  mutant(
+    7,
+    'the commit index goes past what the append had',
     [
-      `${CORE}/log`,
-      'this.commitTo(Math.min(commit, last));',
-      'this.commitTo(Math.min(commit, this.lastIndex()));',
+      [
+        `${CORE}/log`,
+        'this.commitTo(Math.min(commit, last));',
+        'if (Math.min(commit, this.lastIndex()) > last) tookEffect();' +
+          'this.commitTo(Math.min(commit, this.lastIndex()));',
+      ],
     ],
-  ]),
-  mutant(8, 'a snapshot older than the commit index is installed', [
-    [`${CORE}/receive`, 'if (s.index <= r.log.committed)', 'if (false)'],
-    [`${CORE}/receive`, 'if (r.log.matchTerm(s.index, s.term))', 'if (false)'],
-  ]),
-  mutant(9, 'a late write of an older term counts as durable', [
+    {
+      profile: 'small messages',
+      // Ours finds the end of what matches exactly, so that the first append that is taken has the
+      // entry behind it, and the bug could do nothing. Others look from further below, as raft allows.
+      aids: [
+        [
+          `${CORE}/step-leader`,
+          'p.maybeDecrement(m.index, probe)',
+          'p.maybeDecrement(m.index, Math.max(0, probe - 3))',
+        ],
+      ],
+    },
+  ),
+  mutant(
+    8,
+    'a snapshot older than the commit index is installed',
     [
-      `${CORE}/step`,
-      'takeOldWrite(r, m);',
-      'r.log.unstable.stableTo(m.index, m.logTerm); takeOldWrite(r, m);',
+      [
+        `${CORE}/receive`,
+        'if (s.index <= r.log.committed)',
+        'if (s.index <= r.log.committed && tookEffect())',
+      ],
+      [
+        `${CORE}/receive`,
+        'if (r.log.matchTerm(s.index, s.term))',
+        'if (s.index > r.log.committed && r.log.matchTerm(s.index, s.term))',
+      ],
     ],
-  ]),
+    {
+      profile: 'snapshots',
+      // What brings an old one: a sender that repeats it, as one does that lost the answer.
+      aids: [
+        [
+          `${RAFT}/snapshot-sender`,
+          'return ack.installed;',
+          'if (ack.installed && tries === 1) continue; return ack.installed;',
+        ],
+      ],
+    },
+  ),
+  mutant(
+    9,
+    'a late write of an older term counts for whatever stands there now',
+    [
+      [
+        `${CORE}/step`,
+        'takeOldWrite(r, m);',
+        'const now = r.log.unstable.term(m.index); if (now > 0) { if (now !== m.logTerm) tookEffect();' +
+          ' r.log.unstable.stableTo(m.index, now); } takeOldWrite(r, m);',
+      ],
+    ],
+    { profile: 'slow disks' },
+  ),
   mutant(10, 'entries are acknowledged without a sync', [
     [
       `${RAFT}/log-writer`,
@@ -130,9 +216,12 @@ export const MUTANTS: readonly Mutant[] = [
   mutant(12, 'reads are served before the own term has committed', [
     [`${CORE}/reads`, 'if (!r.hasCommittedInTerm()) {', 'if (false) {'],
   ]),
-  mutant(12, 'reads are served without asking a quorum', [
-    [`${CORE}/reads`, "if (isAlone || r.config.readOnly === 'lease') {", 'if (true) {'],
-  ]),
+  mutant(
+    12,
+    'reads are served without asking a quorum',
+    [[`${CORE}/reads`, "if (isAlone || r.config.readOnly === 'lease') {", 'if (true) {']],
+    { profile: 'readers' },
+  ),
   mutant(13, 'a leader that hears nobody goes on', [
     [
       `${CORE}/tracker`,
@@ -158,16 +247,45 @@ export const MUTANTS: readonly Mutant[] = [
       'Math.max(tables.timeMs, entry.timeMs) + (Math.random() < 0.01 ? 1 : 0)',
     ],
   ]),
-  mutant(17, 'a transfer that failed is never given up', [
-    [`${CORE}/step`, '(section 3.10).\n        r.leadTransferee = NONE;', ''],
-  ]),
-  mutant(18, 'a window whose answers were all lost stays full', [
-    [`${CORE}/replication`, "if (entries === 'pending')", "if (isFull || entries === 'pending')"],
-  ]),
-  mutant(19, 'members of before a recovery are heard', [
-    [`${RAFT}/transport`, 'if (frame.epoch !== identity.epoch)', 'if (false)'],
-    ['manager/roles/roles', 'if (epoch === 0 || epoch === own)', 'if (true)'],
-  ]),
+  mutant(
+    17,
+    'a transfer that failed is never given up',
+    [
+      [
+        `${CORE}/step`,
+        '(section 3.10).\n        r.leadTransferee = NONE;',
+        '(section 3.10).\n        if (r.leadTransferee !== NONE) tookEffect();',
+      ],
+    ],
+    { profile: 'transfers' },
+  ),
+  mutant(
+    18,
+    'a window whose answers were all lost stays full',
+    [
+      [
+        `${CORE}/replication`,
+        "if (entries === 'pending')",
+        "if ((isFull && !tookEffect()) || entries === 'pending')",
+      ],
+    ],
+    { profile: 'a small window' },
+  ),
+  mutant(
+    19,
+    'members of before a recovery are heard',
+    [
+      [
+        `${RAFT}/transport`,
+        'if (frame.epoch !== identity.epoch)',
+        'if (frame.epoch !== identity.epoch && tookEffect())',
+      ],
+      ['manager/roles/roles', 'if (epoch === 0 || epoch === own)', 'if (true)'],
+      // The second guard: they are in the rows of those that were removed.
+      ['manager/recovery/new-epoch', 'if (raftId !== 0) {', 'if (false) {'],
+    ],
+    { profile: 'recoveries' },
+  ),
   mutant(20, 'a node that joins twice has two votes', [
     ['manager/roles/decide', 'yield* removeStrays(facts);', ''],
   ]),
@@ -182,14 +300,16 @@ export const MUTANTS: readonly Mutant[] = [
   ]),
 ];
 
+type Triple = readonly [module: string, find: string, replace: string];
+
 function mutant(
   number: number,
   name: string,
-  patches: readonly (readonly [string, string, string])[],
+  patches: readonly Triple[],
+  more: { readonly profile?: string; readonly aids?: readonly Triple[] } = {},
 ): Mutant {
-  return {
-    number,
-    name,
-    patches: patches.map(([module, find, replace]) => ({ module, find, replace })),
-  };
+  const patch = ([module, find, replace]: Triple): Patch => ({ module, find, replace });
+  const { profile, aids = [] } = more;
+  const tilt = profile === undefined ? {} : { profile };
+  return { number, name, patches: patches.map(patch), aids: aids.map(patch), ...tilt };
 }

@@ -1,0 +1,82 @@
+import type { LIMITS } from '../../shared/limits.ts';
+
+/**
+ * What a run is tilted towards, so that a situation that a mixture of everything seldom reaches is a
+ * common one. The cluster, its seeds and its checks stay the same.
+ */
+export interface Profile {
+  /** These strike, and no others. */
+  readonly faults: readonly string[];
+  readonly meanMs: number;
+  readonly limits: Partial<Record<keyof typeof LIMITS, number>>;
+  /** Clients beside the others that do nothing but read. */
+  readonly readers: number;
+  /** What the leader has to endure at the end, instead of what the seed draws. */
+  readonly trial?: string;
+}
+
+const ELECTIONS = ['leader crash', 'leader cut off', 'leader pause', 'partition in two', 'crash'];
+const DISKS = ['slow disk', 'hung disk'];
+const REMOVALS = ['node demoted', 'leader demoted'];
+const MEMBERS = [...REMOVALS, 'transfer of leadership', 'wiped machine'];
+
+/** By the name that `--profile` takes. */
+export const PROFILES: { readonly [name: string]: Profile } = {
+  /** Every entry travels alone, and leaders change faster than they can hand theirs over. */
+  'small messages': {
+    faults: [...ELECTIONS, 'power cut', 'slow disk', 'leader cut off one way'],
+    meanMs: 500,
+    limits: { raftMessageBytesMax: 1 },
+    readers: 0,
+  },
+  readers: {
+    faults: [...ELECTIONS, 'leader cut off one way', 'link cut', 'slow machine'],
+    meanMs: 1_500,
+    limits: {},
+    readers: 6,
+  },
+  'slow disks': {
+    faults: [...ELECTIONS, ...DISKS, ...DISKS, 'leader cut off one way'],
+    meanMs: 500,
+    limits: {},
+    readers: 0,
+  },
+  members: {
+    faults: [...ELECTIONS, ...MEMBERS, ...MEMBERS, 'slow disk', 'slow machine', 'slow machine'],
+    meanMs: 600,
+    limits: {},
+    readers: 0,
+  },
+  transfers: {
+    faults: [...ELECTIONS, 'transfer of leadership', 'leader demoted'],
+    meanMs: 1_500,
+    limits: {},
+    readers: 0,
+    trial: 'the next leader dies while it takes over',
+  },
+  removals: {
+    faults: [...ELECTIONS, ...REMOVALS, ...REMOVALS, 'leader cut off one way'],
+    meanMs: 400,
+    limits: {},
+    readers: 0,
+  },
+  recoveries: {
+    faults: ['cluster recovered', 'cluster restored', 'backup taken', ...ELECTIONS],
+    meanMs: 1_500,
+    limits: {},
+    readers: 0,
+  },
+  'a small window': {
+    faults: ['link cut', 'machine cut off one way', 'pause'],
+    meanMs: 1_500,
+    limits: { raftInflightMessagesMax: 1 },
+    readers: 0,
+  },
+  /** The log is so short that whoever was away for a moment needs a snapshot, and another one. */
+  snapshots: {
+    faults: [...ELECTIONS, 'link cut', 'machine cut off', 'slow disk', 'slow disk', 'pause'],
+    meanMs: 400,
+    limits: { raftCompactEveryEntries: 6, raftLogKeepEntries: 2, raftLogHardMaxEntries: 12 },
+    readers: 0,
+  },
+};
