@@ -2,7 +2,8 @@
  * `npm run sim -- --seeds N [--seed S] [--events E]`: runs N seeds from S on side by side, prints
  * what was struck and taken, and the minimal failing schedule of what fails. `--first` ends at the
  * first failure, `--faults 3,17` lets only these happen, `--mutant NAME` plants a bug, `--profile
- * NAME` tilts the runs (profiles.ts), `--workers N` says how many processes, `--trace` prints what happens in one seed, `--whole` shrinks nothing.
+ * NAME` tilts the runs (profiles.ts), `--workers N` says how many processes, `--trace` prints what
+ * happens in one seed, `--whole` shrinks nothing.
  */
 import { parseArgs } from 'node:util';
 import { Crew, EVENTS_DEFAULT, type Order } from './crew.ts';
