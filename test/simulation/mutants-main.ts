@@ -49,9 +49,15 @@ async function judge(mutant: Mutant, { found, seeds, effective }: Hunt) {
   const control = new Crew(1, mutant.name, 'without it');
   const { violations } = await control.run(orderOf(mutant, found.seed));
   control.close();
-  if (violations.length > 0)
-    return { what: `NOT FOUND: fails without it as well, ${violations[0]}`, isFound: false };
-  return { what: found.violations[0]!.replaceAll('|', ' ').slice(0, SHOWN), isFound: true };
+  const isFound = violations.length === 0;
+  const failure = inShort(isFound ? found.violations[0]! : violations[0]!);
+  return { what: isFound ? failure : `NOT FOUND: fails without it as well, ${failure}`, isFound };
+}
+
+/** What was found, and not on which machine. */
+function inShort(violation: string): string {
+  const [line] = violation.replace(/^machine \d+ \(raft id \d+\): /, '').split('\n');
+  return line!.replaceAll('|', ' ').slice(0, SHOWN);
 }
 
 /** The report of the lowest seed that fails, counted from 1. */
