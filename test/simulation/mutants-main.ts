@@ -28,7 +28,8 @@ async function main(): Promise<number> {
   let missed = 0;
   console.log('| bug | planted | tilted towards | seeds | found as |');
   console.log('| --- | --- | --- | --- | --- |');
-  for (const mutant of MUTANTS.filter(({ name }) => name.includes(values.only))) {
+  const isWanted = ({ number, name }: Mutant) => `${number} ${name}`.includes(values.only);
+  for (const mutant of MUTANTS.filter(isWanted)) {
     const hunt = await seedsUntilFound(mutant);
     const { what, isFound } = await judge(mutant, hunt);
     if (!isFound) missed++;

@@ -17,8 +17,7 @@ export interface Profile {
 
 const ELECTIONS = ['leader crash', 'leader cut off', 'leader pause', 'partition in two', 'crash'];
 const DISKS = ['slow disk', 'hung disk'];
-const REMOVALS = ['node demoted', 'leader demoted'];
-const MEMBERS = [...REMOVALS, 'transfer of leadership', 'wiped machine'];
+const MEMBERS = ['node demoted', 'leader demoted', 'transfer of leadership', 'wiped machine'];
 
 /** By the name that `--profile` takes. */
 export const PROFILES: { readonly [name: string]: Profile } = {
@@ -53,12 +52,6 @@ export const PROFILES: { readonly [name: string]: Profile } = {
     limits: {},
     readers: 0,
     trial: 'the next leader dies while it takes over',
-  },
-  removals: {
-    faults: [...ELECTIONS, ...REMOVALS, ...REMOVALS, 'leader cut off one way'],
-    meanMs: 400,
-    limits: {},
-    readers: 0,
   },
   recoveries: {
     faults: ['cluster recovered', 'cluster restored', 'backup taken', ...ELECTIONS],

@@ -53,7 +53,21 @@ export const MUTANTS: readonly Mutant[] = [
         'if (hasUnappliedConfChange(r) && tookEffect())',
       ],
     ],
-    { profile: 'removals' },
+    {
+      profile: 'members',
+      // Ours applies in the turn in which it hears of the commit, so that it hardly ever campaigns in
+      // between. A follower that takes its time with a change of members is as right.
+      aids: [
+        [
+          `${RAFT}/applier`,
+          'this.#queue.push({ message, at: 0 });',
+          'this.#queue.push({ message, at: 0 });' +
+            'if (!this.#waiting && !this.#deps.node.isLeader && message.entries.some((e) => e.type !== 0)) {' +
+            'this.#waiting = true; this.#deps.clock.setTimer(2_500, () => this.#deps.later(() => {' +
+            'this.#waiting = false; this.#run(); })); }',
+        ],
+      ],
+    },
   ),
   mutant(3, 'the membership of a snapshot is not taken over', [
     [`${CORE}/receive`, 'restoreConfState(r, confState);', ''],
