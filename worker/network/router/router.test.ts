@@ -52,6 +52,19 @@ test('while its own doing goes on, it looks every ten seconds', async () => {
   assert.equal(looks(), 2);
 });
 
+test('after a look that took long, news comes late as well', async () => {
+  const { clock, router, looks, disturb, slow } = await opened();
+  slow(2_000);
+  await router.repair();
+  clock.advance(1_900);
+  disturb();
+  await router.settle();
+  assert.equal(looks(), 2);
+  clock.advance(1_500);
+  await router.settle();
+  assert.equal(looks(), 3);
+});
+
 test('what nobody tells of is found within half a minute', async () => {
   const { clock, router, looks } = await opened();
   clock.advance(30_000);
@@ -79,7 +92,7 @@ test('destroyed, it is not built again by rows that still come', async () => {
 /** A router that is open, in a kernel where everything works. */
 async function opened() {
   const clock = new ManualClock();
-  const netcmd = new CountingNetcmd();
+  const netcmd = new CountingNetcmd(clock);
   let disturb: () => void = () => assert.fail('nobody watches');
   const router = new Router({
     io: { list: () => [], stat: () => undefined },
@@ -98,15 +111,26 @@ async function opened() {
   });
   await router.open();
   assert.equal(router.problem, '');
-  return { clock, router, looks: () => netcmd.looks, disturb: () => disturb() };
+  const slow = (ms: number): void => {
+    netcmd.lookMs = ms;
+  };
+  return { clock, router, looks: () => netcmd.looks, disturb: () => disturb(), slow };
 }
 
 class CountingNetcmd implements Netcmd {
   readonly #netcmd = new RecordingNetcmd();
+  readonly #clock: ManualClock;
   looks = 0;
+  lookMs = 0;
 
+  constructor(clock: ManualClock) {
+    this.#clock = clock;
+  }
   run(command: Command) {
-    if (command.input === OBSERVE_SCRIPT) this.looks++;
+    if (command.input === OBSERVE_SCRIPT) {
+      this.looks++;
+      this.#clock.advance(this.lookMs);
+    }
     return this.#netcmd.run(command);
   }
 }

@@ -10,6 +10,7 @@ import { countUnconfirmed } from '../task-sockets.ts';
 import { destroyScript } from './host-script.ts';
 import { Kernel } from './kernel.ts';
 import { type NodeNames, nodeNames, taskNamespace } from './names.ts';
+import { NamespaceRemoval } from './namespace-removal.ts';
 import { HOST, type Netcmd } from './netcmd.ts';
 import { type Plan, type PlanInput, Planner } from './plan.ts';
 import { localAddress } from './plan-endpoints.ts';
@@ -35,7 +36,10 @@ export interface RouterDeps {
 const LOOK_MS = 30_000;
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 10_000;
-/** What changes while a pass runs or this soon after it is most likely its own doing. */
+/**
+ * What changes while a pass runs or this soon after it is most likely its own doing; after one that took
+ * longer, as long: where the machine is busy, news comes late.
+ */
 const OWN_NOISE_MS = 100;
 /** It may have been somebody else's nevertheless: it is looked at once more when this long is quiet. */
 const DOUBT_MS = 1_500;
@@ -53,6 +57,7 @@ export class Router implements ContainerNetwork {
   readonly #planner = new Planner();
   readonly #kernel: Kernel;
   readonly #backoff: Backoff;
+  readonly #removal: NamespaceRemoval;
   readonly #endpoints = new Map<string, LocalEndpoint>();
   #overlay: PlanInput['overlay'];
   #overlayIndex = 0;
@@ -82,6 +87,7 @@ export class Router implements ContainerNetwork {
     this.#deps = deps;
     this.names = nodeNames(deps.short);
     this.#kernel = new Kernel({ netcmd: deps.netcmd, names: this.names });
+    this.#removal = new NamespaceRemoval(deps.netcmd);
     this.#backoff = new Backoff(deps.random, RETRY_MIN_MS, RETRY_MAX_MS);
   }
   /** Builds the router, or takes up the one that is there. Throws RuntimeError UNSUPPORTED. */
@@ -110,7 +116,7 @@ export class Router implements ContainerNetwork {
     await this.close();
     if (!this.#exists()) return;
     this.#endpoints.clear();
-    for (const taskId of this.attached()) await this.#removeNamespace(taskId);
+    await Promise.all(this.attached().map((taskId) => this.#removeNamespace(taskId)));
     const keep = await this.#kernel.othersForward().catch(() => true);
     const input = destroyScript(this.names, keep);
     await this.#deps.netcmd.run({ place: HOST, program: 'sh', args: ['-s'], input });
@@ -257,14 +263,9 @@ export class Router implements ContainerNetwork {
   async #removeNamespace(taskId: string): Promise<void> {
     const name = taskNamespace(this.#deps.short, taskId);
     if (this.#deps.io.stat(this.namespacePath(taskId)) === undefined) return;
-    const input = `[ ! -e /run/netns/${name} ] || ip netns del ${name}\n`;
-    const { code, output } = await this.#deps.netcmd.run({
-      place: HOST,
-      program: 'sh',
-      args: ['-s'],
-      input,
-    });
-    if (code !== 0) throw new RuntimeError('IO', `can't remove ${name}: ${output.trim()}`, true);
+    const said = await this.#removal.remove(name);
+    if (this.#deps.io.stat(this.namespacePath(taskId)) !== undefined)
+      throw new RuntimeError('IO', `can't remove ${name}: ${said}`, true);
   }
 
   /** Passes run one after the other; calls that come while one runs share the next. */
@@ -287,6 +288,7 @@ export class Router implements ContainerNetwork {
     this.#wanted = false;
     this.#look = false;
     const before = this.#problems;
+    const startMs = clock.monotonicMs();
     const index = this.#overlayIndex;
     try {
       const plan = this.#planner.plan({
@@ -311,7 +313,8 @@ export class Router implements ContainerNetwork {
     if (this.#problems !== '' && this.#problems !== before)
       log.warn({ problem: this.#problems }, 'the network is not as it should be');
     if (this.#problem === '') for (const fn of this.#settledFns) fn(index);
-    this.#quietAtMs = clock.monotonicMs() + OWN_NOISE_MS;
+    const nowMs = clock.monotonicMs();
+    this.#quietAtMs = nowMs + Math.max(OWN_NOISE_MS, nowMs - startMs);
     this.#arm();
   }
   get #problems(): string {
