@@ -14,10 +14,13 @@ import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { ROOT, run, tempDir } from '../support/swarm.ts';
 
-const exec = promisify(execFile);
+/** Rejects when the program fails. */
+export const exec = promisify(execFile);
 /** Of Debian. Kept between runs. */
 const KERNEL = 'linux-image-cloud-amd64';
-const KEPT = join(ROOT, 'node_modules', '.cache', 'swarm-vm');
+/** What was downloaded is kept here between runs. */
+export const KEPT_IN = join(ROOT, 'node_modules', '.cache');
+const KEPT = join(KEPT_IN, 'swarm-vm');
 /** Directories of kernel modules that a guest gets: networking and what encrypts. */
 const MODULES = ['arch', 'crypto', 'lib', 'net', 'drivers/net/wireguard', 'drivers/net/vxlan'];
 const MODULE_FILES = ['drivers/net/veth.ko'];
@@ -26,7 +29,7 @@ const END = '=== end';
 
 export interface GuestFile {
   readonly path: string;
-  readonly content: string;
+  readonly content: string | Buffer;
 }
 
 /**
@@ -65,14 +68,14 @@ export async function runInGuest(
   }
 }
 
-interface KernelFiles {
+export interface KernelFiles {
   readonly version: string;
   readonly image: string;
   readonly modules: string;
 }
 
 /** As the package has it: nothing of it is installed. */
-async function kernelOfDebian(): Promise<KernelFiles> {
+export async function kernelOfDebian(): Promise<KernelFiles> {
   if (!existsSync(join(KEPT, 'boot'))) {
     rmSync(KEPT, { recursive: true, force: true });
     mkdirSync(KEPT, { recursive: true });
@@ -117,7 +120,7 @@ async function furnish(
 }
 
 /** A program of this machine with its libraries; it hides busybox's own. */
-async function copyProgram(root: string, path: string): Promise<void> {
+export async function copyProgram(root: string, path: string): Promise<void> {
   const { stdout } = await exec('ldd', [path]);
   const libraries = [...stdout.matchAll(/(\/\S+) \(0x/g)].map((match) => match[1]!);
   for (const from of libraries) {
@@ -174,7 +177,12 @@ async function where(program: string): Promise<string> {
   return stdout.trim();
 }
 
-async function must(program: string, args: readonly string[]): Promise<void> {
-  const ran = await run(program, args);
+/** Throws what it said where it fails. */
+export async function must(
+  program: string,
+  args: readonly string[],
+  timeoutMs = 300_000,
+): Promise<void> {
+  const ran = await run(program, args, { timeoutMs });
   if (ran.code !== 0) throw new Error(`${program}: exit ${ran.code}\n${ran.stderr}`);
 }

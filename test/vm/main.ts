@@ -1,7 +1,8 @@
+import { machine } from './machine.ts';
 import { wireguard } from './wireguard.ts';
 
 /** `npm run vm -- NAME`: what the kernel here lacks, on one that has it. The exit code is the verdict. */
-const SCRIPTS: { readonly [name: string]: () => Promise<void> } = { wireguard };
+const SCRIPTS: { readonly [name: string]: () => Promise<void> } = { machine, wireguard };
 
 const script = SCRIPTS[process.argv[2] ?? ''];
 if (script === undefined) {
