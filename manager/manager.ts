@@ -158,6 +158,7 @@ export class Manager {
       log,
       reads: {
         linearize: (consistency) => this.#linearize(consistency === 'stale'),
+        hearsLeader: () => driver.hasLeader,
         leaderlessMs: () =>
           Math.min(electionsMs(LIMITS.readWithoutLeaderElections), LIMITS.readWithoutLeaderMaxMs),
       },

@@ -197,7 +197,7 @@ export const LIMITS = {
   readWithoutLeaderElections: 4,
   /** A manager asks the leader, where that knows more, for so long. */
   leaderFirstMs: 2_000,
-  /** The longest that such a read waits: well within the deadline of its call. */
+  /** The longest that a read waits, also where a leader is heard: well within the deadline of its call. */
   readWithoutLeaderMaxMs: 10_000,
   /** Without a leader for so many election timeouts, a write is answered NO_QUORUM. */
   writeWithoutLeaderElections: 16,

@@ -45,6 +45,8 @@ export interface Reads {
   linearize(consistency: Consistency): Promise<Freshness>;
   /** A read that waits for this long, in milliseconds, is answered from local state. */
   leaderlessMs(): number;
+  /** This manager leads, or its leader spoke to it within an election timeout. */
+  hearsLeader(): boolean;
 }
 
 export interface RaftInfo {

@@ -54,6 +54,7 @@ export class Fixture {
   readonly store = new LocalStore({ clock: this.clock, ids: this.ids });
   linearize: () => Promise<Freshness> = async () => Freshness.create();
   leaderlessMs = 2_000;
+  hearsLeader = false;
   raft: RaftStatus = RaftStatus.create({ raftId: 1, leader: 1 });
   leader: { nodeId: string; address: string } | undefined = { nodeId: 'n1', address: 'h1:2377' };
   verdicts: NodeVerdict[] = [];
@@ -89,7 +90,11 @@ export class Fixture {
   deps(): ControlDeps {
     return {
       store: this.store,
-      reads: { linearize: () => this.linearize(), leaderlessMs: () => this.leaderlessMs },
+      reads: {
+        linearize: () => this.linearize(),
+        leaderlessMs: () => this.leaderlessMs,
+        hearsLeader: () => this.hearsLeader,
+      },
       raft: { status: () => this.raft, leader: () => this.leader },
       dispatcher: {
         openLogs: (_nodeId, request, signal) => {

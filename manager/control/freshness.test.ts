@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Freshness, ListRequest, Ref } from '../../proto/index.ts';
+import { LIMITS } from '../../shared/limits.ts';
 import { context, Fixture } from './fixture.ts';
 
 const list = (at: Fixture, consistency: 'linearizable' | 'stale' = 'linearizable') =>
@@ -90,6 +91,39 @@ test('a read that fails is tried again until there is a leader', async () => {
     at.clock.advance(100);
   }
   assert.equal((await answer).freshness!.stale, false);
+});
+
+test('a leader that is heard is waited for: its follower may have just started', async () => {
+  const at = new Fixture();
+  await at.create({});
+  at.hearsLeader = true;
+  let isCurrent = false;
+  at.linearize = async () => {
+    if (!isCurrent) throw new Error('catching up');
+    return Freshness.create();
+  };
+  const answer = list(at);
+  for (let passedMs = 0; passedMs < 3 * at.leaderlessMs; passedMs += 100) {
+    await new Promise(setImmediate);
+    at.clock.advance(100);
+  }
+  isCurrent = true;
+  await new Promise(setImmediate);
+  at.clock.advance(100);
+  assert.equal((await answer).freshness!.stale, false);
+});
+
+test('a leader that is heard and confirms nothing is not waited for without an end', async () => {
+  const at = new Fixture();
+  await at.create({});
+  at.hearsLeader = true;
+  at.linearize = () => new Promise(() => undefined);
+  const answer = list(at);
+  for (let passedMs = 0; passedMs <= LIMITS.readWithoutLeaderMaxMs; passedMs += 100) {
+    await new Promise(setImmediate);
+    at.clock.advance(100);
+  }
+  assert.equal((await answer).freshness!.stale, true);
 });
 
 test('who reads again while nobody leads does not wait again', async () => {

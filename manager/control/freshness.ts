@@ -1,6 +1,7 @@
 import { Freshness } from '../../proto/index.ts';
 import { delay } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
+import { LIMITS } from '../../shared/limits.ts';
 import type { Consistency } from '../../shared/rpc/rpc.ts';
 import type { ControlDeps } from './deps.ts';
 
@@ -41,9 +42,9 @@ export class FreshReads {
 
   async before(consistency: Consistency): Promise<Freshness> {
     if (consistency === 'stale') return this.#stale('asked for');
-    const { clock } = this.#deps;
+    const { clock, reads } = this.#deps;
     const startMs = clock.monotonicMs();
-    const waitMs = this.#deps.reads.leaderlessMs();
+    const waitMs = reads.leaderlessMs();
     let untilMs = startMs + waitMs;
     let reason = 'no manager leads with a quorum';
     for (let leftMs = waitMs; leftMs > 0; leftMs = untilMs - clock.monotonicMs()) {
@@ -54,8 +55,12 @@ export class FreshReads {
         return result;
       }
       if (result !== '') reason = result;
-      // Whoever asks again while nobody leads does not wait the same time again.
-      untilMs = Math.min(untilMs, this.#failingSince(startMs, waitMs) + waitMs);
+      // Whoever asks again while nobody leads does not wait the same time again. A leader that is
+      // heard is waited for longer: this manager may have just started, and be catching up.
+      const sinceMs = this.#failingSince(startMs, waitMs);
+      untilMs = reads.hearsLeader()
+        ? startMs + LIMITS.readWithoutLeaderMaxMs
+        : Math.min(startMs, sinceMs) + waitMs;
       await delay(clock, Math.min(RETRY_MS, Math.max(0, untilMs - clock.monotonicMs())));
     }
     return this.#stale(reason);

@@ -65,7 +65,7 @@ export class EventWatcher {
     const reads = new FreshReads({
       store,
       clock,
-      reads: { linearize, leaderlessMs: () => LEADERLESS_MS },
+      reads: { linearize, leaderlessMs: () => LEADERLESS_MS, hearsLeader: () => false },
     });
     const abort = new AbortController();
     const context = { consistency: 'linearizable', signal: abort.signal } as CallContext;
