@@ -89,6 +89,7 @@ export class ImageStore {
   readonly #deps: ImageStoreDeps;
   readonly #layers: LayerStore;
   readonly #pulls = new Map<string, Pull>();
+  readonly #finds = new Map<string, Promise<Image | undefined>>();
   readonly #looks = new Map<string, Promise<ReadyImage | undefined>>();
 
   constructor(deps: ImageStoreDeps) {
@@ -295,9 +296,17 @@ export class ImageStore {
     }
     return config;
   }
-  async #local(reference: ImageReference): Promise<Image | undefined> {
-    const { containerd } = this.#deps;
+  /** Many tasks of one image ask once, together. */
+  #local(reference: ImageReference): Promise<Image | undefined> {
     const name = imageName(reference);
+    const running = this.#finds.get(name);
+    if (running) return running;
+    const find = this.#find(name, reference).finally(() => this.#finds.delete(name));
+    this.#finds.set(name, find);
+    return find;
+  }
+  async #find(name: string, reference: ImageReference): Promise<Image | undefined> {
+    const { containerd } = this.#deps;
     const found = await unless(containerd.call(ImagesService.get, { name }), 'NOT_FOUND');
     if (found?.image) return found.image;
     if (reference.digest === '') return undefined;
