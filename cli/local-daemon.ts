@@ -11,7 +11,7 @@ import { ownSocket, type Surroundings, SYSTEM_SOCKET, stateDirOf } from './paths
 import { isSameProcess, processStartTime } from './process-identity.ts';
 import type { Session } from './session.ts';
 import type { Flags } from './spec/flags.ts';
-import { hasUnit, systemctl } from './systemd.ts';
+import { hasUnit, startUnit } from './systemd.ts';
 
 /** The daemon that answers now; `started` when this command started it. */
 export interface LocalDaemon {
@@ -19,6 +19,12 @@ export interface LocalDaemon {
   readonly started: boolean;
   /** Ends what this command started and removes what it made: for a step that failed after it. */
   undo(): Promise<void>;
+}
+
+/** For a step that failed after `daemon` was there. What may have been done all the same is kept. */
+export async function undoAfter(error: unknown, daemon: Pick<LocalDaemon, 'undo'>): Promise<void> {
+  if (SwarmError.is(error) && error.code === 'MAYBE_DONE') return;
+  await daemon.undo();
 }
 
 export function surroundingsOf(context: Context): Surroundings {
@@ -40,9 +46,11 @@ export async function ensureDaemon(context: Context, flags: Flags): Promise<Loca
   }
   const stateDir = stateDirOf(at, flags.text('state-dir'));
   if (socket === SYSTEM_SOCKET && stateDir === stateDirOf({ ...at, env: {} }) && hasUnit()) {
-    await systemctl('start');
+    // Systemd may have been starting it already: then it is not this command's to stop, and without a
+    // cluster it waits for one as it does after an installation.
+    await startUnit();
     await waitForSocket(socket, context.io.clock);
-    return { session: await openSession(socket), started: true, undo: () => systemctl('stop') };
+    return { session: await openSession(socket), started: true, undo: async () => undefined };
   }
   const made = !existsSync(stateDir);
   const allowProcess = flags.is('allow-process');

@@ -4,7 +4,7 @@ import { SwarmError } from '../shared/errors.ts';
 
 const UNIT = 'swarm.service';
 
-/** True when this machine's systemd has our unit: then it starts and stops the daemon, not we. */
+/** True when this machine's systemd has our unit: then it starts the daemon, not we. */
 export function hasUnit(): boolean {
   return (
     existsSync('/run/systemd/system') &&
@@ -14,14 +14,14 @@ export function hasUnit(): boolean {
   );
 }
 
-/** `systemctl start|stop swarm.service`. */
-export function systemctl(verb: 'start' | 'stop'): Promise<void> {
+/** `systemctl start swarm.service`. Nothing happens where it has started already. */
+export function startUnit(): Promise<void> {
   return new Promise((resolve, reject) => {
-    execFile('systemctl', [verb, UNIT], (error, _out, text) => {
+    execFile('systemctl', ['start', UNIT], (error, _out, text) => {
       if (error === null) resolve();
       else {
         reject(
-          new SwarmError('NO_DAEMON', `systemctl ${verb} ${UNIT} failed: ${text.trim()}.`, {
+          new SwarmError('NO_DAEMON', `systemctl start ${UNIT} failed: ${text.trim()}.`, {
             cause: error,
             command: `systemctl status ${UNIT}`,
           }),

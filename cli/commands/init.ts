@@ -9,7 +9,7 @@ import { SwarmError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Verb } from '../command.ts';
 import type { Context } from '../context.ts';
-import { ensureDaemon } from '../local-daemon.ts';
+import { ensureDaemon, undoAfter } from '../local-daemon.ts';
 import { warn } from '../output/warning.ts';
 import { parseWhole } from '../parse/number.ts';
 import { parseWord } from '../parse/words.ts';
@@ -39,7 +39,7 @@ export const init: Verb = {
       warn(context, answer.warnings);
       warnHostCode(context, flags);
     } catch (error) {
-      await daemon.undo();
+      await undoAfter(error, daemon);
       throw inFlags(error);
     } finally {
       daemon.session.close();

@@ -2,7 +2,7 @@ import { type Availability, JoinRequest, LocalService, Role } from '../../proto/
 import { SwarmError } from '../../shared/errors.ts';
 import { DEFAULTS } from '../../shared/limits.ts';
 import type { Verb } from '../command.ts';
-import { ensureDaemon } from '../local-daemon.ts';
+import { ensureDaemon, undoAfter } from '../local-daemon.ts';
 import { warn } from '../output/warning.ts';
 import { invalid } from '../parse/invalid.ts';
 import { readToken } from '../parse/token.ts';
@@ -46,7 +46,7 @@ export const join: Verb = {
       );
       warn(context, answer.warnings);
     } catch (error) {
-      await daemon.undo();
+      await undoAfter(error, daemon);
       throw error;
     } finally {
       daemon.session.close();

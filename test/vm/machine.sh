@@ -14,7 +14,7 @@ check() {
   until (eval "$3") >/run/last 2>&1; do
     if [ "$(now)" -ge "$end" ]; then
       echo "FAILED $2"
-      tail -n 15 /run/last | sed 's/^/    /'
+      { tail -n 15 /run/last; journalctl -u swarm -o cat -n 12; } | cut -c 1-400 | sed 's/^/    /'
       return
     fi
     sleep 1

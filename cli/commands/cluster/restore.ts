@@ -9,7 +9,7 @@ import {
 import { SwarmError } from '../../../shared/errors.ts';
 import type { Verb } from '../../command.ts';
 import type { Context } from '../../context.ts';
-import { ensureDaemon } from '../../local-daemon.ts';
+import { ensureDaemon, undoAfter } from '../../local-daemon.ts';
 import { isoLocal } from '../../output/relative-time.ts';
 import { warn } from '../../output/warning.ts';
 import { readSecret } from '../../parse/secret.ts';
@@ -43,7 +43,7 @@ export const restore: Verb = {
         say(context, answer);
       } catch (error) {
         counter.end();
-        await daemon.undo();
+        await undoAfter(error, daemon);
         throw error;
       } finally {
         daemon.session.close();
