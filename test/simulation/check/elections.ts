@@ -75,6 +75,8 @@ export class Elections {
     if (reign === undefined || reign.isChecked || reign.raftId !== who.raftId) return;
     reign.isChecked = true;
     const { index, term: ofTerm } = reign.mustHave;
+    // Whose first word comes late may have been overtaken: what a later leader committed is no debt.
+    if (ofTerm > term) return;
     // The rows that a cluster begins with are no entry.
     if (ofTerm !== 0 && !this.#logs.of(who.raftId).has(index, ofTerm))
       this.#verdict.fail(`${who.name}: leads term ${term} without committed entry ${index}`);
