@@ -107,3 +107,10 @@ export function addressesOf(given: {
 function isWildcard(host: string): boolean {
   return host === '0.0.0.0' || host === '::';
 }
+
+/** Where published ports of an interface are reached; none: it is not there, or has no address. */
+export function addressesOfInterface(name: string): readonly string[] {
+  const addresses = networkInterfaces()[name] ?? [];
+  // One that is valid on its link alone cannot be listened on without naming the link.
+  return addresses.map(({ address }) => address).filter((one) => !/^fe[89ab]/i.test(one));
+}

@@ -15,6 +15,7 @@ import type { LiveIdentity } from '../shared/tls/live-identity.ts';
 import { VERSION } from '../shared/version.ts';
 import { Agent } from '../worker/agent/agent.ts';
 import { TaskLogs } from '../worker/logs/task-logs.ts';
+import { BoundNetwork } from '../worker/network/bound-network.ts';
 import { examineNetwork } from '../worker/network/doctor/examine.ts';
 import type { Network } from '../worker/network/network.ts';
 import { OverlayNetwork } from '../worker/network/overlay-network.ts';
@@ -27,6 +28,7 @@ import { GenericUnits } from '../worker/runtime/generic-units.ts';
 import { ProcessRuntime } from '../worker/runtime/process/process-runtime.ts';
 import type { Runtime } from '../worker/runtime/runtime.ts';
 import { SystemIo } from '../worker/runtime/system-io.ts';
+import { addressesOfInterface } from './address.ts';
 import { ARCHITECTURE, type ContainerRuntime, findContainerRuntime } from './container-runtime.ts';
 import type { DaemonDeps } from './deps.ts';
 import { describeNode } from './describe.ts';
@@ -122,9 +124,9 @@ export class WorkerPart {
     });
     const tunnelKeys = new TunnelKeys({ io, clock, directory: paths.tunnelKeys });
     const tunnelKey = (): string => (tier.found && tier.tunnel.found ? tunnelKeys.publicKey() : '');
-    const network = tier.found
-      ? new OverlayNetwork({ proxy, router, clock, publishAddress })
-      : proxy;
+    const inner = tier.found ? new OverlayNetwork({ proxy, router, clock, publishAddress }) : proxy;
+    const places = { nodeId, addressesOf: addressesOfInterface };
+    const network = new BoundNetwork({ inner, places, clock });
     const { bindRoots, genericResources } = config.offer ?? NO_OFFER;
     const generic = genericOffers(genericResources);
     const units = new GenericUnits(io, join(stateDir, 'units'), generic);

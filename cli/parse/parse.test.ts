@@ -93,11 +93,19 @@ test('a short port has a range, a protocol and an address when they are given', 
     { ...tcp, target: 80, published: 8080, bind: '127.0.0.1' },
   ]);
   assert.deepEqual(parsePorts('-p', '[::1]:8080:80/tcp')[0]!.bind, '::1');
+  assert.deepEqual(parsePorts('-p', 'eth1:8080:80')[0]!.bind, 'eth1');
+  assert.deepEqual(parsePorts('-p', 'node.labels.net/up-link:53:53/udp')[0], {
+    protocol: Protocol.UDP,
+    mode: PublishMode.INGRESS,
+    target: 53,
+    published: 53,
+    bind: 'node.labels.net/up-link',
+  });
 });
 
 test('a wrong short port is refused', () => {
   const wrong = ['', 'web', '0:80', '8080:0', '70000:80', '8000-8002:80-81', '8001-8000:80-81'];
-  for (const text of [...wrong, '8080:80/sctp', '300.1.1.1:80:80', '1:2:3'])
+  for (const text of [...wrong, '8080:80/sctp', '300.1.1.1:80:80', '1:2:3', 'a/b:80:80'])
     refused('--publish', () => parsePorts('--publish', text));
 });
 

@@ -1,6 +1,6 @@
-import { isIP } from 'node:net';
 import { type Init, type PortConfig, Protocol, PublishMode } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
+import { PORT_BIND_TEXT, parsePortBind } from '../../shared/port-bind.ts';
 import { invalid } from './invalid.ts';
 import { parseFields } from './key-value.ts';
 import { parseBoolean, parseWhole } from './number.ts';
@@ -11,10 +11,10 @@ type Port = Init<PortConfig>;
 const PROTOCOLS = { tcp: Protocol.TCP, udp: Protocol.UDP };
 const MODES = { ingress: PublishMode.INGRESS, host: PublishMode.HOST };
 const SHORT =
-  /^(?:(\[[0-9a-fA-F:.]+\]|\d+(?:\.\d+)+):)?(?:(\d+)(?:-(\d+))?:)?(\d+)(?:-(\d+))?(?:\/(\w+))?$/;
+  /^(?:(\[[0-9a-fA-F:.]+\]|\d+(?:\.\d+)+|[A-Za-z][\w./-]*):)?(?:(\d+)(?:-(\d+))?:)?(\d+)(?:-(\d+))?(?:\/(\w+))?$/;
 const EXPECTED = '8080:80, 8080:80/udp, 8000-8003:80-83 or published=8080,target=80';
 
-/** One `--publish`, short (8080:80/tcp, ranges, address) or long (published=8080,target=80,…). */
+/** One `--publish`, short (8080:80/tcp, ranges, bound) or long (published=8080,target=80,…). */
 export function parsePorts(flag: string, text: string): readonly Port[] {
   return /(^|,)\s*\w[\w-]*=/.test(text) ? [longForm(flag, text)] : shortForm(flag, text);
 }
@@ -25,7 +25,8 @@ function shortForm(flag: string, text: string): readonly Port[] {
   const [, address, publishedFrom, publishedTo, targetFrom, targetTo, word] = match;
   const protocol = parseWord(flag, (word ?? 'tcp').toLowerCase(), PROTOCOLS);
   const bind = (address ?? '').replace(/^\[|\]$/g, '');
-  if (bind !== '' && isIP(bind) === 0) throw invalid(flag, text, 'an IP address before the port');
+  if (parsePortBind(bind) === undefined)
+    throw invalid(flag, text, `${PORT_BIND_TEXT} before the port`);
   const targets = range(flag, targetFrom!, targetTo);
   const published = publishedFrom === undefined ? [] : range(flag, publishedFrom, publishedTo);
   if (published.length > 0 && published.length !== targets.length)

@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import {
   EndpointMode,
   type EndpointSpec,
@@ -7,6 +6,7 @@ import {
   PublishMode,
 } from '../../proto/index.ts';
 import { LIMITS } from '../../shared/limits.ts';
+import { PORT_BIND_TEXT, parsePortBind } from '../../shared/port-bind.ts';
 import { check, checkEnum } from './field.ts';
 
 export function validateEndpoint(endpoint: EndpointSpec): void {
@@ -55,10 +55,10 @@ function validatePort(port: PortConfig): void {
     `1 to 65535, or none: one of ${LIMITS.dynamicPortMin}-${LIMITS.dynamicPortMax} is given`,
   );
   check(
-    port.bind === '' || isIP(port.bind) !== 0,
+    parsePortBind(port.bind) !== undefined,
     'endpoint.ports.bind',
-    `"${port.bind}" is no address`,
-    'an IP address of the node, or none',
+    `"${port.bind}" is nothing that a port can be bound to`,
+    `${PORT_BIND_TEXT}, or none`,
   );
   check(
     !port.proxyProtocolV2 || port.protocol === Protocol.TCP,

@@ -4,6 +4,7 @@ import type { AppliedEntry, Change, View } from '../store/view.ts';
 import { assignedTask } from './assigned.ts';
 import { encodeServices } from './assignment-message.ts';
 import { loadBalanced } from './backends.ts';
+import { labelsOf } from './bound-labels.ts';
 import { type Item, ItemSet, makeItem } from './item-set.ts';
 import { type NetworkChanges, NetworkRows } from './network-rows.ts';
 
@@ -26,11 +27,14 @@ export class AssignmentRows {
   readonly #tasks = new Map<string, { readonly version: number; readonly item: Item }>();
   #dirtyTasks = new Map<string, Set<string>>();
   #dirtyServices = new Set<string>();
+  /** Services with ports that are bound to a label of nodes. */
+  readonly #boundToLabels = new Set<string>();
 
   /** Starts anew from a whole state, in pieces. Entries may be observed before it has ended. */
   *rebuild(view: View): Generator<void, void> {
     this.services.clear();
     this.#tasks.clear();
+    this.#boundToLabels.clear();
     this.#dirtyTasks = new Map();
     this.#dirtyServices = new Set();
     const services = view.table('service').all();
@@ -87,6 +91,8 @@ export class AssignmentRows {
 
   #updateService(view: View, id: string): boolean {
     const row = loadBalanced(view, id);
+    if (row !== undefined && labelsOf(row.ports).length > 0) this.#boundToLabels.add(id);
+    else this.#boundToLabels.delete(id);
     return this.services.set(id, row && makeItem(id, LoadBalanced.encode(row)));
   }
 
@@ -105,6 +111,9 @@ export class AssignmentRows {
         if (task !== undefined) this.#dirtyServices.add(task.serviceId);
         return;
       }
+      case 'node':
+        for (const id of this.#boundToLabels) this.#dirtyServices.add(id);
+        return;
       case 'nodeStatus':
         this.#noteNode(view, change as Change<'nodeStatus'>);
         return;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   Liveness,
+  Node,
   NodeStatus,
   Service,
   ServiceRevision,
@@ -15,6 +16,7 @@ import { SystemIds } from '../../shared/ids.ts';
 import { LocalStore } from '../store/local-store.ts';
 import { revisionKey } from '../store/schema.ts';
 import { assignedTasks } from './assigned.ts';
+import { AssignmentRows } from './assignment-rows.ts';
 import { loadBalanced } from './backends.ts';
 
 const SPEC = {
@@ -152,6 +154,41 @@ test('the last endpoints stay although their nodes are suspected', async () => {
   await addTask(store, 1, 'a');
   await addTask(store, 2, 'b');
   assert.deepEqual(shown(store), ['t1 a.example:20001', 't2 b.example:20002 draining']);
+});
+
+test('what a label that a port is bound to says on each node goes with the row', async () => {
+  const store = await world();
+  const ports = [{ target: 80, published: 80, bind: 'node.labels.uplink' }];
+  await store.put('serviceState', 'loop', ServiceState.create({ id: 's', ports }));
+  const labels: readonly [string, Record<string, string>][] = [
+    ['b', { uplink: 'eth1', zone: 'x' }],
+    ['a', { uplink: '10.0.0.1' }],
+    ['c', { zone: 'y' }],
+  ];
+  for (const [id, of] of labels)
+    await store.put('node', 'users', Node.create({ id, name: id, labels: of }));
+  assert.deepEqual(
+    loadBalanced(store.view, 's')?.nodeLabels.map((one) => `${one.nodeId} ${one.key}=${one.value}`),
+    ['a uplink=10.0.0.1', 'b uplink=eth1'],
+  );
+});
+
+test('a changed label makes the rows anew that are bound to it, and no others', async () => {
+  const store = await world();
+  const rows = new AssignmentRows();
+  for (const _ of rows.rebuild(store.view));
+  store.onApplied((entry) => rows.observe(store.view, entry));
+  const changed = (): boolean => rows.take(store.view).services.length > 0;
+  const relabel = (uplink: string): Promise<unknown> =>
+    store.put('node', 'users', Node.create({ id: 'a', name: 'a', labels: { uplink } }));
+  changed();
+  await relabel('eth1');
+  assert.equal(changed(), false);
+  const ports = [{ target: 80, published: 80, bind: 'node.labels.uplink' }];
+  await store.put('serviceState', 'loop', ServiceState.create({ id: 's', ports }));
+  assert.equal(changed(), true);
+  await relabel('eth2');
+  assert.equal(changed(), true);
 });
 
 test('an assigned task carries its spec and the allocated port', async () => {

@@ -8,6 +8,7 @@ import {
 } from '../../proto/index.ts';
 import { slotKey } from '../store/schema.ts';
 import type { View } from '../store/view.ts';
+import { boundLabels } from './bound-labels.ts';
 import { hasClientAffinity } from './client-affinity.ts';
 import { type Standing, standingOf } from './standing.ts';
 
@@ -27,6 +28,7 @@ export function loadBalanced(view: View, serviceId: string): LoadBalanced | unde
     serviceName: service.spec?.name ?? '',
     ports: state.ports,
     clientAffinity: hasClientAffinity(view, serviceId),
+    nodeLabels: boundLabels(view, state.ports),
     backends: found.map(({ backend, standing }) =>
       // A suspected node's endpoints get nothing new, unless they are all that is left.
       standing === 'draining' || standing === 'unready' || (standing === 'doubtful' && others)

@@ -105,7 +105,8 @@ describe('containers on three nodes in the overlay tier', { skip: missing || fal
   it('publish on their own node, at one address, and for one client one task', async () => {
     const hosted = ['-p', `mode=host,published=8090,target=${PORT}`];
     const bound = ['-p', `${here(1)}:8091:${PORT}`, '-p', `127.0.0.1:8092:${PORT}`];
-    await cluster.create('hosted', [...hosted, ...bound, ...on(2)]);
+    const named = ['-p', `lo:8094:${PORT}`, '-p', `node.labels.door:8095:${PORT}`];
+    await cluster.create('hosted', [...hosted, ...bound, ...named, ...on(2)]);
     const sticky = ['--replicas', '3', '--affinity', 'client', '--network', 'back'];
     await cluster.create('sticky', [...sticky, '-p', `8093:${PORT}`]);
     tasks['hosted'] = await cluster.inhabit('hosted', 1);
@@ -117,6 +118,13 @@ describe('containers on three nodes in the overlay tier', { skip: missing || fal
     const own = await cluster.hosts.peer(cluster.hosts.name(3), 'host3');
     await untilSeen(all(here(3), 'hosted'), own, 'tcp', '127.0.0.1', 8_092);
     assert.equal(await outside.call('tcp', here(3), 8_092), 'ECONNREFUSED');
+    // Every node has the interface; no node has the label yet.
+    await untilSeen(all(here(3), 'hosted'), own, 'tcp', '127.0.0.1', 8_094);
+    assert.equal(await outside.call('tcp', here(3), 8_094), 'ECONNREFUSED');
+    assert.equal(await outside.call('tcp', here(1), 8_095), 'ECONNREFUSED');
+    await cluster.type('node', 'update', '--label-add', `door=${here(1)}`, 'n1');
+    await untilSeen(all(OUTSIDE, 'hosted'), outside, 'tcp', here(1), 8_095);
+    assert.equal(await outside.call('tcp', here(3), 8_095), 'ECONNREFUSED');
 
     const { back } = await cluster.virtual('sticky');
     for (const call of ['tcp', 'udp'])
