@@ -22,7 +22,7 @@ export const create: Verb = {
       .option('--ip-range <CIDR>', 'Part of a subnet that addresses are taken from', collect)
       .option('--ipv6', 'Addresses of both families')
       .option('--internal', 'No way out of the network')
-      .option('--attachable', 'Also for containers that are no tasks')
+      .option('--attachable', 'Kept and shown, as scripts for Docker give it; nothing follows')
       .option('--label <KEY=VALUE>', 'Label', collect)
       .option('-o, --opt <KEY=VALUE>', 'encrypted, or mtu=BYTES', collect);
   },

@@ -33,6 +33,13 @@ const UPLINKS = 1_024;
 const MARK = '/run/swarm-forwarding';
 
 /**
+ * A rule that is gone again at once: for it the kernel loads connection tracking, without which there is
+ * no setting to make yet when the first pass comes before the router's rules.
+ */
+const LOADS_CONNTRACK =
+  'add table ip swz; add chain ip swz c; add rule ip swz c ct state new; delete table ip swz';
+
+/**
  * In the router nothing holds back the refusals of packets that have no way: a client whose packet is
  * dropped without a word tries again a second later only.
  */
@@ -72,6 +79,7 @@ ${inside} sh -c 'cd /proc/sys/net
 echo 1 >ipv4/ip_forward
 echo 0 >ipv4/conf/all/rp_filter; echo 0 >ipv4/conf/default/rp_filter
 echo 0 >ipv4/conf/all/send_redirects; echo 0 >ipv4/conf/default/send_redirects
+[ -e netfilter/nf_conntrack_tcp_be_liberal ] || nft "${LOADS_CONNTRACK}" 2>/dev/null || true
 echo 1 >netfilter/nf_conntrack_tcp_be_liberal 2>/dev/null || true
 echo 0 >ipv4/icmp_ratelimit 2>/dev/null || true
 [ ! -e ipv4/icmp_msgs_per_sec ] || { echo 1000000 >ipv4/icmp_msgs_per_sec; echo 10000 >ipv4/icmp_msgs_burst; }
