@@ -51,7 +51,8 @@ export function step(r: Raft, m: Message): StepResult {
 
 /**
  * What is committed is so in every term, whoever says it: an answer to a vote may be of any. A
- * campaign ends where the members have changed meanwhile: its votes are counted by the old ones.
+ * campaign ends where the members have changed meanwhile: its votes are counted by the old ones. The
+ * rule is that of raft-rs (there `maybe_commit_by_vote`).
  */
 function learnCommit(r: Raft, m: Message): void {
   if (m.type !== MessageType.VoteResp && m.type !== MessageType.PreVoteResp) return;
