@@ -80,7 +80,7 @@ function read(folder: string, name: string): Buffer {
 /** One start, until it powers off, reboots, or asks for its plug to be pulled. Prints as it comes. */
 function run({ image, disk }: Machine): Promise<readonly string[]> {
   const words = [
-    ...['-accel', 'tcg,thread=multi', '-smp', '2', '-cpu', 'max', '-m', '2048'],
+    ...['-accel', 'tcg,thread=single', '-smp', '2', '-cpu', 'max', '-m', '2048'],
     ...['-nographic', '-no-reboot', '-nodefaults', '-serial', 'stdio', '-kernel', image],
     ...['-drive', `file=${disk},format=raw,if=none,id=disk`, '-device', 'nvme,drive=disk,serial=1'],
     '-append',
