@@ -7,14 +7,18 @@ import {
   TaskState,
   type TaskView,
 } from '../../../proto/index.ts';
+import { INGRESS_TABLE, nodeNames } from '../../../worker/network/router/names.ts';
 import { until } from '../swarm.ts';
 import type { OverlayCluster, OverlayNode } from './cluster.ts';
 
 /**
  * What a node's kernel should have, said in lines without the words of its engine: who is behind each
- * virtual address and published port, and where each address is found.
+ * virtual address and published port, where each address is found, and where the host lets ports in.
  */
 type Lines = readonly string[];
+
+/** Who drains, or is bound to an address, has these as well: nothing is wrong with more of them. */
+const MAY_HAVE_MORE = /^(way|door) /;
 
 interface State {
   readonly nodes: readonly NodeView[];
@@ -38,7 +42,9 @@ export async function differences(cluster: OverlayCluster, via: OverlayNode): Pr
         ...[...wanted]
           .filter((line) => !there.has(line))
           .map((line) => `${node.name} lacks ${line}`),
-        ...[...there].filter((line) => !wanted.has(line)).map((line) => `${node.name} has ${line}`),
+        ...[...there]
+          .filter((line) => !wanted.has(line) && !MAY_HAVE_MORE.test(line))
+          .map((line) => `${node.name} has ${line}`),
       ];
     }),
   );
@@ -92,10 +98,12 @@ function wantedOf(state: State, nodeId: string): Lines {
     for (const { networkId, address } of task!.attachments)
       if (task!.nodeId !== nodeId && joined.has(networkId) && networkId !== ingress)
         lines.push(`route ${address}`);
+  for (const { task } of own)
+    for (const { address } of task!.attachments) lines.push(`own ${address}`);
   for (const view of services) {
     const mine = alive.filter(({ task }) => task!.serviceId === view.service!.id);
     const good = mine.filter((each) => isGood(state, each));
-    lines.push(...virtualLines(view, good, joined), ...portLines(view, good));
+    lines.push(...virtualLines(view, good, joined), ...portLines(view, good, nodeId));
   }
   return lines;
 }
@@ -117,7 +125,7 @@ function virtualLines(
 }
 
 /** Those that all of the cluster's nodes carry. */
-function portLines({ state }: ServiceView, good: readonly TaskView[]): Lines {
+function portLines({ state }: ServiceView, good: readonly TaskView[], nodeId: string): Lines {
   const ports = (state?.ports ?? []).filter(
     ({ mode, bind }) => mode === PublishMode.INGRESS && bind === '',
   );
@@ -125,7 +133,13 @@ function portLines({ state }: ServiceView, good: readonly TaskView[]): Lines {
     good.flatMap(({ task }) => {
       const address = task!.attachments[0]?.address ?? '';
       const wire = protocol === Protocol.UDP ? 17 : 6;
-      return address === '' ? [] : [`port ${wire}/${published} to ${address}:${target}`];
+      if (address === '') return [];
+      const way = task!.nodeId === nodeId ? [] : [`way ${address}`];
+      return [
+        `port ${wire}/${published} to ${address}:${target}`,
+        `door ${wire}/${published}`,
+        ...way,
+      ];
     }),
   );
 }
@@ -148,25 +162,40 @@ function isThere(liveness: Liveness | undefined): boolean {
 
 type Listed = { readonly map?: { readonly elem?: readonly (readonly [unknown, unknown])[] } };
 
+interface Route {
+  readonly dst: string;
+  readonly dev?: string;
+  readonly gateway?: string;
+}
+
 /** Asked of the kernel itself. */
 async function foundOn(cluster: OverlayCluster, node: OverlayNode): Promise<Lines> {
-  const text = await cluster.inRouter(
-    node,
-    'nft -j -n list map ip swarm sw_backs; nft -j -n list map ip swarm sw_pbacks; ip -j route',
-  );
-  const [virtual, ports, routes] = text
+  const { table } = nodeNames(cluster.short(node));
+  const [router, host] = await Promise.all([
+    cluster.inRouter(
+      node,
+      'nft -j -n list map ip swarm sw_backs; nft -j -n list map ip swarm sw_pbacks; ip -j route; ' +
+        `ip -j route show table ${INGRESS_TABLE} || true`,
+    ),
+    cluster.sh(node, `nft -j -n list map ip ${table} sw_ports`),
+  ]);
+  const [virtual, ports, routes, ways] = router
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as unknown);
-  const remote = (routes as { dst: string; gateway?: string }[]).filter(
+  const remote = (routes as Route[]).filter(
     ({ dst, gateway }) => gateway?.startsWith('198.19.') && dst !== 'default',
   );
+  const own = (routes as Route[]).filter(({ dev }) => dev?.startsWith('swe'));
   return [
     ...elementsOf(virtual).map(([[to], backend]) => `virtual ${to} to ${backend}`),
     ...elementsOf(ports).map(
       ([[wire, port], backend]) => `port ${wire}/${port} to ${backend.replace(' ', ':')}`,
     ),
     ...remote.map(({ dst }) => `route ${dst}`),
+    ...own.map(({ dst }) => `own ${dst}`),
+    ...((ways ?? []) as Route[]).map(({ dst }) => `way ${dst}`),
+    ...elementsOf(JSON.parse(host)).map(([[wire, port]]) => `door ${wire}/${port}`),
   ];
 }
 
