@@ -12,7 +12,8 @@ const IN_LANE = join(dirname(fileURLToPath(import.meta.url)), 'test-lane.mjs');
 /** These install packages, and a namespace of its own has no way out. */
 const NEED_WAY_OUT = /\/integration\/clone\//;
 /** These load the machine with requests until it is full. */
-const NEED_MACHINE = /\/integration\/(consensus|storage|services\/(zero-loss|foreign)|network\/zero-loss)/;
+const NEED_MACHINE =
+  /\/integration\/(consensus|storage|services\/(zero-loss|foreign)|network\/zero-loss)/;
 
 /** As `runFiles`. */
 export async function runInLanes(root, files, seen) {
@@ -48,7 +49,10 @@ function isolated(root, file, seen) {
   });
   return new Promise((done, fail) => {
     child.on('error', fail);
-    child.on('exit', (code, signal) => {
+    // What it told last may come after its end: the channel closes behind it.
+    const told = new Promise((resolve) => child.once('disconnect', resolve));
+    child.on('exit', async (code, signal) => {
+      await told;
       if (code !== 0)
         seen({ kind: 'failed', text: `\nFAILED ${file}: its process ended (${code ?? signal})\n` });
       endAllOf(namespace);
