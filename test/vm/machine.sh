@@ -80,7 +80,7 @@ limits() {
     "! swarm exec $task busybox mknod /tmp-disk b 259 0 && ! swarm exec $task head -c 1 /tmp-disk"
   check 60 'stats' 'swarm stats --no-stream | tee /dev/stderr | grep -q "64 *Mi\?B"'
   swarm service create -d -q --name greedy --limit-memory 16m --restart-condition none \
-    test/busybox:1 /bin/sh -c 'dd if=/dev/zero of=/dev/null bs=100m count=1'
+    test/busybox:1 /bin/sh -c 'exec dd if=/dev/zero of=/dev/null bs=100M count=1'
   check 180 'memory that runs out is said' 'swarm service ps --no-trunc greedy | tee /dev/stderr | grep -qi "memory\|oom"'
   swarm service create -d -q --name program --process --limit-memory 96m sleep 98765
   check 120 'a process has its limit' \
