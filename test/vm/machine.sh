@@ -82,7 +82,7 @@ limits() {
   swarm service create -d -q --name greedy --limit-memory 16m --restart-condition none \
     test/busybox:1 /bin/sh -c 'exec dd if=/dev/zero of=/dev/null bs=100M count=1'
   check 180 'memory that runs out is said' 'swarm service ps --no-trunc greedy | tee /dev/stderr | grep -qi "memory\|oom"'
-  swarm service create -d -q --name program --process --limit-memory 96m sleep 98765
+  swarm service create -d -q --name program --process --user root --limit-memory 96m sleep 98765
   check 120 'a process has its limit' \
     'is 100663296 "$(cat /sys/fs/cgroup$(sed s/^0::// /proc/$(pgrep -f "^sleep 98765")/cgroup)/memory.max)"'
 }

@@ -17,8 +17,8 @@ import type { OverlayCluster, OverlayNode } from './cluster.ts';
  */
 type Lines = readonly string[];
 
-/** Who drains, or is bound to an address, has these as well: nothing is wrong with more of them. */
-const MAY_HAVE_MORE = /^(way|door) /;
+/** Who drains or is being stopped has these as well, and ports that are bound: more of them is not wrong. */
+const MAY_HAVE_MORE = /^(own|way|door) /;
 
 interface State {
   readonly nodes: readonly NodeView[];
