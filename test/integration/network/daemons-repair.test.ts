@@ -89,6 +89,7 @@ describe('a node whose network somebody disturbs', { skip: missing || false }, (
     ['host', 'nft flush ruleset'],
     ['router', 'nft flush ruleset'],
     ['router', 'ip route flush table main proto 83'],
+    ['router', 'ip neigh flush nud permanent'],
     ['router', 'ip link del swing'],
     ['router', 'ip link del $(ip -o link | grep -o "swx[0-9]*" | head -1)'],
     ['router', 'ip link set $(ip -o link | grep -o "swe[0-9]*" | head -1) down'],

@@ -175,17 +175,18 @@ async function foundOn(cluster: OverlayCluster, node: OverlayNode): Promise<Line
     cluster.inRouter(
       node,
       'nft -j -n list map ip swarm sw_backs; nft -j -n list map ip swarm sw_pbacks; ip -j route; ' +
-        `ip -j route show table ${INGRESS_TABLE} || true`,
+        `ip -j neigh show nud permanent; ip -j route show table ${INGRESS_TABLE} || true`,
     ),
     cluster.sh(node, `nft -j -n list map ip ${table} sw_ports`),
   ]);
-  const [virtual, ports, routes, ways] = router
+  const [virtual, ports, routes, neighbours, ways] = router
     .split('\n')
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as unknown);
-  const remote = (routes as Route[]).filter(
-    ({ dst, gateway }) => gateway?.startsWith('198.19.') && dst !== 'default',
-  );
+  // A way to another node is one where that node's router is known.
+  const known = new Set((neighbours as Route[]).map(({ dst, dev }) => `${dst} ${dev}`));
+  const leads = ({ gateway, dev }: Route): boolean => known.has(`${gateway} ${dev}`);
+  const remote = (routes as Route[]).filter((each) => each.dst !== 'default' && leads(each));
   const own = (routes as Route[]).filter(({ dev }) => dev?.startsWith('swe'));
   return [
     ...elementsOf(virtual).map(([[to], backend]) => `virtual ${to} to ${backend}`),
@@ -194,7 +195,7 @@ async function foundOn(cluster: OverlayCluster, node: OverlayNode): Promise<Line
     ),
     ...remote.map(({ dst }) => `route ${dst}`),
     ...own.map(({ dst }) => `own ${dst}`),
-    ...((ways ?? []) as Route[]).map(({ dst }) => `way ${dst}`),
+    ...((ways ?? []) as Route[]).filter(leads).map(({ dst }) => `way ${dst}`),
     ...elementsOf(JSON.parse(host)).map(([[wire, port]]) => `door ${wire}/${port}`),
   ];
 }

@@ -47,8 +47,19 @@ test('the tables and links of the host and of the router are watched', () => {
       'ip monitor link',
       `${inRouter} nft monitor ruleset`,
       `${inRouter} ip monitor link address route rule nexthop`,
+      `${inRouter} ip monitor neigh`,
     ],
   );
+});
+
+test('of neighbours those of the devices between nodes count, and no containers', () => {
+  const { clock, programs, changes } = watch();
+  programs[4]!.stdout.emit('data', '10.0.1.11 dev swe1 lladdr 02:42:00:00:00:01 STALE\n');
+  clock.advance(50);
+  assert.equal(changes(), 0);
+  programs[4]!.stdout.emit('data', 'Deleted 198.19.0.1 dev swing FAILED\n');
+  clock.advance(50);
+  assert.equal(changes(), 1);
 });
 
 test('what changes within a moment is told once', () => {
@@ -70,10 +81,10 @@ test('a program that ends counts as a change, and so does its next start', () =>
   programs[1]!.emit('exit', 1);
   clock.advance(50);
   assert.equal(changes(), 1);
-  assert.equal(programs.length, 4);
-  clock.advance(5_000);
   assert.equal(programs.length, 5);
-  assert.equal(programs[4]!.words, programs[1]!.words);
+  clock.advance(5_000);
+  assert.equal(programs.length, 6);
+  assert.equal(programs[5]!.words, programs[1]!.words);
   clock.advance(50);
   assert.equal(changes(), 2, 'what changed while nobody watched');
 });
@@ -86,6 +97,6 @@ test('closed, every program is ended and nothing is told any more', () => {
   programs[0]!.emit('exit', 0);
   clock.advance(60_000);
   assert.equal(changes(), 0);
-  assert.equal(programs.length, 4);
+  assert.equal(programs.length, 5);
   assert.ok(programs.every(({ killed }) => killed));
 });

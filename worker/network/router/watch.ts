@@ -7,6 +7,15 @@ const GATHER_MS = 50;
 /** Between the end of a program that tells of changes and the next one. */
 const AGAIN_MS = 5_000;
 
+/** The devices between nodes have no neighbours but ours; those of containers come and go by themselves. */
+const OWN_NEIGHBOUR = / dev sw(ing|x)/;
+
+interface Source {
+  readonly words: readonly string[];
+  /** What counts of what it tells; undefined: everything. */
+  readonly counts?: RegExp;
+}
+
 /** A program that tells of changes on its standard output. */
 export type Watching = Pick<ChildProcess, 'once' | 'kill'> & {
   readonly stdout: Pick<NonNullable<ChildProcess['stdout']>, 'on'>;
@@ -24,17 +33,21 @@ export function watchKernel(
 ): { close(): void } {
   const inRouter = ['nsenter', `--net=/run/netns/${names.router}`];
   const told = new Gathered(clock, onChange);
-  const programs = [
-    ['nft', 'monitor', 'ruleset'],
-    ['ip', 'monitor', 'link'],
-    [...inRouter, 'nft', 'monitor', 'ruleset'],
-    [...inRouter, 'ip', 'monitor', 'link', 'address', 'route', 'rule', 'nexthop'],
-  ].map(
-    (words) =>
+  const sources: readonly Source[] = [
+    { words: ['nft', 'monitor', 'ruleset'] },
+    { words: ['ip', 'monitor', 'link'] },
+    { words: [...inRouter, 'nft', 'monitor', 'ruleset'] },
+    { words: [...inRouter, 'ip', 'monitor', 'link', 'address', 'route', 'rule', 'nexthop'] },
+    { words: [...inRouter, 'ip', 'monitor', 'neigh'], counts: OWN_NEIGHBOUR },
+  ];
+  const programs = sources.map(
+    ({ words, counts }) =>
       new Program(
         clock,
         () => start(words),
-        () => told.event(),
+        (text) => {
+          if (text === undefined || counts === undefined || counts.test(text)) told.event();
+        },
       ),
   );
   return {
@@ -69,12 +82,13 @@ class Gathered {
 class Program {
   readonly #clock: Clock;
   readonly #run: () => Watching;
-  readonly #onOutput: () => void;
+  /** Undefined: it began or ended, and what happened meanwhile was not told. */
+  readonly #onOutput: (text: string | undefined) => void;
   #child: Watching | undefined;
   #again: Timer | undefined;
   #closed = false;
 
-  constructor(clock: Clock, run: () => Watching, onOutput: () => void) {
+  constructor(clock: Clock, run: () => Watching, onOutput: (text: string | undefined) => void) {
     this.#clock = clock;
     this.#run = run;
     this.#onOutput = onOutput;
@@ -88,16 +102,15 @@ class Program {
   #start(): void {
     const child = this.#run();
     this.#child = child;
-    child.stdout.on('data', () => this.#onOutput());
+    child.stdout.on('data', (chunk: unknown) => this.#onOutput(String(chunk)));
     let ended = false;
     const end = (): void => {
       if (ended || this.#closed) return;
       ended = true;
-      this.#onOutput();
+      this.#onOutput(undefined);
       this.#again = this.#clock.setTimer(AGAIN_MS, () => {
         this.#start();
-        // Whatever happened meanwhile was not told.
-        this.#onOutput();
+        this.#onOutput(undefined);
       });
     };
     child.once('error', end);
