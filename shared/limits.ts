@@ -12,7 +12,11 @@ export const LIMITS = {
   updatesWaitingMax: 10_000,
   /** Oldest event rows go first. */
   eventBytesMax: 8 << 20,
+  /** Answers to requests are kept so long, in case they are repeated (`writeDeadlineMs` at most) … */
   answerKeepMs: 10 * 60_000,
+  /** … but where there are more than so many, only so long. */
+  answersMax: 200_000,
+  answerKeepMinMs: 2 * 60_000,
   revisionsKept: 20,
   raftLogKeepEntries: 5_000,
   raftCompactEveryEntries: 10_000,

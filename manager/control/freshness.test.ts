@@ -56,11 +56,26 @@ test('an idle cluster was current when it was last read, not when it was last wr
   assert.equal(freshness!.asOfWallMs, lastMs);
 });
 
-test('a manager that was never current since its start does not say since when', async () => {
+test('a manager that was never current since its start is as of its newest entry', async () => {
   const at = new Fixture();
   await at.create({});
+  const writtenMs = at.clock.wallMs();
+  at.clock.advance(60_000);
   const { freshness } = await list(at, 'stale');
-  assert.deepEqual([freshness!.stale, freshness!.asOfWallMs], [true, 0]);
+  assert.deepEqual([freshness!.stale, freshness!.asOfWallMs], [true, writtenMs]);
+});
+
+test('a follower that hears nobody is no more current than its newest entry', async () => {
+  const at = new Fixture();
+  await list(at);
+  at.clock.advance(1_000);
+  await at.create({});
+  const writtenMs = at.clock.wallMs();
+  // Time of the cluster stands still where nobody leads.
+  at.store.lost();
+  at.clock.advance(60_000);
+  const { freshness } = await list(at, 'stale');
+  assert.equal(freshness!.asOfWallMs, writtenMs);
 });
 
 test('a manager that has no state yet does not answer as if the cluster were empty', async () => {

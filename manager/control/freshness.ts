@@ -26,12 +26,16 @@ export function findIn<R>(freshness: Freshness, find: () => R): R {
 
 /**
  * Before every read: makes the local state linearizable, or says that it could not. A read never
- * fails for want of a quorum; it is then marked stale, with the moment it was surely current. Only
+ * fails for want of a quorum; it is then marked stale, with the moment it was surely current: that of
+ * the last read that was not, or of the newest entry, whichever is later. Only
  * where there is no state at all, on a manager that has just joined, it rejects with NO_QUORUM.
  */
 export class FreshReads {
   readonly #deps: Pick<ControlDeps, 'reads' | 'clock' | 'store'>;
-  /** 0: never since this manager started, and what it had then may be as old as its last run. */
+  /**
+   * 0: never since this manager started. Then, and where it heard nothing of an entry since, its
+   * state is that of its newest entry.
+   */
   #freshAtWallMs = 0;
   /** Since when every try failed, and the last one that did. */
   #failing = { sinceMs: 0, lastMs: -Infinity };
@@ -99,9 +103,9 @@ export class FreshReads {
       const text = `this manager has not received the state of the cluster yet (${reason})`;
       throw new SwarmError('NO_QUORUM', text, { advice: 'Ask another manager.' });
     }
-    if (this.#freshAtWallMs === 0) return Freshness.create({ stale: true, reason });
-    const sinceEntryMs = Math.max(0, store.nowMs() - store.view.timeMs);
-    const asOfWallMs = Math.max(this.#freshAtWallMs, clock.wallMs() - sinceEntryMs);
-    return Freshness.create({ stale: true, asOfWallMs: Math.floor(asOfWallMs), reason });
+    // By its leader's clock, which may be ahead of ours.
+    const entryWallMs = Math.min(store.view.wallMs, clock.wallMs());
+    const asOfWallMs = Math.floor(Math.max(this.#freshAtWallMs, entryWallMs));
+    return Freshness.create({ stale: true, asOfWallMs, reason });
   }
 }

@@ -176,6 +176,12 @@ export function isLeaderTraffic(message: Message): boolean {
   return message.type === MessageType.App || message.type === MessageType.Heartbeat;
 }
 
+/** Whether a follower hears its leader in one of these. */
+export function isFromLeader(node: RawNode, messages: readonly Message[]): boolean {
+  if (node.isLeader || node.lead === NONE) return false;
+  return messages.some((m) => m.from === node.lead && m.term === node.term && isLeaderTraffic(m));
+}
+
 /** The voter that a leader hands over to: active, and nearest to the leader's log. */
 export function bestSuccessor(node: RawNode, activity: PeerActivity): number {
   const { config, progress } = node.status();

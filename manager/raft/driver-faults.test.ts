@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
+import { Role, SnapshotChunk } from '../../proto/index.ts';
 import { LIMITS } from '../../shared/limits.ts';
+import type { CallContext } from '../../shared/rpc/rpc.ts';
 import { blankMessage, MessageType } from './core/index.ts';
+import { rowKey } from './keys.ts';
+import { rowOp } from './row-record.ts';
+import { toChunks } from './snapshot-chunks.ts';
 import { peerOf, TestCluster, type TestMember } from './test-cluster.ts';
 
 describe('members and faults', () => {
@@ -43,6 +48,32 @@ describe('members and faults', () => {
     assert.equal(member.machine.rows.get('a'), '1');
     await cluster.write('b', '2');
     await cluster.until(() => member.machine.rows.get('b') === '2');
+  });
+
+  test('a snapshot that comes while entries are being applied is installed after them', async () => {
+    await cluster.start(2);
+    const leader = cluster.leader();
+    const follower = cluster.members.find((m) => m !== leader)!;
+    const { machine, driver } = follower;
+    const apply = machine.apply.bind(machine);
+    // Each entry takes longer than a slice: the rest of them waits for other events.
+    machine.apply = (index, term, entry) => {
+      cluster.clock.pause(20);
+      return apply(index, term, entry);
+    };
+    const term = leader.driver.leaderTerm;
+    for (const key of ['a', 'b', 'c']) void leader.driver.propose(Buffer.from(`${key}=1`), term);
+    await cluster.settle();
+    assert.ok(driver.appliedIndex < leader.driver.appliedIndex, 'the follower is applying');
+    const index = leader.driver.appliedIndex + 1_000;
+    const ack = driver.receiver.receive(snapshotAt(leader, follower, index), contextOf(leader));
+    await cluster.settle();
+    const { loads } = machine;
+    await cluster.until(() => machine.loads > loads);
+    assert.equal((await ack).installed, true);
+    assert.deepEqual([...machine.rows], [['only', 'row']]);
+    assert.equal(driver.appliedIndex, index);
+    assert.deepEqual(follower.fatal, []);
   });
 
   test('a broken invariant ends a member, with the last lines of its trace in the log', async () => {
@@ -246,3 +277,28 @@ describe('members and faults', () => {
     assert.deepEqual(result, { kind: 'dropped', reason: 'wrong-term' });
   });
 });
+
+/** A snapshot with one row, from the leader, of an entry that it has not written. */
+async function* snapshotAt(
+  leader: TestMember,
+  to: TestMember,
+  index: number,
+): AsyncGenerator<SnapshotChunk> {
+  const { driver } = leader;
+  const { clusterId, epoch, raftId: from } = driver.identity;
+  const snapshot = { index, term: driver.leaderTerm, confState: driver.confState() };
+  const message = { type: MessageType.Snap, from, to: to.id, term: driver.leaderTerm, snapshot };
+  const header = { clusterId, epoch, from, to: to.id, message, resumeAfter: 0 };
+  const made = SnapshotChunk.decode(SnapshotChunk.encode(SnapshotChunk.create({ header })));
+  const bytes = Buffer.from('row');
+  const row = { table: 'test', id: 'only', version: index, bytes, secret: false };
+  const value = rowOp(1, row).value!;
+  const rows = [{ key: rowKey(1, 'test', 'only'), value, secret: false }];
+  yield* toChunks(made.header!, rows as never);
+}
+
+function contextOf({ nodeId }: TestMember): CallContext {
+  return {
+    peer: { kind: 'node', nodeId, role: Role.MANAGER, clusterId: 'cluster' },
+  } as CallContext;
+}

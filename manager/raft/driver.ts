@@ -9,7 +9,7 @@ import type {
   RowSlices,
   StateMachine,
 } from '../replication.ts';
-import { bestSuccessor, ConsensusLoop, isLeaderTraffic } from './consensus-loop.ts';
+import { bestSuccessor, ConsensusLoop, isFromLeader, isLeaderTraffic } from './consensus-loop.ts';
 import {
   type ConfState,
   type Entry,
@@ -108,6 +108,7 @@ export class RaftDriver implements Proposer {
     this.#installer = new SnapshotInstaller({
       db,
       step: (message) => this.#loop?.run((node) => void node.step(message)),
+      isHeld: () => this.#loop?.node.holdsSnapshot === true,
       note: (row) => this.#noteRow(row),
       load: (snapshot, rows) => this.#loadSnapshot(snapshot, rows),
     });
@@ -189,7 +190,10 @@ export class RaftDriver implements Proposer {
       applied: (entry) => this.#applied(entry),
       readState: (state) => this.#reads.answered(state),
       stateChanged: () => this.#noteState(),
-      settled: () => this.#source.sweep(),
+      settled: () => {
+        this.#source.sweep();
+        this.#installer.settled();
+      },
       removed: (id) => this.#noteRemoved(id),
       fatal: (error) => this.#fatal(error),
     });
@@ -475,7 +479,7 @@ export class RaftDriver implements Proposer {
         for (const { from } of messages) this.#activity.heard(from);
         // Before the start there is nobody to read them; raft repeats what matters.
         this.#loop?.deliver(messages);
-        if (this.#isFromLeader(messages)) this.#leaderHeard();
+        if (this.#loop && isFromLeader(this.#loop.node, messages)) this.#leaderHeard();
       },
       unreachable: (raftId: number) => {
         queueMicrotask(() => this.#loop?.run((node) => node.reportUnreachable(raftId)));
@@ -483,15 +487,6 @@ export class RaftDriver implements Proposer {
       refused: (raftId: number) => this.#succession.refused(raftId),
       removed: () => this.#wasRemoved(),
     };
-  }
-
-  #isFromLeader(messages: readonly Message[]): boolean {
-    const node = this.#loop?.node;
-    if (node === undefined || node.isLeader || node.lead === NONE) return false;
-    return messages.some(
-      (message) =>
-        message.from === node.lead && message.term === node.term && isLeaderTraffic(message),
-    );
   }
 
   // -- snapshots and compaction

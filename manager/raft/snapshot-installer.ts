@@ -13,8 +13,10 @@ export type InstallResult = 'installed' | 'refused' | 'stopped';
 
 export interface SnapshotInstallerDeps {
   readonly db: Database;
-  /** Gives the message to the core, which hands a snapshot it takes to the writer at once. */
+  /** Gives the message to the core, which hands a snapshot it takes to the writer. */
   readonly step: (message: Message) => void;
+  /** The core keeps a snapshot back until the entries that are being applied are. */
+  readonly isHeld: () => boolean;
   /** Sees every row before the tables do. */
   readonly note: (row: RowChange) => void;
   /** Replaces the tables in memory. */
@@ -43,13 +45,18 @@ export class SnapshotInstaller {
     if (this.#stopped) return Promise.resolve('stopped');
     if (index === undefined || this.#current) return Promise.resolve('refused');
     return new Promise((resolve) => {
-      const current = { index, generation, isTaken: false, resolve };
-      this.#current = current;
+      this.#current = { index, generation, isTaken: false, resolve };
       this.#deps.step(message);
-      if (current.isTaken) return;
-      this.#current = undefined;
-      resolve(this.#stopped ? 'stopped' : 'refused');
+      this.settled();
     });
+  }
+
+  /** The core has done all there was to do: what it neither took nor holds it has no use for. */
+  settled(): void {
+    const current = this.#current;
+    if (current === undefined || current.isTaken || this.#deps.isHeld()) return;
+    this.#current = undefined;
+    current.resolve(this.#stopped ? 'stopped' : 'refused');
   }
 
   /** The writer was given a snapshot. */

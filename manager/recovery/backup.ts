@@ -8,7 +8,7 @@ import type { Applied, Identity } from '../raft/meta.ts';
 import { decodeJson } from '../raft/meta.ts';
 import { rowOf } from '../raft/row-record.ts';
 import type { RowChange } from '../replication.ts';
-import { decodeRow, storedTimeMs } from '../store/apply.ts';
+import { decodeRow, storedMoment } from '../store/apply.ts';
 import { SCHEMA, type TableName } from '../store/schema.ts';
 import { BACKUP_FORMAT, BackupReader, BackupWriter } from './backup-records.ts';
 
@@ -109,7 +109,7 @@ export function fromStored({ table, id, version, row, secret }: StoredRow): RowC
 
 /** A row that this release can load: of a known table, and decodable. Throws DAMAGED. */
 export function checkRow(row: RowChange): void {
-  if (storedTimeMs(row) !== undefined) return;
+  if (storedMoment(row) !== undefined) return;
   const name = row.table as TableName;
   try {
     if (!Object.hasOwn(SCHEMA, name) || row.bytes === undefined) throw new Error('no such table');

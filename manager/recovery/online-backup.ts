@@ -3,6 +3,9 @@ import { type Clock, delay } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import type { Consistency } from '../../shared/rpc/rpc.ts';
 import type { Database, DbSnapshot } from '../database/index.ts';
+import { rowKey } from '../raft/keys.ts';
+import { rowOf } from '../raft/row-record.ts';
+import { CLOCK_ROW, storedMoment } from '../store/apply.ts';
 import { positionOf } from './backup.ts';
 
 export interface OnlineSource {
@@ -26,12 +29,12 @@ export async function onlineSnapshot(
 ): Promise<{ readonly snapshot: DbSnapshot; readonly freshness: Freshness }> {
   const { clock, database } = source;
   const asOfWallMs = clock.wallMs();
-  if (consistency === 'stale') return stale(database, asOfWallMs, 'asked for');
+  if (consistency === 'stale') return stale(database, 'asked for');
   let index: number;
   try {
     index = await source.readIndex();
   } catch (error) {
-    return stale(database, asOfWallMs, messageOf(error));
+    return stale(database, messageOf(error));
   }
   const endMs = clock.monotonicMs() + ON_DISK_MS;
   for (;;) {
@@ -47,7 +50,12 @@ export async function onlineSnapshot(
   }
 }
 
-function stale(database: Database, asOfWallMs: number, reason: string) {
-  const freshness = Freshness.create({ stale: true, asOfWallMs, reason });
-  return { snapshot: database.snapshot(), freshness };
+/** As of the newest entry among the rows; 0 where none has said its time. */
+function stale(database: Database, reason: string) {
+  const snapshot = database.snapshot();
+  const key = rowKey(positionOf(snapshot).generation, CLOCK_ROW.table, CLOCK_ROW.id);
+  const value = snapshot.getSync(key);
+  const moment = value && storedMoment(rowOf({ key, value, secret: false }));
+  const asOfWallMs = moment?.wallMs ?? 0;
+  return { snapshot, freshness: Freshness.create({ stale: true, asOfWallMs, reason }) };
 }

@@ -60,25 +60,29 @@ export function applyEntry(
   }
   tables.index = index;
   tables.timeMs = Math.max(tables.timeMs, entry.timeMs);
-  rows.push(clockRow(index, tables.timeMs));
+  tables.wallMs = entry.wallMs;
+  rows.push(clockRow(index, tables));
   return { entry: { index, term, timeMs: tables.timeMs, changes }, rows };
 }
 
 /**
- * Cluster time as it lies on disk: one row beside the tables, replaced by every entry. Derived from
- * other rows it would go back where the newest moment is in a deleted row, or in none.
+ * Cluster time and wall time as they lie on disk: one row beside the tables, replaced by every entry.
+ * Derived from other rows they would go back where the newest moment is in a deleted row, or in none.
  */
-const CLOCK = 'clock';
+export const CLOCK_ROW = { table: 'clock', id: 'time' } as const;
 
-function clockRow(index: number, timeMs: number): RowChange {
-  const bytes = Buffer.from(String(timeMs));
-  return { table: CLOCK, id: 'time', version: index, bytes, secret: false };
+type Moment = Pick<Tables, 'timeMs' | 'wallMs'>;
+
+function clockRow(index: number, { timeMs, wallMs }: Moment): RowChange {
+  const bytes = Buffer.from(`${timeMs} ${wallMs}`);
+  return { ...CLOCK_ROW, version: index, bytes, secret: false };
 }
 
-/** The cluster time of a stored row; undefined: it is a row of a table. */
-export function storedTimeMs(row: RowChange): number | undefined {
-  if (row.table !== CLOCK || row.bytes === undefined) return undefined;
-  return Number(Buffer.from(row.bytes).toString());
+/** The moment in a stored row; undefined: it is a row of a table. */
+export function storedMoment(row: RowChange): Moment | undefined {
+  if (row.table !== CLOCK_ROW.table || row.bytes === undefined) return undefined;
+  const [timeMs, wallMs = 0] = Buffer.from(row.bytes).toString().split(' ').map(Number);
+  return { timeMs: timeMs!, wallMs };
 }
 
 interface MutableRow {

@@ -2,7 +2,7 @@ import { assert } from '../../shared/assert.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { Slices } from '../../shared/slices.ts';
 import type { RowChange, RowSlices } from '../replication.ts';
-import { decodeRow, shareStrings, storedTimeMs } from './apply.ts';
+import { decodeRow, shareStrings, storedMoment } from './apply.ts';
 import { TABLE_NAMES, type TableName } from './schema.ts';
 import { Tables } from './tables.ts';
 
@@ -22,9 +22,9 @@ function* indexesOf(tables: Tables): Generator<void, void> {
 }
 
 function put(tables: Tables, row: RowChange): void {
-  const timeMs = storedTimeMs(row);
-  if (timeMs !== undefined) {
-    tables.timeMs = timeMs;
+  const moment = storedMoment(row);
+  if (moment !== undefined) {
+    Object.assign(tables, moment);
     return;
   }
   const { id, version, bytes } = row;

@@ -171,7 +171,7 @@ export class ReplicatedStore implements Store, StateMachine, LeadershipListener 
       if (this.#queue.size > 0) this.#schedule();
       return;
     }
-    if (!draft.isEmpty) this.#retention.trim(draft);
+    if (!draft.isEmpty) this.#retention.trim(draft, members.length);
     const group = { term, members, bytes: draft.encode(ENTRY_FORMAT), rows: rowsOf(draft) };
     this.#inFlight = group;
     void this.#deps.proposer.propose(group.bytes, term).then((result) => {
@@ -217,6 +217,8 @@ export class ReplicatedStore implements Store, StateMachine, LeadershipListener 
         this.#retention.answer(draft, requestId, value);
       return { waiting, value };
     } catch (error) {
+      // Also where it was the answer that could not be stored: who is told of an error finds nothing.
+      draft.rollback();
       if (!SwarmError.is(error)) this.#deps.log.error({ err: error }, 'an update threw');
       return { waiting, error };
     }

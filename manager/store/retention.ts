@@ -5,13 +5,13 @@ import type { GroupDraft } from './draft.ts';
 import type { Tables } from './tables.ts';
 import type { AppliedEntry } from './view.ts';
 
-/** At most this many old rows go with one entry. */
+/** So many more old rows than new answers may go with one entry. */
 const TRIM_PER_ENTRY = 64;
 
 /**
- * What the store itself keeps and lets go: answers to request ids for 10 minutes, events up to a
- * number of bytes. The leader decides and puts the deletions into the entry; the order of age is
- * derived here, by apply, and nowhere else.
+ * What the store itself keeps and lets go: answers to request ids for 10 minutes (less where they are
+ * too many), events up to a number of bytes. The leader decides and puts the deletions into the
+ * entry; the order of age is derived here, by apply, and nowhere else.
  */
 export class Retention {
   /** Keys in order of age. Invariant: exactly the rows of the tables `answer` and `event`. */
@@ -28,19 +28,25 @@ export class Retention {
     );
   }
 
-  /** Adds the deletions that are due to a group that is written anyway. */
-  trim(draft: GroupDraft): void {
-    let left = TRIM_PER_ENTRY;
+  /**
+   * Adds the deletions that are due to a group that is written anyway. `requests`: at most so many
+   * answers are new in it; as many may go, or a flood of requests would let them grow without end.
+   */
+  trim(draft: GroupDraft, requests: number): void {
+    let over = this.#answers.size - LIMITS.answersMax;
+    let left = TRIM_PER_ENTRY + requests;
     for (const [id, atMs] of this.#answers) {
-      if (left-- === 0 || draft.timeMs - atMs < LIMITS.answerKeepMs) break;
+      const keepMs = over > 0 ? LIMITS.answerKeepMinMs : LIMITS.answerKeepMs;
+      if (left-- === 0 || draft.timeMs - atMs < keepMs) break;
       draft.deleteOwn('answer', id);
+      over--;
     }
-    let over = this.#eventBytes - LIMITS.eventBytesMax;
+    let overBytes = this.#eventBytes - LIMITS.eventBytesMax;
     left = TRIM_PER_ENTRY;
     for (const [id, bytes] of this.#events) {
-      if (left-- === 0 || over <= 0) break;
+      if (left-- === 0 || overBytes <= 0) break;
       draft.deleteOwn('event', id);
-      over -= bytes;
+      overBytes -= bytes;
     }
   }
 

@@ -91,6 +91,21 @@ test('cluster time goes on after a restart, also where no row speaks of its last
     })(),
   );
   assert.equal(restarted.view.timeMs, 5_000);
+  assert.ok(store.view.wallMs > 0);
+  assert.equal(restarted.view.wallMs, store.view.wallMs);
+});
+
+test('a function whose answer cannot be stored has done nothing', async () => {
+  const { store } = aStore();
+  const create = store.update(
+    (d) => {
+      d.put('service', Service.create({ id: 'a' }));
+      return 1n;
+    },
+    { writer: 'users', requestId: 'r1' },
+  );
+  await assert.rejects(create, /BigInt/);
+  assert.equal(store.view.table('service').size, 0);
 });
 
 test('the same request id is done once and gets the same answer', async () => {

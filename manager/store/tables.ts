@@ -142,6 +142,7 @@ export function removeFrom(index: Map<string, Set<string>>, key: string, id: str
 export class Tables implements View {
   index = 0;
   timeMs = 0;
+  wallMs = 0;
   readonly #tables: { readonly [T in TableName]: Table<Rows[T]> };
 
   constructor() {

@@ -18,6 +18,8 @@ export interface View {
   readonly index: number;
   /** Cluster time: the leader's monotonic clock, continued over leaders. */
   readonly timeMs: number;
+  /** Wall time of the entry by its leader's clock: for people. 0: no entry has said one yet. */
+  readonly wallMs: number;
   table<T extends TableName>(name: T): TableView<Rows[T]>;
 }
 
@@ -26,7 +28,6 @@ export interface View {
  * functions before it in the group wrote. Rows it wrote have version PENDING.
  */
 export interface Draft extends View {
-  readonly wallMs: number;
   newId(): string;
   /** Throws (a bug) when this draft's writer is not the table's. */
   put<T extends TableName>(name: T, row: Rows[T]): void;

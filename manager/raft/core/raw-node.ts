@@ -160,6 +160,11 @@ export class RawNode {
     return this.raft.pendingConfIndex > this.raft.log.applied;
   }
 
+  /** Whether a snapshot waits for entries that are being applied; it is taken or refused then. */
+  get holdsSnapshot(): boolean {
+    return this.raft.heldSnapshot !== null;
+  }
+
   /** Payload bytes of own proposals that are not yet applied. */
   get uncommittedSize(): number {
     return this.raft.uncommittedSize;
