@@ -26,8 +26,9 @@ const calls: { readonly [call: string]: (...args: never[]) => Promise<unknown> }
     await new Promise<void>((resolve) => server.listen(port, '::', resolve));
     for (const type of ['udp4', 'udp6'] as const) {
       const socket = createSocket({ type, ipv6Only: type === 'udp6' });
-      socket.on('message', (_, from) => {
-        socket.send(`${name} ${from.address}`, from.port, from.address);
+      socket.on('message', (message, from) => {
+        const what = message.length > 1 ? message.length : from.address;
+        socket.send(`${name} ${what}`, from.port, from.address);
       });
       await new Promise<void>((resolve) => socket.bind(port, () => resolve()));
     }
@@ -63,6 +64,9 @@ const calls: { readonly [call: string]: (...args: never[]) => Promise<unknown> }
     held.delete(key);
   },
   udp: (host: string, port: number, count = 1, from = 0) => udp(host, port, count, from),
+  /** One datagram of so many bytes, larger than what a link takes: who got it, and how much of it. */
+  large: async (host: string, port: number, bytes: number) =>
+    (await udp(host, port, 1, 0, '?'.repeat(bytes)))[0],
   /** Datagrams and streams of random bytes to a resolver. */
   async garbage(host: string, count: number) {
     const random = new SeededRandom(7);
@@ -141,7 +145,13 @@ function say(socket: Socket): Promise<string> {
   });
 }
 
-async function udp(host: string, port: number, count: number, from: number): Promise<string[]> {
+async function udp(
+  host: string,
+  port: number,
+  count: number,
+  from: number,
+  text = '?',
+): Promise<string[]> {
   const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
   await new Promise<void>((resolve) => socket.bind(from, () => resolve()));
   const answers: string[] = [];
@@ -154,7 +164,7 @@ async function udp(host: string, port: number, count: number, from: number): Pro
           // Who was not asked may not answer.
           resolve(sender.address === host ? message.toString() : `from ${sender.address}`);
         });
-        socket.send('?', port, host, (error) => {
+        socket.send(text, port, host, (error) => {
           if (error) resolve((error as { code?: string }).code ?? 'error');
         });
       }),

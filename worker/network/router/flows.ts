@@ -72,7 +72,7 @@ export function endFlows({ backend, protocol, state }: FoundFlows): readonly str
 }
 
 /** All of an IPv6 address's digits stand in the file. */
-function asListed(address: string): string {
+export function asListed(address: string): string {
   if (!isV6(address)) return address;
   const digits = (parseIpv6(address) ?? 0n).toString(16).padStart(32, '0');
   return digits.match(/.{4}/g)!.join(':');

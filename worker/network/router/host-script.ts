@@ -20,8 +20,9 @@ export interface Uplink {
   /** Its ends: on the host and in the router. */
   readonly host: string;
   readonly router: string;
-  /** Forwarding was off until a node on this machine needed it. */
+  /** Forwarding was off until a node on this machine needed it: of IPv4, and of IPv6. */
   readonly forwardingIsOurs: boolean;
+  readonly forwardingIsOurs6: boolean;
   /** It was not there before. */
   readonly made: boolean;
 }
@@ -31,6 +32,9 @@ const UPLINKS = 1_024;
 
 /** Marks that a node turned forwarding on; gone with the next start of the machine, as that is. */
 const MARK = '/run/swarm-forwarding';
+/** The same for how strictly connections are tracked. */
+const LIBERAL_MARK = '/run/swarm-liberal';
+const LIBERAL = 'netfilter/nf_conntrack_tcp_be_liberal';
 
 /**
  * A rule that is gone again at once: for it the kernel loads connection tracking, without which there is
@@ -41,7 +45,9 @@ const LOADS_CONNTRACK =
 
 /**
  * In the router nothing holds back the refusals of packets that have no way: a client whose packet is
- * dropped without a word tries again a second later only.
+ * dropped without a word tries again a second later only. A packet that connection tracking takes for
+ * none of its connection's would not be translated, and answered by the host with a reset: neither host
+ * nor router is strict about that.
  */
 export function hostScript({ names, overlay, six }: HostWish): string {
   const { router, uplink } = names;
@@ -79,36 +85,44 @@ ${inside} sh -c 'cd /proc/sys/net
 echo 1 >ipv4/ip_forward
 echo 0 >ipv4/conf/all/rp_filter; echo 0 >ipv4/conf/default/rp_filter
 echo 0 >ipv4/conf/all/send_redirects; echo 0 >ipv4/conf/default/send_redirects
-[ -e netfilter/nf_conntrack_tcp_be_liberal ] || nft "${LOADS_CONNTRACK}" 2>/dev/null || true
-echo 1 >netfilter/nf_conntrack_tcp_be_liberal 2>/dev/null || true
+[ -e ${LIBERAL} ] || nft "${LOADS_CONNTRACK}" 2>/dev/null || true
+echo 1 >${LIBERAL} 2>/dev/null || true
 echo 0 >ipv4/icmp_ratelimit 2>/dev/null || true
 [ ! -e ipv4/icmp_msgs_per_sec ] || { echo 1000000 >ipv4/icmp_msgs_per_sec; echo 10000 >ipv4/icmp_msgs_burst; }
 [ ! -e ipv6/conf/all/forwarding ] || {
   echo 1 >ipv6/conf/all/forwarding; echo 0 >ipv6/conf/default/accept_dad; echo 0 >ipv6/conf/all/accept_dad
+  echo 0 >ipv6/icmp/ratelimit
 }'
 cd /proc/sys/net/ipv4
 [ "$(cat ip_forward)" = 1 ] || { : >${MARK}-$here; echo 1 >ip_forward; }
 echo 1 >conf/${uplink}/route_localnet
 echo 0 >conf/${uplink}/rp_filter
-${overlay ? `ip route replace ${DOORS} via $router dev ${uplink}` : ''}
+${overlay ? doors(uplink) : ''}
 ${overlay && six ? forwarding6(names) : ''}
 ${forwardRules(uplink, 'add')}
-ours=no
+ours=no ours6=no
 [ ! -e ${MARK}-$here ] || ours=yes
-echo "uplink $host $router $ours"
+[ ! -e ${MARK}6-$here ] || ours6=yes
+echo "uplink $host $router $ours $ours6"
 `;
 }
 
 /** Reads what the script told. Throws when that is nothing of the kind. */
 export function readUplink(output: string): Uplink {
-  const match = /^uplink (\S+) (\S+) (yes|no)$/m.exec(output);
+  const match = /^uplink (\S+) (\S+) (yes|no) (yes|no)$/m.exec(output);
   if (match === null) throw new Error(output.trim().split('\n').at(-1) ?? '');
   return {
     host: match[1]!,
     router: match[2]!,
     forwardingIsOurs: match[3] === 'yes',
+    forwardingIsOurs6: match[4] === 'yes',
     made: /^made$/m.test(output),
   };
+}
+
+function doors(uplink: string): string {
+  return `ip route replace ${DOORS} via $router dev ${uplink}
+[ "$(cat ../${LIBERAL} 2>/dev/null)" != 0 ] || { : >${LIBERAL_MARK}-$here; echo 1 >../${LIBERAL}; }`;
 }
 
 /**
@@ -118,8 +132,10 @@ export function readUplink(output: string): Uplink {
 function forwarding6({ router, uplink }: NodeNames): string {
   return `cd /proc/sys/net/ipv6/conf
 if [ "$(cat all/forwarding)" != 1 ]; then
-  for each in */accept_ra; do [ "$(cat $each)" != 1 ] || echo 2 >$each; done
   : >${MARK}6-$here
+  for each in */accept_ra; do
+    [ "$(cat $each)" != 1 ] || { echo 2 >$each; echo $each >>${MARK}6-$here; }
+  done
   echo 1 >all/forwarding
 fi
 link=$(echo $host | cut -d. -f3,4 | tr . :)
@@ -133,10 +149,10 @@ ip -6 route replace ${DOORS6} via $base:2 dev ${uplink}`;
 /** Everything of this node outside the router and in it. `keepForwarding`: others need it now. */
 export function destroyScript(names: NodeNames, keepForwarding: boolean): string {
   const { router, uplink, table, tunnel } = names;
-  const off = (mark: string, switchPath: string): string =>
+  const off = (mark: string, switchPath: string, keep = keepForwarding): string =>
     `if [ -e ${mark}-$here ] && ! ip -o link show | grep -q ' swu'; then
+  ${keep ? 'true' : `echo 0 >/proc/sys/net/${switchPath} || true`}
   rm -f ${mark}-$here
-  ${keepForwarding ? 'true' : `echo 0 >/proc/sys/net/${switchPath} || true`}
 fi`;
   return `here=$(stat -Lc %i /proc/self/ns/net)
 for device in $(ip -n ${router} -o link show 2>/dev/null | sed -n 's/^[0-9]*: \\(sw[a-z0-9-]*\\).*/\\1/p'); do
@@ -149,10 +165,19 @@ nft delete table ip6 ${table} 2>/dev/null
 ${forwardRules(uplink, 'remove')}
 [ ! -e /run/netns/${router} ] || ip netns del ${router}
 ${off(MARK, 'ipv4/ip_forward')}
+${keepForwarding ? '' : LISTEN_AS_BEFORE}
 ${off(`${MARK}6`, 'ipv6/conf/all/forwarding')}
+${off(LIBERAL_MARK, LIBERAL, false)}
 true
 `;
 }
+
+/** What routers announce counts again only while this host does not forward. */
+const LISTEN_AS_BEFORE = `if [ -e ${MARK}6-$here ] && ! ip -o link show | grep -q ' swu'; then
+  while read -r each; do
+    [ "$(cat /proc/sys/net/ipv6/conf/$each)" != 2 ] || echo 1 >/proc/sys/net/ipv6/conf/$each
+  done <${MARK}6-$here
+fi`;
 
 /** The table of a release that knew no networks. */
 export const FORMER_TABLE = `table ip ${ROUTER_TABLE}_local`;

@@ -4,7 +4,7 @@ import { DOORS, DOORS6 } from './names.ts';
 export interface HostTable {
   readonly name: string;
   readonly uplink: string;
-  /** The link's address on the host. */
+  /** What the host's own programs are known by to containers when they ask by a loopback address. */
   readonly address: string;
   readonly tunnel: string;
   /** Undefined: this node carries no overlay traffic. */
@@ -23,6 +23,8 @@ export function hostTableText(table: HostTable, family: Family): string {
   const wire = 'meta l4proto . th dport';
   const published = `dnat to ${ip} daddr . ${wire} map @sw_bound
     fib daddr type local dnat to ${wire} map @sw_ports`;
+  // The kernel takes no answer to ::1 that comes from elsewhere: programs try 127.0.0.1 when it is refused.
+  const loopback6 = six ? '\n    ip6 daddr ::1 return' : '';
   const doors = six ? DOORS6 : DOORS;
   const loopback = six
     ? ''
@@ -38,7 +40,7 @@ export function hostTableText(table: HostTable, family: Family): string {
     ${published}
   }
   chain sw_local {
-    type nat hook output priority -101;
+    type nat hook output priority -101;${loopback6}
     ${published}
   }
   chain sw_leave {

@@ -1,23 +1,6 @@
 import { stepsOf } from './commands.ts';
-import {
-  type Changes,
-  diff,
-  differing,
-  flat,
-  goneEndpoints,
-  type Items,
-  leavingBackends,
-  type Parts,
-} from './diff.ts';
-import {
-  endFlows,
-  type Flows,
-  findFlows,
-  foundFlows,
-  GREP_ANSWERS,
-  LOOKED_FOR_MAX,
-  listFlows,
-} from './flows.ts';
+import { type Changes, diff, differing, flat, type Items, type Parts } from './diff.ts';
+import { FlowSweep } from './flow-sweep.ts';
 import { hostScript, readUplink, type Uplink } from './host-script.ts';
 import { hostTableText } from './host-table.ts';
 import { type Family, type Item, routerTable, type Table, tableWords } from './items.ts';
@@ -64,6 +47,7 @@ const PLACES = ['router', 'host'] as const;
 export class Kernel {
   readonly #netcmd: Netcmd;
   readonly #names: NodeNames;
+  readonly #flows: FlowSweep;
   /** Undefined: not known, so it has to be looked at. */
   #parts: Parts | undefined;
   #tables = new Map<string, LoadedTable>();
@@ -75,6 +59,7 @@ export class Kernel {
   constructor(deps: KernelDeps) {
     this.#netcmd = deps.netcmd;
     this.#names = deps.names;
+    this.#flows = new FlowSweep(deps);
   }
   /** Undefined: not made yet. */
   get uplink(): Uplink | undefined {
@@ -102,7 +87,7 @@ export class Kernel {
     const changes = diff(withTables(have, want, reloaded), want);
     const { problem, tunnelProblem, failedLinks, madeLinks } = await this.#carryOut(changes, plan);
     const remade = !isRepeated && madeLinks.some((device) => have.has(`link ${device}`));
-    await this.#endFlows(have, want, plan.parts, before !== undefined);
+    await this.#flows.sweep({ have, want, plan, isSure: before !== undefined });
     if (changes.make.some(({ id }) => id.startsWith('chain ')))
       await this.#learnStructures('router');
     const isDone = problem === '' && tunnelProblem === '' && failedLinks.size === 0;
@@ -143,7 +128,8 @@ export class Kernel {
     const output = await this.#must({ place: HOST, program: 'sh', args: ['-s'], input });
     this.#uplinkMadeBy = input;
     this.#uplink = readUplink(output);
-    this.#othersForward = this.#uplink.forwardingIsOurs && (await this.othersForward());
+    const { forwardingIsOurs, forwardingIsOurs6 } = this.#uplink;
+    this.#othersForward = (forwardingIsOurs || forwardingIsOurs6) && (await this.othersForward());
   }
   /** Also finds out which tables are as they were loaded; the others will be loaded again. */
   async #observe(want: Items): Promise<Items> {
@@ -226,14 +212,15 @@ export class Kernel {
       address: dataIsV4 ? self.dataAddress : uplink.host,
       dataPort: self?.dataPort,
       encryptedPort: encryptedPort(self?.dataPort ?? 0),
-      onlyOurs: uplink.forwardingIsOurs && !this.#othersForward,
     };
+    const isOurs = (family: Family): boolean =>
+      (family === 6 ? uplink.forwardingIsOurs6 : uplink.forwardingIsOurs) && !this.#othersForward;
     const families: readonly Family[] = [4, 6];
     return families.flatMap((family) => [
       [routerTable(family), routerTableText(family)] as const,
       [
         { place: 'host', family, name: this.#names.table } as const,
-        hostTableText(host, family),
+        hostTableText({ ...host, onlyOurs: isOurs(family) }, family),
       ] as const,
     ]);
   }
@@ -273,35 +260,6 @@ export class Kernel {
     const link = plan.links.get(device)!;
     const input = taskLinkScript(link, digestOf(link));
     return this.#run({ place: namespace(this.#names.router), program: 'sh', args: ['-s'], input });
-  }
-  /** Datagrams of a client go on to the backend they went to, until the kernel forgets that they did. */
-  async #endFlows(have: Items, want: Items, parts: Parts, isSure: boolean): Promise<void> {
-    const gone = new Set(goneEndpoints(have, want, parts));
-    const leaving = leavingBackends(have, want).filter((address) => !gone.has(address));
-    // Rows that were kept over a start may lack what came last: connections to that are not ended.
-    const flows = [
-      ...leaving.map((backend) => ({ backend, datagrams: true })),
-      ...[...gone].map((backend) => ({ backend, datagrams: !isSure })),
-    ];
-    for (let at = 0; at < flows.length; at += LOOKED_FOR_MAX) {
-      const group = flows.slice(at, at + LOOKED_FOR_MAX);
-      // Its exit code says whether there still was any.
-      for (const found of foundFlows(await this.#flowLines(group), group))
-        await this.#inRouter('conntrack', endFlows(found));
-    }
-  }
-  /** Empty as well where the kernel does not tell: flows end by themselves. */
-  async #flowLines(flows: readonly Flows[]): Promise<string> {
-    const { code, output } = await this.#inRouter('grep', findFlows(flows));
-    if (GREP_ANSWERS.has(code)) return output;
-    const families: readonly Family[] = [4, 6];
-    const lists: string[] = [];
-    for (const family of families)
-      lists.push((await this.#inRouter('conntrack', listFlows(family))).output);
-    return lists.join('\n');
-  }
-  #inRouter(program: 'grep' | 'conntrack', args: readonly string[]): Promise<Outcome> {
-    return this.#run({ place: namespace(this.#names.router), program, args, input: '' });
   }
   async #try(command: Command): Promise<readonly string[]> {
     const { code, output } = await this.#run(command);

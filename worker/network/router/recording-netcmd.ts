@@ -22,7 +22,7 @@ export class RecordingNetcmd implements Netcmd {
     }
     if (command.program === 'grep') return { code: this.flows === '' ? 1 : 0, output: this.flows };
     const isHostScript = command.input.includes('swarm-uplink.lock');
-    return { code: 0, output: isHostScript ? 'uplink 169.254.112.1 169.254.112.2 no\n' : '' };
+    return { code: 0, output: isHostScript ? 'uplink 169.254.112.1 169.254.112.2 no no\n' : '' };
   }
   /** What was typed since the last call, as people read it. */
   text(): string {
