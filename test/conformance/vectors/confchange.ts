@@ -2,6 +2,7 @@
 import type { ChangeResult, Changer } from '../../../manager/raft/core/confchange.ts';
 import { enterJoint, leaveJoint, simpleChange } from '../../../manager/raft/core/confchange.ts';
 import { describeMembership, describeProgress } from '../../../manager/raft/core/describe.ts';
+import type { ConfChangeSingle } from '../../../manager/raft/core/index.ts';
 import { NO_MEMBERS, Tracker } from '../../../manager/raft/core/tracker.ts';
 import type { Directive } from './datadriven.ts';
 import { boolean } from './datadriven.ts';
@@ -27,7 +28,12 @@ export function confChangeRunner(): (d: Directive) => string {
 }
 
 function change(at: Changer, d: Directive): ChangeResult {
-  const changes = parseChanges(d.input);
+  let changes: ConfChangeSingle[];
+  try {
+    changes = parseChanges(d.input);
+  } catch (error) {
+    return { ok: false, reason: error instanceof Error ? error.message : String(error) };
+  }
   switch (d.command) {
     case 'simple':
       return simpleChange(at, changes);
@@ -36,6 +42,7 @@ function change(at: Changer, d: Directive): ChangeResult {
       return enterJoint(at, boolean(autoLeave), changes);
     }
     case 'leave-joint':
+      if (changes.length > 0) return { ok: false, reason: 'this command takes no input' };
       return leaveJoint(at);
     default:
       return { ok: false, reason: 'unknown command' };

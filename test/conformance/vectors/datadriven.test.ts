@@ -3,9 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { parseLine, parseScript } from './datadriven.ts';
+import { confChangeRunner } from './confchange.ts';
+import { type Directive, parseLine, parseScript } from './datadriven.ts';
+import { interactionRunner } from './interaction.ts';
 import { normalisationReasons, normalise } from './normalise.ts';
 import { quote } from './output.ts';
+import { quorumRunner } from './quorum.ts';
 import { runScript, runScripts } from './run.ts';
 
 test('a command line has words, values and lists of values', () => {
@@ -18,6 +21,44 @@ test('a command line has words, values and lists of values', () => {
       { key: 'none', values: [] },
     ],
   });
+});
+
+test('values may have parentheses and blanks of their own', () => {
+  assert.deepEqual(parseLine('cmd a=(x (1, 2), y)  b=\tc').args[0], {
+    key: 'a',
+    values: ['x (1, 2)', 'y'],
+  });
+  assert.throws(() => parseLine('cmd a=(1, 2'), /cannot parse/);
+});
+
+test('the name of a part of a script is neither input nor output', () => {
+  const script = parseScript('subtest one\n\ncmd\n----\nok\n\nsubtest end\n');
+  assert.deepEqual(
+    script.map((d) => [d.command, d.expected]),
+    [['cmd', 'ok\n']],
+  );
+});
+
+test('what a script gives wrongly is answered as Go answers it', () => {
+  const cases: [(d: Directive) => string, string, string][] = [
+    [
+      quorumRunner(),
+      'vote cfg=(2,1) votes=(y)\n----\n',
+      'error: mismatched input (explicit or _) for voters map[1:{} 2:{}]: [2]',
+    ],
+    [confChangeRunner(), 'leave-joint\nv1\n----\n', 'this command takes no input'],
+    [confChangeRunner(), 'simple\nv\n----\n', 'unknown token v'],
+    [confChangeRunner(), 'simple\nvx\n----\n', 'strconv.ParseUint: parsing "x": invalid syntax'],
+    [
+      interactionRunner(),
+      'propose-conf-change 1 transition=some\nv1\n----\n',
+      'unknown transition some',
+    ],
+    [interactionRunner(), 'propose-conf-change 1 v2=true\nv1\n----\n', 'unknown command v2'],
+  ];
+  for (const [handle, script, expected] of cases) {
+    assert.equal(handle(parseScript(script)[0]!), expected);
+  }
 });
 
 test('a script is commands with input and output, comments apart', () => {

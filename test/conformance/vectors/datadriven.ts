@@ -1,7 +1,8 @@
 /**
  * Reads test scripts in the form that etcd's are written in: a command line, input lines, a line
  * `----`, the expected output up to an empty line (or, when that itself starts with `----`, up to
- * two such lines). `#` starts a comment between commands; `\` at its end continues a command line.
+ * two such lines). `#` starts a comment between commands, `subtest` a part of the script; `\` at its end
+ * continues a command line.
  */
 
 export interface Argument {
@@ -28,6 +29,11 @@ export function parseScript(text: string): Directive[] {
   while (at < lines.length) {
     const line = lines[at]!.trim();
     if (line === '' || line.startsWith('#')) {
+      at++;
+      continue;
+    }
+    // Names a part of the script; neither input nor output.
+    if (/^subtest\s/.test(line)) {
       at++;
       continue;
     }
@@ -72,45 +78,53 @@ function ended(lines: string[]): string {
   return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
 }
 
-/** A command with its arguments: `word`, `key=value`, `key=(a, b)`. */
+/** A command with its arguments: `word`, `key=value`, `key=(a, b)`; values may have parentheses. */
 export function parseLine(line: string): { command: string; args: Argument[] } {
-  const fields = splitFields(line);
-  const args = fields.slice(1).map((field) => {
-    const equals = field.indexOf('=');
-    if (equals < 0) return { key: field, values: [] };
-    const key = field.slice(0, equals);
-    const value = field.slice(equals + 1);
-    if (!value.startsWith('(')) return { key, values: [value] };
-    const inner = value.slice(1, -1);
-    const values = inner === '' ? [] : inner.split(',').map((v) => v.trim());
-    return { key, values };
-  });
-  return { command: fields[0]!, args };
+  const [, command = '', rest = ''] = /^\s*(\S*)\s*(.*)$/.exec(line)!;
+  const args: Argument[] = [];
+  let left = rest.trim();
+  while (left !== '') {
+    const [key] = /^[^ =]*/.exec(left)!;
+    if (key === '') throw new Error(`cannot parse: ${line}`);
+    left = left.slice(key.length);
+    if (!left.startsWith('=')) {
+      args.push({ key, values: [] });
+    } else if (left.startsWith('=(')) {
+      const { values, end } = parseList(left, 2, line);
+      args.push({ key, values });
+      left = left.slice(end);
+    } else {
+      const [value] = /^[^ ]*/.exec(left.slice(1))!;
+      args.push({ key, values: [value] });
+      left = left.slice(1 + value.length);
+    }
+    left = left.trim();
+  }
+  return { command, args };
 }
 
-/** Splits at blanks that are not inside of parentheses. */
-function splitFields(line: string): string[] {
-  const fields: string[] = [];
-  let field = '';
-  let depth = 0;
-  for (const c of line) {
-    if (c === '(') depth++;
-    if (c === ')') depth--;
-    if (/\s/.test(c) && depth === 0) {
-      if (field !== '') fields.push(field);
-      field = '';
-    } else {
-      field += c;
-    }
+/** The values from `start`, behind an opening parenthesis, and where the closing one ends. */
+function parseList(text: string, start: number, line: string): { values: string[]; end: number } {
+  const values: string[] = [];
+  let depth = 1;
+  let from = start;
+  for (let at = start; at < text.length; at++) {
+    if (text[at] === '(') depth++;
+    if (text[at] === ')') depth--;
+    const isCut = depth === 0 || (depth === 1 && text[at] === ',');
+    if (!isCut) continue;
+    values.push(text.slice(from, at).trim());
+    from = at + 1;
+    if (depth > 0) continue;
+    return { values: values.length === 1 && values[0] === '' ? [] : values, end: at + 1 };
   }
-  if (field !== '') fields.push(field);
-  return fields;
+  throw new Error(`cannot parse: ${line}`);
 }
 
 export function boolean(value: string): boolean {
-  if (value === 'true') return true;
-  if (value === 'false') return false;
-  throw new Error(`neither true nor false: ${value}`);
+  if (/^(1|t|T|TRUE|true|True)$/.test(value)) return true;
+  if (/^(0|f|F|FALSE|false|False)$/.test(value)) return false;
+  throw new Error(`strconv.ParseBool: parsing "${value}": invalid syntax`);
 }
 
 export function integer(value: string): number {

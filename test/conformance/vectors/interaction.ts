@@ -258,11 +258,16 @@ const TRANSITIONS: Readonly<Record<string, ConfChangeTransition>> = {
   explicit: ConfChangeTransition.JointExplicit,
 };
 
+const CHANGE_OPTIONS: ReadonlySet<string> = new Set(['v1', 'transition']);
+
 function proposeConfChange(c: Cluster, args: readonly Argument[], input: string): void {
-  const changes = parseChanges(input);
+  const unknown = args.slice(1).find((a) => a.values.length > 0 && !CHANGE_OPTIONS.has(a.key));
+  if (unknown !== undefined) throw new Error(`unknown command ${unknown.key}`);
   const isV1 = boolean(option(args, 'v1') ?? 'false');
-  const transition = TRANSITIONS[option(args, 'transition') ?? 'auto'];
-  if (transition === undefined) throw new Error('unknown transition');
+  const name = option(args, 'transition') ?? 'auto';
+  const transition = TRANSITIONS[name];
+  if (transition === undefined) throw new Error(`unknown transition ${name}`);
+  const changes = parseChanges(input);
   const { raw } = c.node(first(args));
   let result: string;
   if (isV1) {
@@ -287,8 +292,14 @@ const CHANGE_TYPES: Readonly<Record<string, ConfChangeType>> = {
 export function parseChanges(text: string): ConfChangeSingle[] {
   const words = text.split(/\s+/).filter((w) => w !== '');
   return words.map((word) => {
+    if (word.length < 2) throw new Error(`unknown token ${word}`);
     const type = CHANGE_TYPES[word[0]!];
     if (type === undefined) throw new Error(`unknown input: ${word}`);
-    return { type, nodeId: integer(word.slice(1)) };
+    return { type, nodeId: id(word.slice(1)) };
   });
+}
+
+function id(text: string): number {
+  if (/^\d+$/.test(text)) return Number(text);
+  throw new Error(`strconv.ParseUint: parsing "${text}": invalid syntax`);
 }

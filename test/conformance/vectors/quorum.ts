@@ -19,11 +19,14 @@ interface Case {
   /** In the order of their first appearance: values are given in this order. */
   ids: number[];
   values: Map<number, string>;
+  /** As they were given: one for each id, or `_`. */
+  given: string[];
 }
 
 export function quorumRunner(): (d: Directive) => string {
   return (d) => {
     const c = parseCase(d);
+    if (c.given.length !== c.ids.length) return mismatch(c);
     if (d.command === 'vote') return vote(c);
     if (d.command === 'committed') return committed(c);
     return 'unknown command';
@@ -38,7 +41,7 @@ function parseCase(d: Directive): Case {
   const incoming = list('cfg').map(integer);
   const outgoing = list('cfgj').map(integer);
   const ids = [...new Set([...incoming, ...outgoing])];
-  const given = [...list('idx'), ...list('votes')];
+  const given = list(d.command === 'vote' ? 'votes' : 'idx');
   const values = new Map<number, string>();
   for (const [i, id] of ids.entries()) {
     const value = given[i];
@@ -49,7 +52,19 @@ function parseCase(d: Directive): Case {
     isJoint: d.args.some((a) => a.key === 'cfgj'),
     ids,
     values,
+    given,
   };
+}
+
+/** As Go prints a set and a list; a vote is 2 for yes, 1 for no. */
+function mismatch({ ids, given }: Case): string {
+  const numbers: Readonly<Record<string, string>> = { y: '2', n: '1', _: '0' };
+  const voters = sortIds([...ids]).map((id) => `${id}:{}`);
+  const input = given.map((value) => numbers[value] ?? value);
+  return (
+    `error: mismatched input (explicit or _) for voters map[${voters.join(' ')}]: ` +
+    `[${input.join(' ')}]`
+  );
 }
 
 const VOTE_NAMES: Readonly<Record<VoteResult, string>> = {

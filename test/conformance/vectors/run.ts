@@ -48,7 +48,7 @@ export function runScript(path: string): string {
     } catch (e) {
       actual = e instanceof Error ? `${e.message}` : String(e);
     }
-    if (!actual.endsWith('\n')) actual += '\n';
+    if (actual !== '' && !actual.endsWith('\n')) actual += '\n';
     const difference = compare(d, actual);
     if (difference !== '') return difference;
   }
