@@ -34,9 +34,8 @@ export function describeNode(
     runtimes: runtimes.map((runtime) => runtime.runtime),
     features,
     versionText: VERSION,
-    addresses: addresses(),
     protocol: 1,
-    routes: hostRoutes(),
+    ...hostPlaces(),
     ...(overlay.found
       ? { mtu: overlay.mtu, dataAddress: overlay.dataAddress, wireguardKey: offer.wireguardKey }
       : {}),
@@ -68,6 +67,11 @@ function memoryBytes(): number {
     }
   }
   return totalmem();
+}
+
+/** Where this host is, and what it routes by itself. */
+export function hostPlaces() {
+  return { addresses: addresses(), routes: hostRoutes() };
 }
 
 /** Without those on devices that nodes make. */

@@ -31,7 +31,8 @@ import { SystemIo } from '../worker/runtime/system-io.ts';
 import { addressesOfInterface } from './address.ts';
 import { ARCHITECTURE, type ContainerRuntime, findContainerRuntime } from './container-runtime.ts';
 import type { DaemonDeps } from './deps.ts';
-import { describeNode } from './describe.ts';
+import { describeNode, hostPlaces } from './describe.ts';
+import { HostLook } from './host-look.ts';
 import { findInstallation, type Installation } from './installation.ts';
 import type { NodeConfig } from './node-config.ts';
 import { genericOffers, NO_OFFER } from './offer.ts';
@@ -63,6 +64,7 @@ export class WorkerPart {
   readonly #router: Router;
   readonly #containers: ContainerRuntime | undefined;
   readonly #units: GenericUnits;
+  readonly #host: HostLook;
   #forget = false;
 
   private constructor(parts: {
@@ -73,6 +75,7 @@ export class WorkerPart {
     readonly router: Router;
     readonly containers: ContainerRuntime | undefined;
     readonly units: GenericUnits;
+    readonly host: HostLook;
   }) {
     this.#agent = parts.agent;
     this.#logs = parts.logs;
@@ -81,6 +84,7 @@ export class WorkerPart {
     this.#router = parts.router;
     this.#containers = parts.containers;
     this.#units = parts.units;
+    this.#host = parts.host;
   }
 
   /** Finds out on the way which runtimes this machine has. Nothing of it works before `start`. */
@@ -183,13 +187,19 @@ export class WorkerPart {
     known = agent;
     // A new certificate is told, and with it a new key where that has come of age.
     live.onChange(() => agent.descriptionChanged());
+    const host = new HostLook({
+      clock,
+      look: () => JSON.stringify(hostPlaces()),
+      onChange: () => agent.descriptionChanged(),
+    });
     const forgetNetwork = (): void => giveUpOverlay(io, nodeId);
-    return new WorkerPart({ agent, logs, network, forgetNetwork, router, containers, units });
+    return new WorkerPart({ agent, logs, network, forgetNetwork, router, containers, units, host });
   }
 
   async start(): Promise<void> {
     this.#logs.start();
     await this.#network.start();
+    this.#host.start();
     await this.#agent.start();
     this.#units.keepOnly(new Set(this.#agent.localTasks().map(({ id }) => id)));
   }
@@ -197,6 +207,7 @@ export class WorkerPart {
   async stop(goodbye: Liveness | undefined): Promise<void> {
     if (goodbye === Liveness.RESTARTING || goodbye === Liveness.LEAVING)
       this.#agent.sayGoodbye(goodbye);
+    this.#host.stop();
     await this.#agent.stop();
     if (this.#forget) {
       await this.#containers?.destroy();

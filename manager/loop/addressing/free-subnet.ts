@@ -31,12 +31,15 @@ export interface NodeRoute {
   readonly prefix: Prefix;
 }
 
-/** What members' hosts route by themselves, and their addresses; a default route says nothing. */
+/**
+ * What members' hosts route by themselves, and their addresses. A default route says nothing, nor do the
+ * two halves that VPNs put before it.
+ */
 export function* nodeRoutes(view: View): Iterable<NodeRoute> {
   for (const { id } of view.table('node').all()) {
     const description = view.table('nodeStatus').get(id)?.description;
     for (const text of [...(description?.routes ?? []), description?.dataAddress ?? ''])
-      for (const prefix of prefixOf(text)) if (prefix.length > 0) yield { nodeId: id, prefix };
+      for (const prefix of prefixOf(text)) if (prefix.length > 1) yield { nodeId: id, prefix };
   }
 }
 

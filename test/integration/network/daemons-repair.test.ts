@@ -94,6 +94,8 @@ describe('a node whose network somebody disturbs', { skip: missing || false }, (
     ['router', 'ip link del $(ip -o link | grep -o "swx[0-9]*" | head -1)'],
     ['router', 'ip link set $(ip -o link | grep -o "swe[0-9]*" | head -1) down'],
     ['host', 'ip link del $(ip -o link | grep -o "swu[a-z0-9]*" | head -1)'],
+    ['host', 'ip route del 240.0.0.0/8'],
+    ['host', 'echo 0 >/proc/sys/net/ipv4/ip_forward'],
   ];
   for (const [place, line] of spoiled)
     it(`is right again after "${line}" in the ${place}`, async (t) => {

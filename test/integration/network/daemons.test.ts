@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { overlaps, parsePrefix } from '../../../shared/prefix.ts';
 import { encryptedPort, tunnelPort } from '../../../worker/network/router/tunnel-names.ts';
 import { IMAGE, type Inhabited, OverlayCluster, PORT } from '../../support/overlay/cluster.ts';
 import { until } from '../../support/swarm.ts';
@@ -11,6 +12,7 @@ const missing = missingForContainers(['bridge', 'conntrack', 'setpriv', 'wg', 'w
 /** Enough that no backend of three is left out: one in ten million. */
 const OFTEN = 40;
 const OUTSIDE = '192.168.99.254';
+const ROUTED = '10.7.0.32/28';
 /** Six usable addresses a subnet. */
 const POOL = ['--default-addr-pool', '10.7.0.0/16', '--default-addr-pool-mask-length', '29'];
 
@@ -25,6 +27,8 @@ describe('containers on three nodes in the overlay tier', { skip: missing || fal
     await outside.call('serve', PORT);
     await cluster.type('network', 'create', '--ipv6', 'front');
     await cluster.type('network', 'create', '--internal', 'back');
+    // The pool's next subnets: managers hear of the route while the others run.
+    await cluster.sh(cluster.node(2), `ip route add ${ROUTED} via ${OUTSIDE}`);
     const both = ['--network', 'front', '--network', 'name=back,alias=inner'];
     const published = ['-p', `8088:${PORT}`, '-p', `8088:${PORT}/udp`];
     await cluster.create('web', ['--mode', 'global', ...both, ...published]);
@@ -194,6 +198,33 @@ describe('containers on three nodes in the overlay tier', { skip: missing || fal
     for (const { peer, addresses } of many.slice(0, 1))
       await untilSeen([`web.n2 ${addresses[0]}`], peer, 'tcp', web(2).addresses[0], PORT);
     await cluster.type('service', 'rm', 'many');
+  });
+  it('are on networks clear of what a node routes since they run, each node with the same rows', async () => {
+    const inside = ['network', 'create', '--subnet', '10.7.0.40/29', 'taken'];
+    await until('the route to be told', async () => {
+      const nodes = await cluster.api().nodes();
+      const told = nodes.some(({ status }) => status?.description?.routes.includes(ROUTED));
+      return told || undefined;
+    });
+    const refused = await cluster.swarm(cluster.node(1), inside);
+    assert.match(refused.stderr, new RegExp(`overlaps ${ROUTED}, which n2 routes`));
+    for (const name of ['one', 'two', 'three']) await cluster.type('network', 'create', name);
+    const rows = await cluster.rows<{ Subnets: string }>(cluster.node(1), ['network', 'ls']);
+    const subnets = rows.flatMap(({ Subnets }) => Subnets.split(', ')).filter(Boolean);
+    assert.ok(subnets.length > 4, String(subnets));
+    const routed = parsePrefix(ROUTED)!;
+    assert.deepEqual(
+      subnets.filter((text) => overlaps(parsePrefix(text)!, routed)),
+      [],
+    );
+    await cluster.type('network', 'rm', 'one', 'two', 'three');
+
+    const shown = await cluster.type('network', 'inspect', '--pretty', '--verbose', 'front');
+    const { front } = await cluster.virtual('web');
+    for (const part of [front!, ...[1, 2, 3].map((host) => web(host).addresses[0]!)])
+      assert.ok(shown.includes(part), `${part} in ${shown}`);
+    const digests = [...shown.matchAll(/^Node n\d: current, index \d+, digest (\w+)$/gm)];
+    assert.deepEqual([digests.length, new Set(digests.map(([, digest]) => digest)).size], [3, 1]);
   });
   it('are all well in the eyes of the doctor, who asks every node', async () => {
     await until('nothing to be on its way', async () => {

@@ -178,6 +178,13 @@ describe('names, driven by rows', { skip: missing || false }, () => {
     const got = await hosts.sh(inside['c1']!, line('getent ahostsv4 web'));
     assert.match(got.stdout, /^10\.0\.1\.2 /);
   });
+  it('of more tasks than a datagram holds come over TCP', async () => {
+    const many = Array.from({ length: 90 }, (_, at) => ({ task: 20 + at }));
+    await resolvers.apply({ networkServices: [web(), ...others(), service('wide', 1, many)] });
+    const found = (await ask('c1', 'wide')) as string[];
+    assert.deepEqual([found.length, new Set(found).size], [90, 90]);
+    assert.equal(((await ask('c2', 'wide', 'AAAA')) as string[]).length, 90);
+  });
   it('survive packets that mean nothing', async () => {
     await at['c1']!.call('garbage', '198.18.0.1', 200);
     assert.deepEqual(await ask('c1', 'web'), ['10.0.1.2']);

@@ -75,10 +75,14 @@ export function readFacts(output: string, dataAddress: string): HostFacts {
   };
 }
 
+/** Without the default, also where a VPN put two halves before it. */
 function prefixes(routes: readonly RouteRow[]): readonly string[] {
   const own = routes.filter(
     ({ dst, dev, type }) =>
-      type === undefined && dst !== 'default' && !/^f[ef]/.test(dst) && !OWN.test(dev ?? 'lo'),
+      type === undefined &&
+      !/^default$|\/1$/.test(dst) &&
+      !/^f[ef]/.test(dst) &&
+      !OWN.test(dev ?? 'lo'),
   );
   return [...new Set(own.map(({ dst }) => whole(dst)))].sort();
 }

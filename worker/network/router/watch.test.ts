@@ -45,6 +45,7 @@ test('the tables and links of the host and of the router are watched', () => {
     [
       'nft monitor ruleset',
       'ip monitor link',
+      'ip monitor address route netconf',
       `${inRouter} nft monitor ruleset`,
       `${inRouter} ip monitor link address route rule nexthop`,
       `${inRouter} ip monitor neigh`,
@@ -52,12 +53,35 @@ test('the tables and links of the host and of the router are watched', () => {
   );
 });
 
+test('of routes, addresses and settings of the host those count that the router needs', () => {
+  const { clock, programs, changes } = watch();
+  for (const line of [
+    '10.8.0.0/24 dev tun0 proto kernel scope link src 10.8.0.2',
+    '2: eth0    inet 192.168.9.7/24 scope global eth0',
+    'inet all forwarding on',
+  ]) {
+    programs[2]!.stdout.emit('data', `${line}\n`);
+    clock.advance(50);
+    assert.equal(changes(), 0, line);
+  }
+  for (const [at, line] of [
+    'Deleted 240.0.0.0/8 via 169.254.112.2 dev swunode1000',
+    'Deleted 7: swunode1000    inet 169.254.112.1/30 scope global swunode1000',
+    'inet all forwarding off rp_filter off',
+    'inet6 all forwarding off',
+  ].entries()) {
+    programs[2]!.stdout.emit('data', `${line}\n`);
+    clock.advance(50);
+    assert.equal(changes(), at + 1, line);
+  }
+});
+
 test('of neighbours those of the devices between nodes count, and no containers', () => {
   const { clock, programs, changes } = watch();
-  programs[4]!.stdout.emit('data', '10.0.1.11 dev swe1 lladdr 02:42:00:00:00:01 STALE\n');
+  programs[5]!.stdout.emit('data', '10.0.1.11 dev swe1 lladdr 02:42:00:00:00:01 STALE\n');
   clock.advance(50);
   assert.equal(changes(), 0);
-  programs[4]!.stdout.emit('data', 'Deleted 198.19.0.1 dev swing FAILED\n');
+  programs[5]!.stdout.emit('data', 'Deleted 198.19.0.1 dev swing FAILED\n');
   clock.advance(50);
   assert.equal(changes(), 1);
 });
@@ -81,10 +105,10 @@ test('a program that ends counts as a change, and so does its next start', () =>
   programs[1]!.emit('exit', 1);
   clock.advance(50);
   assert.equal(changes(), 1);
-  assert.equal(programs.length, 5);
-  clock.advance(5_000);
   assert.equal(programs.length, 6);
-  assert.equal(programs[5]!.words, programs[1]!.words);
+  clock.advance(5_000);
+  assert.equal(programs.length, 7);
+  assert.equal(programs[6]!.words, programs[1]!.words);
   clock.advance(50);
   assert.equal(changes(), 2, 'what changed while nobody watched');
 });
@@ -97,6 +121,6 @@ test('closed, every program is ended and nothing is told any more', () => {
   programs[0]!.emit('exit', 0);
   clock.advance(60_000);
   assert.equal(changes(), 0);
-  assert.equal(programs.length, 5);
+  assert.equal(programs.length, 6);
   assert.ok(programs.every(({ killed }) => killed));
 });

@@ -9,6 +9,8 @@ const AGAIN_MS = 5_000;
 
 /** The devices between nodes have no neighbours but ours; those of containers come and go by themselves. */
 const OWN_NEIGHBOUR = / dev sw(ing|x)/;
+/** Routes and addresses of a host change all the time: those of the link to the router, and forwarding. */
+const OWN_UPLINK = /\bswu|\ball forwarding off/;
 
 interface Source {
   readonly words: readonly string[];
@@ -36,6 +38,7 @@ export function watchKernel(
   const sources: readonly Source[] = [
     { words: ['nft', 'monitor', 'ruleset'] },
     { words: ['ip', 'monitor', 'link'] },
+    { words: ['ip', 'monitor', 'address', 'route', 'netconf'], counts: OWN_UPLINK },
     { words: [...inRouter, 'nft', 'monitor', 'ruleset'] },
     { words: [...inRouter, 'ip', 'monitor', 'link', 'address', 'route', 'rule', 'nexthop'] },
     { words: [...inRouter, 'ip', 'monitor', 'neigh'], counts: OWN_NEIGHBOUR },
