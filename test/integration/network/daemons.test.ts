@@ -209,8 +209,8 @@ describe('containers on three nodes in the overlay tier', { skip: missing || fal
     const refused = await cluster.swarm(cluster.node(1), inside);
     assert.match(refused.stderr, new RegExp(`overlaps ${ROUTED}, which n2 routes`));
     for (const name of ['one', 'two', 'three']) await cluster.type('network', 'create', name);
-    const rows = await cluster.rows<{ Subnets: string }>(cluster.node(1), ['network', 'ls']);
-    const subnets = rows.flatMap(({ Subnets }) => Subnets.split(', ')).filter(Boolean);
+    const networks = await cluster.api().networks();
+    const subnets = networks.flatMap(({ state }) => (state?.subnets ?? []).map(({ cidr }) => cidr));
     assert.ok(subnets.length > 4, String(subnets));
     const routed = parsePrefix(ROUTED)!;
     assert.deepEqual(
