@@ -59,6 +59,11 @@ const FAULTS: { readonly [name: string]: (f: Fault) => void } = {
 };
 export const FAULT_NAMES: readonly string[] = Object.keys(FAULTS);
 
+/** What only profiles ask for (profiles.ts), by name. */
+const FAULTS_ON_REQUEST: { readonly [name: string]: (f: Fault) => void } = {
+  'two short reigns': (f) => f.shortenReigns(),
+};
+
 /** One thing that goes wrong: what it does is drawn from numbers of its own. */
 export class Fault {
   readonly name: string;
@@ -76,7 +81,7 @@ export class Fault {
 
   strike(): void {
     this.deps.counters.count(`fault: ${this.name}`);
-    FAULTS[this.name]!(this);
+    (FAULTS[this.name] ?? FAULTS_ON_REQUEST[this.name]!)(this);
   }
 
   coin(): boolean {
@@ -116,6 +121,39 @@ export class Fault {
     const untilMs = this.#until(300, 10_000);
     this.#cut(a, b, untilMs);
     if (this.coin()) this.#cut(b, a, untilMs);
+  }
+  /**
+   * What a new leader appends only one machine hears, and so with the next one. Then the first may
+   * lead again, and bring back there what it had before (paper, figure 8), while the disk of that
+   * machine has not written the first of it.
+   */
+  shortenReigns(): void {
+    const { managers, network, checker } = this.deps;
+    const { elections } = checker;
+    const leader = managers.leader();
+    const [listener, first] = this.#twoBut(leader?.machineOf);
+    if (!leader || !listener || !first?.isUp) return;
+    this.#hang(listener, this.#until(4_000, 9_000));
+    elections.onElected = (raftId) => {
+      if (raftId !== first.raftId) return;
+      this.#muffle(first, listener);
+      elections.onElected = (nextRaftId) => {
+        elections.onElected = () => undefined;
+        for (const { number } of this.machines) network.cut(first.number, number, 0);
+        const next = this.machines.find((machine) => machine.raftId === nextRaftId);
+        if (next && next !== listener) this.#muffle(next, listener);
+      };
+    };
+    void leader.driver.transferLeadership(first.raftId).catch(() => undefined);
+  }
+  #twoBut(other: Machine | undefined): Machine[] {
+    const rest = this.machines.filter((machine) => machine !== other);
+    const [one] = rest.splice(this.#random.below(rest.length), 1);
+    return one && rest.length > 0 ? [one, this.pick(rest)] : [];
+  }
+  #muffle(leader: Machine, listener: Machine): void {
+    const untilMs = this.#until(5_000, 8_000);
+    for (const other of this.machines) if (other !== listener) this.#cut(leader, other, untilMs);
   }
   /** Of one machine, as by a firewall that forgets them: what was on its way is lost. */
   resetConnections(): void {
@@ -170,8 +208,10 @@ export class Fault {
   }
   hangDisk(machine: Machine): void {
     const isLong = this.#random.below(8) === 0;
-    const { mood } = machine.disk;
-    mood.hungUntilMs = Math.max(mood.hungUntilMs, this.#until(300, isLong ? 40_000 : 4_000));
+    this.#hang(machine, this.#until(300, isLong ? 40_000 : 4_000));
+  }
+  #hang({ disk: { mood } }: Machine, untilMs: number): void {
+    mood.hungUntilMs = Math.max(mood.hungUntilMs, untilMs);
   }
   failDisk(machine: Machine): void {
     if (!machine.isLocked) machine.disk.mood.failsNext = true;

@@ -47,12 +47,15 @@ async function main(): Promise<number> {
   };
   await crew.runAll(next, (report) => {
     total.add(report);
-    if (report.violations.length > 0) say(describeFailure(report));
+    if (report.violations.length > 0) say(describeFailure(report, values.mutant));
   });
   const shrinks = values.whole || values.trace || faults ? [] : total.failures.slice(0, 1);
   for (const failure of shrinks) {
     const { report, runs } = await shrink(failure, (order) => crew.run(order), SHRINK_RUNS);
-    say([`the least that fails, found in ${runs} runs:`, ...describeFailure(report)]);
+    say([
+      `the least that fails, found in ${runs} runs:`,
+      ...describeFailure(report, values.mutant),
+    ]);
   }
   crew.close();
   say([...total.lines(), total.summary()]);

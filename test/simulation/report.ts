@@ -35,23 +35,24 @@ export class Total {
   }
 }
 
-/** What went wrong, what had been struck, and the command that repeats it. */
-export function describeFailure(report: Report): string[] {
+/** What went wrong, what had been struck, and the command that repeats it (with `mutant` planted). */
+export function describeFailure(report: Report, mutant?: string): string[] {
   const lines = [
     `seed ${report.seed} fails after ${report.ran} events (${report.machines} machines):`,
     ...report.violations.map((violation) => `  ${violation}`),
   ];
   if (report.faults !== undefined) {
-    lines.push(`  without any of these faults it does not:`);
+    lines.push(`  with nothing but ${report.struck.length} faults (number, moment, what):`);
     for (const { number, atMs, name } of report.struck)
       lines.push(`  ${String(number).padStart(6)}  ${(atMs / 1_000).toFixed(3)} s  ${name}`);
   }
-  return [...lines, `  again: ${commandOf(report)}`];
+  return [...lines, `  again: ${commandOf(report, mutant)}`];
 }
 
-function commandOf({ seed, events, faults, profile }: Report): string {
+function commandOf({ seed, events, faults, profile }: Report, mutant: string | undefined): string {
   const more = events === EVENTS_DEFAULT ? '' : ` --events ${events}`;
   const tilt = profile === undefined ? '' : ` --profile '${profile}'`;
+  const bug = mutant === undefined ? '' : ` --mutant '${mutant}'`;
   const only = faults === undefined ? '' : ` --faults ${faults.join(',') || 'none'}`;
-  return `npm run sim -- --seeds 1 --seed ${seed}${more}${tilt}${only}`;
+  return `npm run sim -- --seeds 1 --seed ${seed}${more}${tilt}${bug}${only}`;
 }

@@ -71,7 +71,8 @@ export class Schedule {
   /** No more faults, and everything that is broken heals; what hangs or stands still ends by itself. */
   stop(): void {
     this.#stopped = true;
-    const { network, managers, agents } = this.#deps;
+    const { network, managers, agents, checker } = this.#deps;
+    checker.elections.onElected = () => undefined;
     Object.assign(network.mood, CALM);
     network.heal();
     managers.wantAll();

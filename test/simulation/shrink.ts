@@ -21,10 +21,11 @@ export async function shrink(
   let best = failing;
   let runs = 0;
   const kind = kindOf(failing);
+  const { seed, profile } = failing;
   const failsWith = async (faults: readonly number[], events: number): Promise<boolean> => {
     if (runs >= runsMax) return false;
     runs++;
-    const report = await run({ seed: failing.seed, events, faults });
+    const report = await run({ seed, profile, events, faults });
     if (kindOf(report) !== kind) return false;
     best = report;
     return true;

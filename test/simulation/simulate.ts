@@ -101,7 +101,8 @@ function makeStage(
 ): Stage {
   const world = makeWorld(random, options.trace);
   const inWorld = (name: string): World => ({ ...world, random: random.stream(name) });
-  const count = [3, 3, 5, 5, 7][random.below(5)]!;
+  const drawn = [3, 3, 5, 5, 7][random.below(5)]!;
+  const count = options.profile?.machines ?? drawn;
   const numbers = Array.from({ length: count }, (_, number) => number);
   const machines = numbers.map(
     (number) => new Machine(number, inWorld(`machine ${number}`), () => numbers.map(addressOf)),
@@ -161,7 +162,7 @@ async function play(stage: Stage, events: number): Promise<void> {
   if (!managers.isWhole()) checker.fail('the cluster did not come up');
   for (const agent of agents) agent.start();
   if (agents.length > 0) services.start();
-  clients.start(CLIENTS, profile?.readers ?? 0);
+  clients.start(profile?.clients ?? CLIENTS, profile?.readers ?? 0);
   watcher.start();
   schedule.start();
   await runUntil(timeline, Number.POSITIVE_INFINITY, () => timeline.ran >= events);

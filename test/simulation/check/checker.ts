@@ -3,6 +3,7 @@ import { type ConfState, MessageType } from '../../../manager/raft/core/index.ts
 import type { RowChange } from '../../../manager/replication.ts';
 import type { AppliedEntry } from '../../../manager/store/view.ts';
 import type { RaftFrame } from '../../../proto/index.ts';
+import { SwarmError } from '../../../shared/errors.ts';
 import type { Counters } from '../engine/counters.ts';
 import { Answers } from './answers.ts';
 import { DurableLogs } from './durable-logs.ts';
@@ -18,7 +19,7 @@ export class Checker {
   readonly verdict: Verdict;
   readonly logs: DurableLogs;
   readonly answers: Answers;
-  readonly #elections: Elections;
+  readonly elections: Elections;
   /** By epoch: members of an older one may come back, and live in theirs until they hear. */
   readonly #histories = new Map<number, History>();
   #history!: History;
@@ -29,7 +30,7 @@ export class Checker {
     this.logs = new DurableLogs(this.verdict, counters, (who) => this.#of(who));
     this.answers = new Answers(this.verdict);
     const newest = (who: Observed) => this.#of(who).newest;
-    this.#elections = new Elections(this.verdict, counters, this.logs, newest);
+    this.elections = new Elections(this.verdict, counters, this.logs, newest);
   }
 
   /** Of the newest epoch. */
@@ -59,12 +60,19 @@ export class Checker {
     this.verdict.fail(what);
   }
 
+  /** A caller got an error: one with a reason for users, or what follows from a bug. */
+  refused(who: Observed, error: unknown): void {
+    if (SwarmError.is(error) && error.code !== 'INTERNAL') return;
+    const stack = error instanceof Error ? error.stack : String(error);
+    this.fail(`${who.name}: a caller was told ${stack}`);
+  }
+
   // -- the disk
 
   /** A synced batch of the database, before those who asked for it hear that it is durable. */
   wrote(who: Observed, ops: readonly DbOp[]): void {
     this.logs.wrote(who, ops);
-    this.#elections.wrote(who, this.logs.of(who.raftId).lastTerm);
+    this.elections.wrote(who, this.logs.of(who.raftId).lastTerm);
   }
   opened(who: Observed, ops: readonly DbOp[], votes: readonly Uint8Array[]): void {
     this.logs.opened(who, ops, votes);
@@ -80,19 +88,22 @@ export class Checker {
     for (const m of frame.messages) {
       switch (m.type) {
         case MessageType.App:
+          this.logs.told(who, m);
+          this.elections.leads(who, m.term);
+          break;
         case MessageType.Heartbeat:
         case MessageType.TimeoutNow:
-          this.#elections.leads(who, m.term);
+          this.elections.leads(who, m.term);
           break;
         case MessageType.PreVote:
         case MessageType.Vote:
           this.#of(who).stands(who);
           break;
         case MessageType.VoteResp:
-          if (!m.reject) this.#elections.voted(who, m.term, m.to);
+          if (!m.reject) this.elections.voted(who, m.term, m.to);
           break;
         case MessageType.AppResp:
-          if (!m.reject) this.logs.acknowledged(who, m.index);
+          if (!m.reject) this.logs.acknowledged(who, m);
           break;
       }
     }
@@ -106,7 +117,8 @@ export class Checker {
     term: number,
     rows: readonly RowChange[] | undefined,
   ): void {
-    this.#of(who).applied(who, index, term, rows, this.#elections.countedBy(who, index));
+    this.logs.applied(who, index, term);
+    this.#of(who).applied(who, index, term, rows, this.elections.countedBy(who, index));
   }
   configured(who: Observed, before: ConfState): void {
     this.#of(who).configured(who, before);

@@ -1,4 +1,5 @@
 import type { DbOp } from '../../../manager/database/index.ts';
+import type { RaftMessage } from '../../../proto/index.ts';
 import type { Counters } from '../engine/counters.ts';
 import { MemberLog, type WrittenEntry } from './member-log.ts';
 import type { Observed, Verdict } from './verdict.ts';
@@ -7,11 +8,14 @@ import type { Observed, Verdict } from './verdict.ts';
 export interface CommittedTerms {
   readonly index: number;
   termAt(index: number): number | undefined;
+  /** Whether a quorum of voters has the entry durable. */
+  isOnQuorum(index: number, term: number): boolean;
 }
 
 /**
  * What every member that there ever was has durable. Hard state never goes back, logs agree where
- * they have the same index and term, and what is committed is dropped by nobody.
+ * they have the same index and term, what a member applied it never drops, and what is committed
+ * stays on a quorum: who has not heard so may still write over it and back.
  */
 export class DurableLogs {
   readonly #verdict: Verdict;
@@ -22,6 +26,10 @@ export class DurableLogs {
 
   /** By epoch and term: the first entry that anybody wrote. */
   readonly #firsts = new Map<string, number>();
+  /** Entries that a member dropped, as `raftId/index/term`. */
+  readonly #dropped = new Set<string>();
+  /** By epoch and term: the log as its leader told others, terms by index. */
+  readonly #told = new Map<string, Map<number, number>>();
 
   constructor(
     verdict: Verdict,
@@ -58,10 +66,18 @@ export class DurableLogs {
       this.#verdict.fail(`${who.name}: its vote of term ${hard.term} changed`);
     for (const [index, term] of dropped) {
       this.#counters.count('log truncated');
-      if (this.#committedOf(who).termAt(index) === term)
+      this.#dropped.add(`${who.raftId}/${index}/${term}`);
+      if (index <= who.appliedIndex)
+        this.#verdict.fail(`${who.name}: dropped entry ${index} of term ${term}, which it applied`);
+      const committed = this.#committedOf(who);
+      if (committed.termAt(index) === term && !committed.isOnQuorum(index, term))
         this.#verdict.fail(`${who.name}: dropped the committed entry ${index} of term ${term}`);
     }
-    for (const entry of written) this.#checkMatching(who, log, entry);
+    for (const entry of written) {
+      const name = `${who.raftId}/${entry.index}/${entry.term}`;
+      if (this.#dropped.delete(name)) this.#counters.count('entry written back');
+      this.#checkMatching(who, log, entry);
+    }
     this.#checkPendingChanges(who, log);
   }
 
@@ -87,11 +103,30 @@ export class DurableLogs {
     }
   }
 
-  /** An acknowledgement up to `index` was sent. */
-  acknowledged(who: Observed, index: number): void {
+  /** An append, sent by the leader of `term`. */
+  told(who: Observed, { term, index, logTerm, entries }: RaftMessage): void {
+    const reign = `${who.epoch}/${term}`;
+    const told = this.#told.get(reign) ?? new Map<number, number>();
+    this.#told.set(reign, told);
+    told.set(index, logTerm);
+    for (const entry of entries) told.set(entry.index, entry.term);
+  }
+
+  /** An acknowledgement up to `index` was sent to the leader of `term`. */
+  acknowledged(who: Observed, { term, index }: RaftMessage): void {
     const log = this.of(who.raftId);
     if (index > log.lastIndex && index > log.boundary.index)
       this.#verdict.fail(`${who.name}: acknowledged entry ${index} before it was durable`);
+    // Who is in a later term by now may have dropped it meanwhile, which the later leader allowed.
+    const told = log.term > term ? undefined : this.#told.get(`${who.epoch}/${term}`)?.get(index);
+    if (told !== undefined && !log.has(index, told))
+      this.#verdict.fail(`${who.name}: acknowledged entry ${index}, and has another one there`);
+  }
+
+  /** Only what cannot be lost any more is applied: a crash must not take it back. */
+  applied(who: Observed, index: number, term: number): void {
+    if (!this.of(who.raftId).has(index, term))
+      this.#verdict.fail(`${who.name}: applied entry ${index} before its own disk had it`);
   }
 
   /** Log matching: an index and a term name one entry, and one history before it. */

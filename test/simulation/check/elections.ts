@@ -19,6 +19,8 @@ export class Elections {
   readonly #reigns = new Map<string, Reign>();
   /** By member and term: the candidate. */
   readonly #votes = new Map<string, number>();
+  /** Hears of every new leader as it says its first word, before anybody else does. */
+  onElected: (raftId: number) => void = () => undefined;
 
   constructor(
     verdict: Verdict,
@@ -51,11 +53,10 @@ export class Elections {
       return;
     }
     this.#counters.count('leader elected');
-    if (!who.confState.voters.includes(who.raftId))
-      this.#verdict.fail(`${who.name}: leads term ${term} and has no vote`);
     const mustHave = this.#newestCommitted(who);
     this.#reigns.set(`${who.epoch} ${term}`, { raftId: who.raftId, mustHave, isChecked: false });
     this.#checkVotes(who, term);
+    this.onElected(who.raftId);
   }
 
   /**

@@ -72,6 +72,15 @@ export class History {
     return this.#configs.at(-1)!;
   }
 
+  /** By the voters that are in force, or by those before the last change (see `#checkQuorum`). */
+  isOnQuorum(index: number, term: number): boolean {
+    const logs = this.#logs();
+    const has = (id: number): boolean => logs.of(id).has(index, term);
+    return this.#configs
+      .slice(-2)
+      .some(({ voters }) => voters.filter(has).length > voters.length / 2);
+  }
+
   isMember(raftId: number): boolean {
     return this.config.voters.includes(raftId) || this.config.learners.includes(raftId);
   }
@@ -212,11 +221,7 @@ export class History {
    * because the next one is proposed only when that is applied. Learners never count.
    */
   #checkQuorum(who: Observed, { index, term }: { index: number; term: number }): void {
-    const logs = this.#logs();
-    const has = (id: number): boolean => logs.of(id).has(index, term);
-    const isQuorum = ({ voters }: ConfState): boolean =>
-      voters.filter(has).length > voters.length / 2;
-    if (!this.#configs.slice(-2).some(isQuorum))
+    if (!this.isOnQuorum(index, term))
       this.#verdict.fail(`${who.name}: applied ${index} of term ${term}, durable on no quorum`);
   }
 }

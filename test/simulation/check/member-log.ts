@@ -56,7 +56,7 @@ export class MemberLog {
     return index === this.boundary.index ? this.boundary.term : this.terms.get(index);
   }
 
-  /** Takes a durable write; returns entries written and those dropped from the end. */
+  /** Takes a durable write; returns entries written, and those that are not there after it. */
   take(ops: readonly DbOp[]): {
     readonly written: WrittenEntry[];
     readonly dropped: (readonly [index: number, term: number])[];
@@ -79,7 +79,8 @@ export class MemberLog {
         written.push({ index, term, crc: crc32(value.subarray(RECORD_HEADER), value[1]) });
       }
     }
-    return { written, dropped };
+    // One batch may drop an entry and write it back.
+    return { written, dropped: dropped.filter(([index, term]) => this.terms.get(index) !== term) };
   }
 
   takeVote(bytes: Uint8Array): void {

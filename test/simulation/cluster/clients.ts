@@ -98,6 +98,7 @@ export class Clients {
     const call = this.#histories.stamp();
     const floor = checker.answers.newestIndex;
     const index = await this.#call(process, () => process.driver.readIndex());
+    if (index instanceof Error) checker.refused(process, index);
     if (typeof index !== 'number' || era !== this.#histories.era) {
       counters.count(index instanceof Error ? 'read refused' : 'read lost');
       return;
@@ -193,6 +194,7 @@ export class Clients {
     if (result === token) return 'done';
     if (!(result instanceof Error)) return 'unknown';
     const code = SwarmError.is(result) ? result.code : 'INTERNAL';
+    this.#world.checker.refused(process, result);
     this.#world.counters.count(`update rejected: ${code}`);
     if (code === 'MAYBE_DONE' && !process.isDead && !process.driver.isLeader)
       this.#world.counters.count('leader changed with a group in flight');

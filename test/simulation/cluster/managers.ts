@@ -110,7 +110,7 @@ export class Managers {
   }
 
   #setRole(leader: ManagerProcess, nodeId: string, role: Role): void {
-    const { counters } = this.#world;
+    const { counters, checker } = this.#world;
     if (role === Role.WORKER) this.#demoting.add(nodeId);
     leader.store
       .update(
@@ -122,7 +122,7 @@ export class Managers {
       )
       .then(
         () => counters.count(role === Role.WORKER ? 'node demoted' : 'node promoted'),
-        () => undefined,
+        (error: unknown) => leader.isDead || checker.refused(leader, error),
       )
       .finally(() => this.#demoting.delete(nodeId));
   }

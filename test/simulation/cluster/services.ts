@@ -83,7 +83,7 @@ export class Services {
   }
 
   #change(): void {
-    const { managers, random, counters } = this.#deps;
+    const { managers, random, counters, checker } = this.#deps;
     const leader = managers.leader();
     if (!leader) return;
     const name = `s${random.below(SERVICES)}`;
@@ -95,7 +95,10 @@ export class Services {
       })
       .then(
         () => counters.count('service changed'),
-        () => counters.count('service not changed'),
+        (error: unknown) => {
+          counters.count('service not changed');
+          if (!leader.isDead) checker.refused(leader, error);
+        },
       );
   }
 }

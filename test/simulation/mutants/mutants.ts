@@ -188,16 +188,35 @@ export const MUTANTS: readonly Mutant[] = [
   ),
   mutant(
     9,
-    'a late write of an older term counts for whatever stands there now',
+    'a late write of an older term counts',
     [
       [
         `${CORE}/step`,
         'takeOldWrite(r, m);',
-        'const now = r.log.unstable.term(m.index); if (now > 0) { if (now !== m.logTerm) tookEffect();' +
-          ' r.log.unstable.stableTo(m.index, now); } takeOldWrite(r, m);',
+        'const { offset } = r.log.unstable; r.log.unstable.stableTo(m.index, m.logTerm);' +
+          ' if (r.log.unstable.offset !== offset) tookEffect(); takeOldWrite(r, m);',
       ],
     ],
-    { profile: 'slow disks' },
+    {
+      profile: 'short reigns',
+      aids: [
+        // Ours writes in one batch what came while the last one was written: what overwrites an entry
+        // and what writes it back are one. Others write each append on its own.
+        [
+          `${RAFT}/log-writer`,
+          'while (this.#queue.length > 0 && bytes < BATCH_BYTES)',
+          'while (this.#queue.length > 0 && batch.length === 0)',
+        ],
+        // Ours begins at the end of its own log, and asks whoever has another one, who answers when
+        // its disk has written all that it had. A leader may as well begin behind what is committed.
+        [
+          `${CORE}/raft`,
+          'p.restart(p.id === this.id ? last : 0, last + 1);',
+          'if (p.id === this.id) p.restart(last, last + 1);' +
+            'else p.restart(0, this.log.committed + 1);',
+        ],
+      ],
+    },
   ),
   mutant(10, 'entries are acknowledged without a sync', [
     [
