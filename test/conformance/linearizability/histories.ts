@@ -8,12 +8,15 @@ interface Open<In> {
   readonly input: In;
 }
 
-/** `INFO  jepsen.util - 3 :invoke :cas [1 2]`. Throws at a line it does not know. */
+/**
+ * `INFO  jepsen.util - 3 :invoke :cas [1 2]`; what the nemesis did is passed over. Throws at a line
+ * it does not know.
+ */
 export function readRegisterHistory(text: string): Operation<RegisterInput, RegisterOutput>[] {
   const operations: Operation<RegisterInput, RegisterOutput>[] = [];
   const open = new Map<string, Open<RegisterInput>>();
   for (const [at, line] of text.split('\n').entries()) {
-    if (line.trim() === '') continue;
+    if (line.trim() === '' || /-\s+:nemesis\s/.test(line)) continue;
     const found = /-\s+(\d+)\s+:(\w+)\s+:(\w+)\s+(.*?)\s*$/.exec(line);
     if (found === null) throw new Error(`line ${at + 1} is no event: ${line}`);
     const [process, type, name, value] = found.slice(1) as [string, string, string, string];

@@ -2,9 +2,16 @@ import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { tempDir } from '../../support/swarm.ts';
 import { readRegisterHistory, writeRegisterHistory } from './histories.ts';
-import { type RegisterInput, type RegisterOutput, register } from './models.ts';
+import {
+  type KvInput,
+  keyValue,
+  type RegisterInput,
+  type RegisterOutput,
+  register,
+} from './models.ts';
 import { judge, judgeDirectory } from './run.ts';
 import { isLinearizable, type Operation } from './wgl.ts';
 
@@ -103,4 +110,56 @@ test('a search that takes too long is given up', () => {
     operations.push({ call: 0, end: 1, input: { kind: 'write', value: String(i) }, output: {} });
   }
   assert.equal(isLinearizable(register, operations, 5), undefined);
+});
+
+test('every history is judged as by trying all orders', () => {
+  const value = fc.constantFrom('nil', 'a', 'b');
+  const asked = fc.oneof(
+    fc.record({ kind: fc.constant('read' as const) }),
+    fc.record({ kind: fc.constant('write' as const), value }),
+    fc.record({ kind: fc.constant('cas' as const), from: value, to: value }),
+  );
+  const answer = fc.option(fc.record({ value, ok: fc.boolean() }), { nil: undefined });
+  const one = fc.record({ at: fc.nat(12), takes: fc.nat(6), input: asked, output: answer });
+  fc.assert(
+    fc.property(fc.array(one, { maxLength: 6 }), (raw) => {
+      const operations = raw.map(({ at, takes, input, output }) => {
+        // Answers come after questions, and between two moments.
+        const end = output === undefined ? Infinity : at + takes + 0.5;
+        return { call: at, end, input, output };
+      });
+      assert.equal(isLinearizable(register, operations), hasOrder(operations, register.initial));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+function hasOrder(
+  left: readonly Operation<RegisterInput, RegisterOutput>[],
+  state: string,
+): boolean {
+  const due = Math.min(...left.map(({ end }) => end));
+  if (due === Infinity) return true;
+  return left.some((operation) => {
+    if (operation.call > due) return false;
+    const after = register.step(state, operation.input, operation.output);
+    const others = left.filter((other) => other !== operation);
+    return after !== undefined && hasOrder(others, after.state);
+  });
+}
+
+test('what is hard to judge does not hide what is wrong', () => {
+  const operations: Operation<KvInput, string>[] = [];
+  for (let i = 0; i < 40; i++) {
+    const input = { kind: 'append' as const, key: 'hard', value: String(i) };
+    operations.push({ call: 0, end: 1, input, output: '' });
+  }
+  operations.push({ call: 2, end: 3, input: { kind: 'get', key: 'hard' }, output: '?' });
+  operations.push({ call: 0, end: 1, input: { kind: 'get', key: 'wrong' }, output: 'x' });
+  assert.equal(isLinearizable(keyValue, operations), false);
+});
+
+test('what was done to the machines is no event of a client', () => {
+  const lines = [':nemesis :info :start nil', '0 :invoke :read nil', '0 :ok :read nil'];
+  assert.equal(judge(history(...lines)), true);
 });

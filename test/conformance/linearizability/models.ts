@@ -15,6 +15,7 @@ export const NOTHING = 'nil';
 export const register: Model<string, RegisterInput, RegisterOutput> = {
   initial: NOTHING,
   stateKey: (state) => state,
+  isRead: ({ kind }, output) => kind === 'read' || (kind === 'cas' && output?.ok === false),
   partition: () => '',
   step(state, input, output) {
     switch (input.kind) {
@@ -48,6 +49,7 @@ export type KvInput =
 export const keyValue: Model<string, KvInput, string> = {
   initial: '',
   stateKey: (state) => state,
+  isRead: ({ kind }) => kind === 'get',
   partition: (input) => input.key,
   step(state, input, output) {
     switch (input.kind) {

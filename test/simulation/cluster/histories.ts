@@ -23,6 +23,7 @@ export interface Seen extends Operation<Input, RegisterOutput> {
 const registers: Model<string, Input, RegisterOutput> = {
   initial: NOTHING,
   stateKey: (state) => state,
+  isRead: ({ kind }, output) => kind === 'read' || (kind === 'cas' && output?.ok === false),
   partition: (input) => input.key,
   step(state, input, output) {
     if (input.kind === 'read')
