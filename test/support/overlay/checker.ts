@@ -8,6 +8,7 @@ import {
   type TaskView,
 } from '../../../proto/index.ts';
 import { INGRESS_TABLE, nodeNames } from '../../../worker/network/router/names.ts';
+import { assertWithin, SLOWNESS_MAX } from '../pace.ts';
 import { until } from '../swarm.ts';
 import type { OverlayCluster, OverlayNode } from './cluster.ts';
 
@@ -65,9 +66,11 @@ export async function agreed(
       if (lines.length > 0) throw new Error(lines.slice(0, 12).join('\n'));
       return true;
     },
-    withinMs,
+    withinMs * SLOWNESS_MAX,
   );
-  return performance.now() - startMs;
+  const tookMs = performance.now() - startMs;
+  assertWithin(withinMs, tookMs, 'every node has what the managers say');
+  return tookMs;
 }
 
 async function stateOf(cluster: OverlayCluster, via: OverlayNode): Promise<State> {
