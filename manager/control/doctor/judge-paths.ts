@@ -61,6 +61,27 @@ function onePath(from: Carrier, to: Carrier, probe: PeerProbe): readonly Finding
   return [];
 }
 
+/** Above the data port; that between them carries what comes out of the tunnel. */
+const TUNNEL_PORT = 2;
+
+/** Nodes that both have a tunnel, and hear nothing of each other through it: one finding a pair. */
+export function tunnelFindings(nodes: readonly Examined[]): readonly Finding[] {
+  const isSilent = (from: Examined, to: Examined): boolean =>
+    from.network?.tunnelSilent.includes(to.id) ?? false;
+  return nodes.flatMap((one, at) =>
+    nodes.slice(at + 1).flatMap((other) => {
+      const both =
+        one.network?.tunnelPeers.includes(other.id) && other.network?.tunnelPeers.includes(one.id);
+      if (!both || !(isSilent(one, other) || isSilent(other, one))) return [];
+      const udp = `UDP ${other.dataPort + TUNNEL_PORT}`;
+      const way = `between ${one.name} (${one.dataAddress}) and ${other.name} (${other.dataAddress})`;
+      return finding('error', 'encryption', one, `WireGuard gets no answer ${way}`, {
+        advice: `Let ${udp} pass in both directions: in the firewalls of both, and of what is between them.`,
+      });
+    }),
+  );
+}
+
 function tooLarge(from: Carrier, to: Carrier, largest: number, got: number): Finding {
   const way = `from ${from.name} to ${to.name}`;
   return finding('error', 'mtu', from, `packets of ${largest} bytes are lost ${way}, ${got} pass`, {

@@ -131,6 +131,17 @@ const CASES: readonly (readonly [string, readonly Examined[], string, RegExp])[]
     /packets of 1450 bytes are lost from n1 to n2, 1410 pass/,
   ],
   [
+    'a tunnel is silent',
+    [
+      node('n1', { tunnelPeers: ['n2', 'n3'], tunnelSilent: ['n2', 'n3'] }),
+      node('n2', { tunnelPeers: ['n1', 'n3'] }),
+      // No task on an encrypted network: there is no tunnel, and nobody to answer.
+      node('n3'),
+    ],
+    'error encryption n1',
+    /no answer between n1 \(192.168.99.11\) and n2 \(192.168.99.12\)/,
+  ],
+  [
     'nothing could be sent',
     [node('n1', { probes: [], probeProblem: 'nft: denied' })],
     'warning path n1',

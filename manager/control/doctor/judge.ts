@@ -1,7 +1,7 @@
 import type { NodeNetwork } from '../../../proto/index.ts';
 import { overlaps, type Prefix, parsePrefix } from '../../../shared/prefix.ts';
 import { type Examined, type Finding, finding } from './finding.ts';
-import { pathFindings } from './judge-paths.ts';
+import { pathFindings, tunnelFindings } from './judge-paths.ts';
 
 /** A network of the cluster and its subnets. */
 export interface KnownNetwork {
@@ -18,6 +18,7 @@ export function judge(
   const findings = [
     ...nodes.flatMap((node) => nodeFindings(node, networks)),
     ...pathFindings(nodes),
+    ...tunnelFindings(nodes),
   ];
   const rank = (severity: string): number => ['error', 'warning', 'note'].indexOf(severity);
   return findings.sort((a, b) => rank(a.severity) - rank(b.severity));

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { NetworkPeer } from '../../../proto/index.ts';
+import { NetworkLookRequest, NetworkPeer } from '../../../proto/index.ts';
 import { SystemClock } from '../../../shared/clock.ts';
+import { examineNetwork } from '../../../worker/network/doctor/examine.ts';
+import { SystemNetcmd } from '../../../worker/network/router/netcmd.ts';
 import { network } from '../../../worker/network/router/rows-fixture.ts';
 import { TunnelKeys } from '../../../worker/network/router/tunnel-keys.ts';
 import { tunnelPort } from '../../../worker/network/router/tunnel-names.ts';
@@ -61,6 +63,18 @@ describe('an encrypted network', { skip: missing || false }, () => {
     return { tunnel: count('tunnel'), plain: count('plain') };
   }
 
+  function examine(host: number) {
+    const deps = {
+      io,
+      netcmd: new SystemNetcmd(io, clock, hosts.name(host)),
+      router: routers.routers[host - 1]!,
+      short: routers.short(host),
+      lacks: '',
+      inside: { execPath: process.execPath, args: [] },
+    };
+    return examineNetwork(deps, { index: 1, ...routers.rows }, NetworkLookRequest.create({}));
+  }
+
   it('carries traffic between nodes, and nothing of it leaves them in plain', async () => {
     assert.deepEqual(await at[0]!.times(20, 'tcp', '10.0.1.12', 80), ['c2 10.0.1.11']);
     assert.deepEqual(await at[1]!.call('udp', '10.0.1.11', 80), ['c1 10.0.1.12']);
@@ -96,6 +110,32 @@ describe('an encrypted network', { skip: missing || false }, () => {
       return answer === 'c2 10.0.1.11' ? true : undefined;
     });
     assert.equal((await left(1)).plain, 0);
+  });
+  it('is told by the doctor to be silent when its port is closed, and not before', async () => {
+    const seen = async (host: number) => {
+      const { tunnelPeers, tunnelSilent } = await examine(host);
+      return [tunnelPeers, tunnelSilent];
+    };
+    const [one, two] = [routers.nodeId(1), routers.nodeId(2)];
+    assert.deepEqual(
+      [await seen(1), await seen(2)],
+      [
+        [[two], []],
+        [[one], []],
+      ],
+    );
+    const rule = `udp dport ${tunnelPort(DATA_PORT)} drop`;
+    const chain = `chain in { type filter hook input priority 0; ${rule}; }`;
+    await hosts.must(hosts.name(2), `nft 'table inet closed { ${chain}; }'`);
+    // One that is made anew has to shake hands first.
+    await hosts.must(hosts.name(1), `ip link del ${device(1)}`);
+    await routers.routers[0]!.repair();
+    assert.deepEqual(await seen(1), [[two], [two]]);
+    await hosts.must(hosts.name(2), 'nft delete table inet closed');
+    await until('traffic', async () => {
+      const answer = await at[0]!.call('tcp', '10.0.1.12', 80);
+      return answer === 'c2 10.0.1.11' ? true : undefined;
+    });
   });
   it('is taken up by the next daemon: the tunnel is the same process', async () => {
     const socket = (): string => String(io.stat(`/var/run/wireguard/${device(2)}.sock`)?.mtimeMs);

@@ -2,8 +2,9 @@ import { type Init, type NetworkLookRequest, NodeNetwork } from '../../../proto/
 import { messageOf } from '../../../shared/errors.ts';
 import { networkDigest } from '../../../shared/network-digest.ts';
 import type { NetworkRows } from '../network.ts';
-import { namespace } from '../router/netcmd.ts';
+import { HOST, namespace } from '../router/netcmd.ts';
 import type { Router } from '../router/router.ts';
+import type { Surroundings } from '../router/surroundings.ts';
 import { hostFacts } from './host-facts.ts';
 import { type ProbeDeps, probePeers } from './probe.ts';
 
@@ -44,6 +45,8 @@ export async function examineNetwork(
     ...facts,
     ...(await trackedConnections(deps)),
     ...(request.probe ? await probes(deps) : {}),
+    // A tunnel that was just made has shaken hands by now.
+    ...(await tunnelAnswers(deps, around)),
   });
 }
 
@@ -55,6 +58,33 @@ async function probes(deps: ExamineDeps): Promise<Init<NodeNetwork>> {
   } catch (error) {
     return { probeProblem: messageOf(error) };
   }
+}
+
+/** WireGuard changes its keys every two minutes; without new ones nothing passes after three. */
+const SILENT_S = 180;
+
+async function tunnelAnswers(deps: ExamineDeps, around: Surroundings): Promise<Init<NodeNetwork>> {
+  const { tunnel } = deps.router.names;
+  const input = `timeout 5 wg show ${tunnel} latest-handshakes 2>/dev/null && date +%s\n`;
+  const { code, output } = await deps.netcmd.run({
+    place: HOST,
+    program: 'sh',
+    args: ['-s'],
+    input,
+  });
+  if (code !== 0) return {};
+  const lines = output.trim().split('\n');
+  const nowS = Number(lines.at(-1));
+  const byKey = new Map([...around.peers.values()].map((peer) => [peer.wireguardKey, peer.nodeId]));
+  const peers = lines.slice(0, -1).flatMap((line) => {
+    const [key = '', atS] = line.split(/\s+/);
+    const nodeId = byKey.get(key);
+    return nodeId === undefined ? [] : [{ nodeId, isSilent: nowS - Number(atS) > SILENT_S }];
+  });
+  return {
+    tunnelPeers: peers.map(({ nodeId }) => nodeId),
+    tunnelSilent: peers.filter(({ isSilent }) => isSilent).map(({ nodeId }) => nodeId),
+  };
 }
 
 async function trackedConnections(deps: ExamineDeps): Promise<Init<NodeNetwork>> {
