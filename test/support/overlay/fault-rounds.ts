@@ -34,7 +34,9 @@ export async function faultRounds(
 ): Promise<FaultRounds> {
   await cluster.type('network', 'create', 'shared');
   for (const [at, name] of SERVICES.entries()) {
-    const flags = ['--network', 'shared', '--replicas', '3', '-p', `${PUBLISHED + at}:8000`];
+    const port = ['-p', `${PUBLISHED + at}:8000`];
+    const ready = ['--ready-tcp', ':8000', '--ready-interval', '100ms'];
+    const flags = ['--network', 'shared', '--replicas', '3', ...port, ...ready];
     await cluster.create(name, flags, { command: ECHO });
   }
   await quiet(cluster);
@@ -74,7 +76,7 @@ async function calm(cluster: OverlayCluster, after: string): Promise<void> {
   if (lost.length > 0) throw new Error(`lost after ${after}:\n${lost.slice(0, 20).join('\n')}`);
 }
 
-/** Resolves with the leader when every node is ready and every task that is wanted runs. */
+/** Resolves with the leader when every node is ready, and every task that is wanted runs and is. */
 function quiet(cluster: OverlayCluster): Promise<OverlayNode> {
   return until(
     'all nodes and tasks',
@@ -90,7 +92,9 @@ function quiet(cluster: OverlayCluster): Promise<OverlayNode> {
       const services = await api.services();
       const wanted = services.reduce((sum, { desired }) => sum + desired, 0);
       const ready = nodes.every(({ status }) => status?.liveness === Liveness.READY);
-      const running = tasks.filter(({ state }) => state === TaskState.RUNNING).length;
+      const running = tasks.filter(
+        ({ state, status }) => state === TaskState.RUNNING && status?.ready,
+      ).length;
       return ready && running === wanted && tasks.length === wanted ? via : undefined;
     },
     120_000,
