@@ -89,6 +89,23 @@ test('destroyed, it is not built again by rows that still come', async () => {
   assert.equal(looks(), 1);
 });
 
+test('containers that wait together are attached together, also when more come meanwhile', async () => {
+  const { router, onLink } = await opened();
+  let passes = 0;
+  router.onSettled(() => passes++);
+  const attach = async (index: number): Promise<number> => {
+    const none = { ports: [], attachments: [], names: false, dns: [] };
+    await router.attach({ taskId: `task${index}`, index, ...none });
+    return passes;
+  };
+  const waiting: Promise<number>[] = [];
+  onLink('swe1', () => waiting.push(attach(2), attach(3), attach(4)));
+  onLink('swe2', () => waiting.push(attach(5)));
+  assert.equal(await attach(1), 1);
+  assert.deepEqual(await Promise.all(waiting.slice(0, 3)), [2, 2, 2]);
+  assert.equal(await waiting[3], 3);
+});
+
 /** A router that is open, in a kernel where everything works. */
 async function opened() {
   const clock = new ManualClock();
@@ -114,7 +131,8 @@ async function opened() {
   const slow = (ms: number): void => {
     netcmd.lookMs = ms;
   };
-  return { clock, router, looks: () => netcmd.looks, disturb: () => disturb(), slow };
+  const onLink = (device: string, fn: () => void) => netcmd.onLink.set(device, fn);
+  return { clock, router, looks: () => netcmd.looks, disturb: () => disturb(), slow, onLink };
 }
 
 class CountingNetcmd implements Netcmd {
@@ -122,6 +140,8 @@ class CountingNetcmd implements Netcmd {
   readonly #clock: ManualClock;
   looks = 0;
   lookMs = 0;
+  /** What happens while the link of a device is made, the first time. */
+  readonly onLink = new Map<string, () => void>();
 
   constructor(clock: ManualClock) {
     this.#clock = clock;
@@ -131,6 +151,9 @@ class CountingNetcmd implements Netcmd {
       this.looks++;
       this.#clock.advance(this.lookMs);
     }
+    const device = /link add (swe\d+)/.exec(command.input)?.[1] ?? '';
+    this.onLink.get(device)?.();
+    this.onLink.delete(device);
     return this.#netcmd.run(command);
   }
 }

@@ -76,8 +76,10 @@ export class Router implements ContainerNetwork {
   #isDestroyed = false;
   #opening: Promise<void> | undefined;
   #look = true;
-  #wanted = false;
+  /** The last of those that run or will. */
   #running: Promise<void> | undefined;
+  /** It has not begun: what is wanted until then is done in it. */
+  #next: Promise<void> | undefined;
   #quietAtMs = 0;
   #timer: Timer | undefined;
   #doubt: { readonly endMs: number; timer: Timer } | undefined;
@@ -271,21 +273,24 @@ export class Router implements ContainerNetwork {
   /** Passes run one after the other; calls that come while one runs share the next. */
   #pass(look: boolean): Promise<void> {
     this.#look ||= look;
-    this.#wanted = true;
+    if (this.#next !== undefined) return this.#next;
     const before = this.#running ?? Promise.resolve();
-    const next = before.then(() => (this.#wanted ? this.#work() : undefined));
+    const next = before.then(() => {
+      this.#next = undefined;
+      return this.#work();
+    });
     const running = next.finally(() => {
       if (this.#running === running) this.#running = undefined;
     });
+    this.#next = next;
     this.#running = running;
-    return running;
+    return next;
   }
   async #work(): Promise<void> {
     const { clock, log, nodeId, short, tunnelKeys } = this.#deps;
     // The first rows bring a pass that looks.
     if (this.#isWaiting) return;
     const look = this.#look;
-    this.#wanted = false;
     this.#look = false;
     const before = this.#problems;
     const startMs = clock.monotonicMs();
