@@ -12,36 +12,37 @@ import type { TaskLink } from './task-link.ts';
 export function taskLinkScript(link: TaskLink, digest: string): string {
   const { device, namespace, name, mtu } = link;
   const size = mtu === 0 ? '' : ` mtu ${mtu}`;
-  const pair = `link add ${device} address ${GATEWAY_MAC}${size} type veth peer name ${name}${size} netns ${namespace}`;
   const sixOff = `/proc/sys/net/ipv6/conf/${device}/disable_ipv6`;
   const knobs = `/proc/sys/net/ipv4/conf/${device}`;
   return `set -e
 new=
 { [ -e /run/netns/${namespace} ] && nsenter --net=/run/netns/${namespace} true 2>/dev/null; } || {
-  rm -f /run/netns/${namespace}
+  [ ! -e /run/netns/${namespace} ] || rm -f /run/netns/${namespace}
   ip netns add ${namespace}
   new=1
 }
+pair=
 [ -z "$new" ] && [ -e ${knobs} ] && ip -n ${namespace} link show dev ${name} >/dev/null 2>&1 || {
   [ ! -e ${knobs} ] || ip link del ${device} 2>/dev/null || true
   [ -n "$new" ] || ip -n ${namespace} link del ${name} 2>/dev/null || true
-  ip ${pair}
+  pair='link add ${name}${size} type veth peer name ${device} address ${GATEWAY_MAC}${size} netns '$$
   echo made
 }
+ip -n ${namespace} -batch - <<END
+$pair
+${insideLines(link).join('\n')}
+END
+echo 1 >${knobs}/rp_filter
 six=
 off=1
 [ ! -e ${sixOff} ] || read -r off <${sixOff} || true
 [ "$off" = 1 ] || six='addr replace ${GATEWAY6}/64 dev ${device} nodad'
+${link.names ? namesText(link) : ''}
 ip -batch - <<END
 link set ${device} up
 $six
+link set ${device} alias ${digest}
 END
-echo 1 >${knobs}/rp_filter
-ip -n ${namespace} -batch - <<END
-${insideLines(link).join('\n')}
-END
-${link.names ? namesText(link) : ''}
-ip link set ${device} alias ${digest}
 `;
 }
 
