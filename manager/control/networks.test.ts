@@ -94,7 +94,8 @@ test("Docker's options become fields, prefixes get their one form", () => {
 
 test('names and subnets are given once, and clear of what nodes route', async () => {
   const fixture = new Fixture();
-  await fixture.node('n1', {}, { description: { routes: ['192.168.0.0/16', '0.0.0.0/0', '0.0.0.0/1', '128.0.0.0/1'] } });
+  const defaults = ['0.0.0.0/0', '0.0.0.0/1', '128.0.0.0/1'];
+  await fixture.node('n1', {}, { description: { routes: ['192.168.0.0/16', ...defaults] } });
   await create(fixture, { name: 'front', subnets: [{ cidr: '10.1.0.0/16' }] });
   await refused(create(fixture, { name: 'front' }), 'NAME_CONFLICT', /there is a network front/);
   const inside = { name: 'back', subnets: [{ cidr: '10.1.5.0/24' }] };
