@@ -46,6 +46,8 @@ export interface StateMachine {
    * old tables; swaps at the end.
    */
   load(index: number, term: number, rows: RowSlices): Promise<void>;
+  /** A row as it is in the tables now, to be written anew where the disk has lost it. */
+  stored(table: string, id: string): RowChange | undefined;
 }
 
 /** What leader-scoped parts are told. `term` fences everything they do. */

@@ -18,6 +18,8 @@ export const LIMITS = {
   answersMax: 200_000,
   answerKeepMinMs: 2 * 60_000,
   revisionsKept: 20,
+  /** All that a manager has on disk is read again this often, in case that it rots. */
+  scrubEveryMs: 24 * 60 * 60_000,
   raftLogKeepEntries: 5_000,
   raftCompactEveryEntries: 10_000,
   raftCompactEveryBytes: 64 << 20,

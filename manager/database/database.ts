@@ -35,6 +35,15 @@ export interface NamedRow {
   readonly value: Uint8Array;
   readonly secret: boolean;
 }
+/** A value whose seal is broken. */
+export interface Broken {
+  readonly key: Uint8Array;
+  readonly error: SwarmError;
+}
+export interface Verified {
+  readonly last: Uint8Array | undefined;
+  readonly broken: readonly Broken[];
+}
 /** The database at one moment; to be closed by who took it. */
 export interface DbSnapshot {
   getSync(key: Uint8Array): Uint8Array | undefined;
@@ -185,6 +194,30 @@ export class Database {
       }
     } finally {
       await reading.catch(() => undefined);
+      await iterator.close();
+    }
+  }
+
+  /**
+   * Reads up to `count` values whose keys come after `after`, and opens each. `last`: the key that
+   * was reached; undefined: there is none left. Rejects when LevelDB itself cannot read.
+   */
+  async verify(after: Uint8Array, count: number): Promise<Verified> {
+    const range = { gte: Buffer.concat([after, Buffer.of(0)]), lt: Buffer.of(0xff) };
+    const iterator = this.#engine.iterate(range);
+    try {
+      const pairs = await iterator.next(count);
+      const broken: Broken[] = [];
+      for (const [key, value] of pairs) {
+        try {
+          this.#sealer.open(key, value);
+        } catch (error) {
+          if (!SwarmError.is(error)) throw error;
+          broken.push({ key, error });
+        }
+      }
+      return { last: pairs.at(-1)?.[0], broken };
+    } finally {
       await iterator.close();
     }
   }

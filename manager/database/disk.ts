@@ -34,7 +34,8 @@ export const systemDisk: Disk = {
   async overwrite(path, bytes) {
     const file = await openForUpdate(path);
     try {
-      await file.write(bytes, 0, bytes.length, 0);
+      const { bytesWritten } = await file.write(bytes, 0, bytes.length, 0);
+      if (bytesWritten < bytes.length) throw new Error(`only ${bytesWritten} bytes were written`);
       await file.datasync();
     } finally {
       await file.close();

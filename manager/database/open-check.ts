@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import type { Disk } from './disk.ts';
 
@@ -40,6 +40,8 @@ export class OpenMarker {
       const text = `the state directory cannot be written: ${messageOf(cause)}`;
       throw new SwarmError('STATE_DIR', text, { cause });
     });
+    // Its name has to be durable before LevelDB takes the log away in which it may have said more.
+    if (found === undefined) await this.#disk.syncDirectory(dirname(this.#path));
     return before;
   }
   async clear(): Promise<void> {

@@ -20,6 +20,7 @@ import {
 } from './core/index.ts';
 import type { RaftDeps, RaftOptions } from './deps.ts';
 import { DiskWatch } from './disk-watch.ts';
+import { fatalError } from './fatal-error.ts';
 import { HeartbeatAnswers } from './heartbeat-answers.ts';
 import { LeaderWatch } from './leader-watch.ts';
 import { Leadership } from './leadership.ts';
@@ -36,11 +37,13 @@ import {
 } from './membership.ts';
 import type { Identity, PeerRecord } from './meta.ts';
 import { type OpenedLog, readStretch } from './open-log.ts';
+import { PauseProof } from './pause-proof.ts';
 import { PeerActivity } from './peer-activity.ts';
 import { PeerDirectory } from './peers.ts';
 import { Proposals } from './proposals.ts';
 import { Reads } from './reads.ts';
 import { rowSlices } from './row-record.ts';
+import { Scrub } from './scrub.ts';
 import { SnapshotInstaller } from './snapshot-installer.ts';
 import { SnapshotReceiver } from './snapshot-receiver.ts';
 import { SnapshotSender } from './snapshot-sender.ts';
@@ -79,6 +82,8 @@ export class RaftDriver implements Proposer {
   readonly #trace = new TraceRing();
   readonly #retention = new LogRetention();
   readonly #disk = new DiskWatch();
+  readonly #proof = new PauseProof();
+  readonly #scrub: Scrub;
   readonly #activity: PeerActivity;
   readonly #answers: HeartbeatAnswers;
   readonly #installer: SnapshotInstaller;
@@ -86,7 +91,6 @@ export class RaftDriver implements Proposer {
   #timing: Timing;
   #loop: ConsensusLoop | undefined;
   #stateMachine: StateMachine | undefined;
-  #proof: Promise<void> | undefined;
   #housekeptMs = 0;
   #isRemoved = false;
   #stopped = false;
@@ -149,6 +153,16 @@ export class RaftDriver implements Proposer {
       generation: () => this.#store.applied.generation,
       install: (message, generation) => this.#installer.install(message, generation),
     });
+    this.#scrub = new Scrub({
+      clock: deps.clock,
+      db,
+      log,
+      generation: () => this.#store.applied.generation,
+      row: (table, id) => this.#rowInMemory(table, id),
+      rewrite: (row) => this.#writer.restage(row),
+      isAlone: () => this.confState().voters.every((id) => id === identity.raftId),
+      failed: (error) => this.#fatal(error),
+    });
     this.#succession = new Succession({
       clock: deps.clock,
       random: deps.random,
@@ -209,8 +223,8 @@ export class RaftDriver implements Proposer {
   async propose(bytes: Uint8Array, term: number): Promise<ProposeResult> {
     if (this.#leadership.term !== term) return this.#notLeader();
     if (this.#db.readOnly) return { kind: 'dropped', reason: 'read-only' };
-    if (this.#proof) {
-      await this.#proof;
+    if (this.#proof.pending) {
+      await this.#proof.pending;
       if (this.#leadership.term !== term) return this.#notLeader();
     }
     const { node } = this.#running();
@@ -283,7 +297,8 @@ export class RaftDriver implements Proposer {
   leader(): PeerRecord | undefined {
     const lead = this.#loop?.node.lead ?? NONE;
     if (lead === NONE) return undefined;
-    if (lead === this.identity.raftId) return this.#self();
+    const { raftId, nodeId } = this.identity;
+    if (lead === raftId) return { raftId, nodeId, address: this.#options.address };
     return this.directory.get(lead) ?? { raftId: lead, nodeId: '', address: '' };
   }
   /** It leads, or was spoken to by the leader within an election timeout. */
@@ -299,7 +314,7 @@ export class RaftDriver implements Proposer {
   }
   /** False after a pause, until a quorum has confirmed that this member still leads. */
   get isProven(): boolean {
-    return this.#proof === undefined;
+    return this.#proof.pending === undefined;
   }
   get appliedIndex(): number {
     return this.#loop?.applier.index ?? this.#store.applied.index;
@@ -370,20 +385,15 @@ export class RaftDriver implements Proposer {
     this.#writer.flushWhenIdle();
     this.#compact(loop);
     askToGo(loop.node, this.transport);
+    void this.#scrub.tick();
   }
 
   /** The process stood still: somebody else may lead by now. */
   #paused(lateMs: number): void {
     this.#deps.log.warn({ lateMs: Math.round(lateMs) }, 'this process stood still');
-    if (this.#leadership.term === 0 || this.#proof) return;
-    const proof = this.#reads.read(this.#timing.electionTimeoutMs * 2).then(
-      () => undefined,
-      () => this.#loop?.run((node) => node.stepDown()),
-    );
-    this.#proof = proof;
-    void proof.then(() => {
-      this.#proof = undefined;
-    });
+    if (this.#leadership.term === 0) return;
+    const read = () => this.#reads.read(this.#timing.electionTimeoutMs * 2);
+    this.#proof.begin(read, () => this.#loop?.run((node) => node.stepDown()));
   }
 
   #watchDisk(): void {
@@ -527,6 +537,12 @@ export class RaftDriver implements Proposer {
     this.#reads.applied();
   }
 
+  /** Undefined as well while the rows on disk are a snapshot's, and the tables not yet. */
+  #rowInMemory(table: string, id: string): RowChange | undefined {
+    if (this.appliedIndex < this.#store.applied.index) return undefined;
+    return this.#stateMachine?.stored(table, id);
+  }
+
   /** Members are known before the tables are complete. */
   #noteRow(row: RowChange): void {
     if (row.table === 'member' || row.table === 'removedMember') this.directory.noteRow(row);
@@ -548,11 +564,6 @@ export class RaftDriver implements Proposer {
     return isAsked;
   }
 
-  #self(): PeerRecord {
-    const { raftId, nodeId } = this.identity;
-    return { raftId, nodeId, address: this.#options.address };
-  }
-
   #running(): ConsensusLoop {
     if (this.#loop) return this.#loop;
     throw new SwarmError('NOT_LEADER', 'this manager is still loading its state');
@@ -562,21 +573,15 @@ export class RaftDriver implements Proposer {
     return { kind: 'dropped', reason: this.#leadership.term === 0 ? 'not-leader' : 'wrong-term' };
   }
   #notLeaderError(): SwarmError {
-    const address = this.leader()?.address ?? '';
-    return new SwarmError('NOT_LEADER', 'this manager does not lead', {
-      details: { leader: address },
-    });
+    const details = { leader: this.leader()?.address ?? '' };
+    return new SwarmError('NOT_LEADER', 'this manager does not lead', { details });
   }
 
   #fatal(error: unknown): void {
     if (this.#stopped) return;
     const lines = this.#trace.lines();
     this.#deps.log.error({ reason: messageOf(error), trace: lines }, 'the raft part must stop');
-    const wrapped = SwarmError.is(error)
-      ? error
-      : new SwarmError('INTERNAL', `a broken invariant in raft: ${messageOf(error)}`, {
-          cause: error,
-        });
+    const wrapped = fatalError(error);
     this.#end(wrapped);
     this.#deps.onFatal(wrapped);
   }

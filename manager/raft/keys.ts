@@ -59,6 +59,20 @@ export function rowPrefix(generation: number): Uint8Array {
 export function rowName(key: Uint8Array): Uint8Array {
   return key.subarray(STATE_PREFIX_BYTES);
 }
+/**
+ * Which row a key names, when it is one of `generation`; `other`: one of another generation;
+ * undefined: no row's.
+ */
+export function rowNameText(
+  key: Uint8Array,
+  generation: number,
+): { readonly table: string; readonly id: string } | 'other' | undefined {
+  if (key[0] !== STATE || key[1] !== SLASH || key.length < STATE_PREFIX_BYTES) return undefined;
+  if (readU32(key, 2) !== generation) return 'other';
+  const name = Buffer.from(rowName(key)).toString();
+  const at = name.indexOf('/');
+  return { table: name.slice(0, at), id: name.slice(at + 1) };
+}
 export function rowKeyFromName(generation: number, name: Uint8Array): Uint8Array {
   return Buffer.concat([statePrefix(generation), name]);
 }

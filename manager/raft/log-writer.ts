@@ -83,6 +83,13 @@ export class LogWriter {
     }
     this.#stagedApplied = { index, term, generation, confState };
   }
+  /** A row as it is, for the disk has lost it; one that waits to be written anyway is newer. */
+  restage(change: RowChange): void {
+    const name = `${change.table}/${change.id}`;
+    if (this.#staged.has(name)) return;
+    this.#staged.set(name, rowOp(this.#deps.store.applied.generation, change));
+    this.flush();
+  }
   stagePeers(peers: PeerRecords): void {
     this.#stagedPeers = peers;
   }

@@ -27,6 +27,11 @@ export class TestMachine implements StateMachine {
     return [{ table, id, version: index, bytes: Buffer.from(value), secret: false }];
   }
   applied(): void {}
+  stored(table: string, id: string): RowChange | undefined {
+    const value = this.rows.get(`${table}/${id}`) ?? this.rows.get(id);
+    if (value === undefined) return undefined;
+    return { table, id, version: 1, bytes: Buffer.from(value), secret: false };
+  }
   async load(_i: number, _t: number, rows: RowSlices): Promise<void> {
     this.loads++;
     const fresh = new Map<string, string>();

@@ -107,6 +107,19 @@ function withId(row: MutableRow, id: string): MutableRow {
   return row;
 }
 
+/** A row of the tables as `applyEntry` gave it to be stored. */
+export function storedRow(tables: Tables, table: string, id: string): RowChange | undefined {
+  if (table === CLOCK_ROW.table) return clockRow(tables.index, tables);
+  if (!Object.hasOwn(SCHEMA, table)) return undefined;
+  const name = table as TableName;
+  const row = tables.table(name).get(id);
+  if (row === undefined) return undefined;
+  const { secret } = SCHEMA[name];
+  const codec = SCHEMA[name].codec as unknown as Codec<{ version?: number | undefined }>;
+  const bytes = codec.encode(codec.with(row, { version: undefined }));
+  return { table, id, version: row.version, bytes, secret };
+}
+
 export function eventKey(index: number): string {
   return String(index).padStart(16, '0');
 }

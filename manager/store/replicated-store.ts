@@ -12,7 +12,7 @@ import type {
   RowSlices,
   StateMachine,
 } from '../replication.ts';
-import { applyEntry, type DraftRows, ENTRY_FORMAT } from './apply.ts';
+import { applyEntry, type DraftRows, ENTRY_FORMAT, storedRow } from './apply.ts';
 import { GroupDraft } from './draft.ts';
 import { loadTables } from './load.ts';
 import { UpdateQueue, type Waiting } from './queue.ts';
@@ -134,6 +134,9 @@ export class ReplicatedStore implements Store, StateMachine, LeadershipListener 
   }
   applied(): void {
     // Answers go out when `propose` resolves, which is after the rows were handed over.
+  }
+  stored(table: string, id: string): RowChange | undefined {
+    return storedRow(this.#tables, table, id);
   }
   async load(index: number, _term: number, rows: RowSlices): Promise<void> {
     const tables = await loadTables(rows, this.#deps.clock);

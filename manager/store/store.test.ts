@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Cluster, Node, Service, Task, TaskState, TaskStatus } from '../../proto/index.ts';
+import {
+  Cluster,
+  EventRow,
+  Node,
+  Service,
+  Task,
+  TaskState,
+  TaskStatus,
+} from '../../proto/index.ts';
 import { ManualClock } from '../../shared/clock.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import { SeededIds } from '../../shared/ids.ts';
@@ -93,6 +101,44 @@ test('cluster time goes on after a restart, also where no row speaks of its last
   assert.equal(restarted.view.timeMs, 5_000);
   assert.ok(store.view.wallMs > 0);
   assert.equal(restarted.view.wallMs, store.view.wallMs);
+});
+
+test('a row is stored anew as it was stored', async () => {
+  const { store } = aStore();
+  const disk = new Map<string, RowChange>();
+  const apply = store.apply.bind(store);
+  store.apply = (...entry) => {
+    const rows = apply(...entry);
+    for (const row of rows) disk.set(`${row.table}/${row.id}`, row);
+    return rows;
+  };
+  await store.put('cluster', 'users', Cluster.create({ id: 'a' }));
+  await store.update(
+    (d) => {
+      d.put('service', Service.create({ id: 's', spec: { name: 'web' } }));
+      d.emit({ kind: 'service', action: 'create', id: 's', name: 'web', message: '' });
+    },
+    { writer: 'users', requestId: 'r' },
+  );
+  assert.ok(disk.size >= 4);
+  for (const { table, id, version, secret, bytes } of disk.values()) {
+    if (table === 'event') continue;
+    const again = store.stored(table, id);
+    assert.deepEqual(
+      { ...again, bytes: Buffer.from(again!.bytes!) },
+      {
+        table,
+        id,
+        version,
+        secret,
+        bytes: Buffer.from(bytes!),
+      },
+    );
+  }
+  const [event] = [...store.view.table('event').all()];
+  const again = EventRow.decode(store.stored('event', event!.id)!.bytes!);
+  assert.deepEqual(again.events, event!.events);
+  assert.equal(store.stored('service', 'none'), undefined);
 });
 
 test('a function whose answer cannot be stored has done nothing', async () => {

@@ -44,6 +44,10 @@ export class WatchedMachine implements StateMachine {
     this.#store.applied();
   }
 
+  stored(table: string, id: string): RowChange | undefined {
+    return this.#store.stored(table, id);
+  }
+
   async load(
     index: number,
     term: number,
