@@ -210,6 +210,30 @@ describe('members and faults', () => {
     await cluster.write('y', '2');
   });
 
+  test('a leader whose disk seemed to hang at its first entry leads when nobody took over', async () => {
+    await cluster.start(3);
+    const old = cluster.leader();
+    const next = cluster.members.find((m) => m !== old)!;
+    const isLeading = (): boolean => next.driver.status().state === 'leader';
+    let release = () => {};
+    next.driver.onLeaderChange(() => {
+      if (isLeading())
+        cluster.holdWrites.set(next.id, new Promise((resolve) => (release = resolve)));
+    });
+    const handedOver = old.driver.transferLeadership(next.id).catch(() => undefined);
+    await cluster.until(isLeading);
+    // The first entry is committed and applied between two looks at the disk.
+    cluster.clock.pause(3_000);
+    await cluster.pass(next.driver.timing.tickMs);
+    cluster.holdWrites.delete(next.id);
+    release();
+    await cluster.settle();
+    assert.deepEqual([isLeading(), next.driver.isLeader], [true, false]);
+    await cluster.until(() => next.driver.isLeader, 2_000);
+    await cluster.write('y', '2');
+    await handedOver;
+  });
+
   test('a read waits for a quorum and sees every acknowledged write, on any member', async () => {
     await cluster.start(3);
     const index = await cluster.write('a', '1');

@@ -402,7 +402,7 @@ export class RaftDriver implements Proposer {
     const outstandingMs = this.#writer.outstandingMs();
     const verdict = this.#disk.judge(outstandingMs, this.#timing, hasOthers, node.isLeader);
     if (verdict === 'fine') {
-      this.#leaveSpentTerm();
+      this.#takeUpLead();
       return;
     }
     if (verdict === 'make-room') this.#makeRoom();
@@ -420,11 +420,13 @@ export class RaftDriver implements Proposer {
     if (target !== NONE) this.#loop?.run(() => node.transferLeader(target));
   }
 
-  /** Nobody took over, and the disk answers again: a term is not announced twice, so another must begin. */
-  #leaveSpentTerm(): void {
+  /** The disk answers, and nobody took over. A term is not announced twice: another must begin. */
+  #takeUpLead(): void {
     const { node } = this.#running();
-    const isIdle = node.isLeader && node.leadTransferee === NONE;
-    if (isIdle && this.#leadership.isSpent(node.term)) this.#loop?.run(() => node.stepDown());
+    if (!node.isLeader || node.leadTransferee !== NONE) return;
+    const due = this.#leadership.due(node.term);
+    if (due === 'leave') this.#loop?.run(() => node.stepDown());
+    if (due === 'announce') this.#loop?.run(() => this.#gainLeadership(node.term));
   }
 
   #send(message: Message): void {
@@ -440,8 +442,10 @@ export class RaftDriver implements Proposer {
 
   #applied(entry: Entry): void {
     const { node } = this.#running();
-    if (node.isLeader && entry.term === node.term && !this.#disk.isStalled) {
-      if (this.#leadership.term !== node.term) this.#gainLeadership(node.term);
+    if (node.isLeader && entry.term === node.term) {
+      this.#leadership.ready(node.term);
+      const isDue = !this.#disk.isStalled && this.#leadership.due(node.term) === 'announce';
+      if (isDue) this.#gainLeadership(node.term);
     }
     this.#proposals.applied(entry.index, entry.term);
     this.#reads.applied();

@@ -6,6 +6,7 @@ import type { LeadershipListener } from '../replication.ts';
  */
 export class Leadership {
   readonly #listeners: LeadershipListener[] = [];
+  #readyTerm = 0;
   #announcedTerm = 0;
   #spentTerm = 0;
 
@@ -24,9 +25,15 @@ export class Leadership {
     };
   }
 
-  /** It was announced and taken back. */
-  isSpent(term: number): boolean {
-    return term <= this.#spentTerm && this.#announcedTerm === 0;
+  /** An entry of `term`, which this member leads, is applied: as soon as it can act, it may. */
+  ready(term: number): void {
+    this.#readyTerm = term;
+  }
+  /** For a member that leads `term` and can act: `leave` when it was announced and taken back. */
+  due(term: number): 'nothing' | 'announce' | 'leave' {
+    if (this.#announcedTerm === term) return 'nothing';
+    if (term <= this.#spentTerm) return 'leave';
+    return this.#readyTerm === term ? 'announce' : 'nothing';
   }
 
   gained(term: number): void {

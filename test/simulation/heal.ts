@@ -1,5 +1,6 @@
 import { majority } from '../../manager/raft/index.ts';
 import type { Random } from '../../shared/random.ts';
+import { differencesInMemory } from './check/tables.ts';
 import type { Clients } from './cluster/clients.ts';
 import type { EventWatcher } from './cluster/event-watcher.ts';
 import type { Machine, World } from './cluster/machine.ts';
@@ -115,7 +116,17 @@ async function goOnWithAll(stage: Stage): Promise<void> {
   };
   const isHealed = (): boolean =>
     isGoingOn() && managers.isWhole() && isRight() && watcher.isCurrent;
-  await expect(stage, LIVENESS_MS, isHealed, 'not healed');
+  if (!(await expect(stage, LIVENESS_MS, isHealed, 'not healed'))) return;
+  compareMemories(stage);
+}
+
+function compareMemories({ managers, world }: Stage): void {
+  const memories = managers.machines.flatMap(({ isUp, process }) =>
+    isUp && process ? [{ name: process.name, epoch: process.epoch, view: process.store.view }] : [],
+  );
+  const moments = new Set(memories.map(({ epoch, view }) => `${epoch}/${view.index}`));
+  world.counters.count('memory compared', memories.length - moments.size);
+  for (const difference of differencesInMemory(memories)) world.checker.fail(difference);
 }
 
 /** What must not stop the others for longer than it takes to elect a leader. */

@@ -42,7 +42,10 @@ export function describeFailure(report: Report, mutant?: string): string[] {
     ...report.violations.map((violation) => `  ${violation}`),
   ];
   if (report.faults !== undefined) {
-    lines.push(`  with nothing but ${report.struck.length} faults (number, moment, what):`);
+    const isNone = report.struck.length === 0;
+    lines.push(
+      isNone ? '  without any fault' : '  with these faults and no others (number, moment, name):',
+    );
     for (const { number, atMs, name } of report.struck)
       lines.push(`  ${String(number).padStart(6)}  ${(atMs / 1_000).toFixed(3)} s  ${name}`);
   }

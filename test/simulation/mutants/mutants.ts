@@ -280,6 +280,13 @@ export const MUTANTS: readonly Mutant[] = [
       'Math.max(tables.timeMs, entry.timeMs) + (Math.random() < 0.01 ? 1 : 0)',
     ],
   ]),
+  mutant(16, 'a leader has other rows in memory than it wrote', [
+    [
+      'manager/store/apply',
+      'row.version = index;',
+      'row.version = drafted === undefined ? index : index - 1;',
+    ],
+  ]),
   mutant(
     17,
     'a transfer that failed is never given up',
