@@ -23,6 +23,7 @@ import {
   Task,
   TaskStatus,
 } from '../../proto/index.ts';
+import type { Part, TwoLevels } from './key-index.ts';
 
 /**
  * All tables: the row type, who writes it, its indexes. A row has one writer, so that no two parts
@@ -69,6 +70,12 @@ export interface TableSchema<R> {
   readonly secret: boolean;
   /** Name of an index -> the keys of a row in it (most often one). */
   readonly indexes: { readonly [name: string]: (row: R) => readonly string[] };
+  /** Two of the indexes that a table in memory keeps as one, since the keys of one lie within the other's. */
+  readonly tree?: {
+    readonly groups: string;
+    readonly parts: string;
+    readonly levels: TwoLevels<R>;
+  };
 }
 
 export const SCHEMA: { readonly [T in TableName]: TableSchema<Rows[T]> } = {
@@ -104,6 +111,11 @@ export const SCHEMA: { readonly [T in TableName]: TableSchema<Rows[T]> } = {
       slot: (row) => [slotKey(row)],
       network: (row) => networkIds(row.attachments),
     },
+    tree: {
+      groups: 'service',
+      parts: 'slot',
+      levels: { groupOf: (row) => row.serviceId, partOf: slotPart, split: splitSlotKey },
+    },
   }),
   taskStatus: table(TaskStatus, 'status', { alsoPut: ['loop'], alsoDelete: ['loop'] }),
   node: table(Node, 'users', { alsoPut: ['ca'], indexes: { name: (row) => [row.name] } }),
@@ -135,6 +147,17 @@ function networkIds(attachments: readonly NetworkAttachment[]): readonly string[
 /** Tasks of one slot (replicated) or of one node (global) of a service. */
 export function slotKey(task: Task): string {
   return task.slot > 0 ? `${task.serviceId}/${task.slot}` : `${task.serviceId}@${task.nodeId}`;
+}
+
+function slotPart({ slot, nodeId }: Task): Part {
+  return slot > 0 ? slot : nodeId;
+}
+
+/** Of what `slotKey` made. */
+function splitSlotKey(key: string): readonly [serviceId: string, part: Part] {
+  const at = key.search(/[/@]/);
+  const rest = key.slice(at + 1);
+  return [key.slice(0, at), key[at] === '/' ? Number(rest) : rest];
 }
 
 /** Key of a service's revision; sorts by number. */

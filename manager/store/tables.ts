@@ -1,74 +1,34 @@
 import { assert } from '../../shared/assert.ts';
+import { KeyIndex, type KeyLookup, type RowIndex, TwoLevelIndex } from './key-index.ts';
 import { type Rows, SCHEMA, TABLE_NAMES, type TableName, type TableSchema } from './schema.ts';
 import type { TableView, View } from './view.ts';
 
-/**
- * One index: key -> ids. Most keys of large tables have one id (the slot of a task), and a set for
- * each of a million of those would cost more than the rows: it stands alone.
- */
-class KeyIndex<R> {
-  readonly keysOf: (row: R) => readonly string[];
-  readonly #ids = new Map<string, string | Set<string>>();
-
-  constructor(keysOf: (row: R) => readonly string[]) {
-    this.keysOf = keysOf;
-  }
-  of(key: string): Iterable<string> {
-    const ids = this.#ids.get(key);
-    if (ids === undefined) return [];
-    return typeof ids === 'string' ? [ids] : ids;
-  }
-  count(key: string): number {
-    const ids = this.#ids.get(key);
-    if (ids === undefined) return 0;
-    return typeof ids === 'string' ? 1 : ids.size;
-  }
-  add(key: string, id: string): void {
-    const ids = this.#ids.get(key);
-    if (ids === undefined) this.#ids.set(key, id);
-    else if (typeof ids !== 'string') ids.add(id);
-    else if (ids !== id) this.#ids.set(key, new Set([ids, id]));
-  }
-  remove(key: string, id: string): void {
-    const ids = this.#ids.get(key);
-    if (ids === undefined) return;
-    if (typeof ids === 'string') {
-      if (ids === id) this.#ids.delete(key);
-      return;
-    }
-    ids.delete(id);
-    if (ids.size === 0) this.#ids.delete(key);
-  }
-  /** A row of `id` was replaced; undefined: there was none, or there is none. */
-  replace(id: string, before: R | undefined, after: R | undefined): void {
-    const old = before === undefined ? NO_KEYS : this.keysOf(before);
-    const fresh = after === undefined ? NO_KEYS : this.keysOf(after);
-    if (sameKeys(old, fresh)) return;
-    for (const key of old) this.remove(key, id);
-    for (const key of fresh) this.add(key, id);
-  }
-}
-
 /** Of an index that is being built, between two looks at the clock. */
 const ROWS_PER_STEP = 500;
-const NO_KEYS: readonly string[] = [];
-
-function sameKeys(a: readonly string[], b: readonly string[]): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
 
 /** Rows of one table in memory, with its indexes. Changed by apply alone. */
 export class Table<R extends { readonly id: string }> implements TableView<R> {
   readonly #rows = new Map<string, R>();
   /** Invariant: each holds exactly the keys of the rows in `#rows`. */
-  readonly #indexes: readonly KeyIndex<R>[];
-  readonly #indexNames: readonly string[];
+  readonly #indexes: readonly RowIndex<R>[];
+  readonly #lookups: ReadonlyMap<string, KeyLookup>;
 
-  constructor(schema: TableSchema<R>) {
-    this.#indexNames = Object.keys(schema.indexes);
-    this.#indexes = Object.values(schema.indexes).map((keysOf) => new KeyIndex(keysOf));
+  constructor({ indexes, tree }: TableSchema<R>) {
+    const built: RowIndex<R>[] = [];
+    const lookups = new Map<string, KeyLookup>();
+    if (tree !== undefined) {
+      const index = new TwoLevelIndex(tree.levels);
+      built.push(index);
+      lookups.set(tree.groups, index.groups).set(tree.parts, index.parts);
+    }
+    for (const [name, keysOf] of Object.entries(indexes)) {
+      if (lookups.has(name)) continue;
+      const index = new KeyIndex(keysOf);
+      built.push(index);
+      lookups.set(name, index);
+    }
+    this.#indexes = built;
+    this.#lookups = lookups;
   }
 
   get size(): number {
@@ -118,8 +78,8 @@ export class Table<R extends { readonly id: string }> implements TableView<R> {
     }
   }
 
-  #index(name: string): KeyIndex<R> {
-    const index = this.#indexes[this.#indexNames.indexOf(name)];
+  #index(name: string): KeyLookup {
+    const index = this.#lookups.get(name);
     assert(index !== undefined, `no index ${name}`);
     return index;
   }
