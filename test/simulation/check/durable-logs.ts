@@ -66,7 +66,7 @@ export class DurableLogs {
       this.#verdict.fail(`${who.name}: its vote of term ${hard.term} changed`);
     for (const [index, term] of dropped) {
       this.#counters.count('log truncated');
-      this.#dropped.add(`${who.raftId}/${index}/${term}`);
+      this.#dropped.add(nameOf(who, { index, term }));
       if (index <= who.appliedIndex)
         this.#verdict.fail(`${who.name}: dropped entry ${index} of term ${term}, which it applied`);
       const committed = this.#committedOf(who);
@@ -74,8 +74,8 @@ export class DurableLogs {
         this.#verdict.fail(`${who.name}: dropped the committed entry ${index} of term ${term}`);
     }
     for (const entry of written) {
-      const name = `${who.raftId}/${entry.index}/${entry.term}`;
-      if (this.#dropped.delete(name)) this.#counters.count('entry written back');
+      if (this.#dropped.size > 0 && this.#dropped.delete(nameOf(who, entry)))
+        this.#counters.count('entry written back');
       this.#checkMatching(who, log, entry);
     }
     this.#checkPendingChanges(who, log);
@@ -107,7 +107,7 @@ export class DurableLogs {
   told(who: Observed, { term, index, logTerm, entries }: RaftMessage): void {
     const reign = `${who.epoch}/${term}`;
     const told = this.#told.get(reign) ?? new Map<number, number>();
-    this.#told.set(reign, told);
+    if (told.size === 0) this.#told.set(reign, told);
     told.set(index, logTerm);
     for (const entry of entries) told.set(entry.index, entry.term);
   }
@@ -150,4 +150,11 @@ export class DurableLogs {
     if (pending.length > 1)
       this.#verdict.fail(`${who.name}: changes of members at ${pending} are open at once`);
   }
+}
+
+function nameOf(
+  { raftId }: Observed,
+  { index, term }: { readonly index: number; readonly term: number },
+): string {
+  return `${raftId}/${index}/${term}`;
 }
