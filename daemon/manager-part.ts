@@ -103,13 +103,14 @@ export class ManagerPart {
       await opened.start(() => deps.loaded(opened));
       await systemDisk.remove(asideOf(options.raftDir));
       void announceAddress(opened, options, deps, stop);
-      const membership = opened.watchMembership(joiningDeps(options, deps), () => deps.onRemoved());
+      const asking = askingDeps(opened, options, deps);
+      const membership = opened.watchMembership(asking, () => deps.onRemoved());
       return new ManagerPart(opened, server, membership);
     } catch (error) {
       await server.stop();
       await manager?.stop({ handOver: false }).catch(() => undefined);
       // Rows are checked while they are loaded: the next try finds no state and joins anew.
-      if (isDamage(error)) await giveUpState(options, deps, error);
+      if (manager !== undefined && isDamage(error)) await giveUpState(options, deps, error);
       throw error;
     }
   }
@@ -202,7 +203,7 @@ async function announceAddress(
     if (known === undefined || known === options.advertiseAddress) return;
     try {
       if (manager.isLeader) await manager.announce(request);
-      else await askManagers(request, joiningDeps(options, deps));
+      else await askManagers(request, askingDeps(manager, options, deps));
       return;
     } catch (error) {
       deps.log.warn(
@@ -250,6 +251,16 @@ async function joinMembers(
     deps.onWaiting(damage === '' ? notYetIn(error) : joinsAnew(damage, messageOf(error)));
   const state = { disk: systemDisk, random: deps.random, openEngine: openLevel };
   await joinManagers(options.raftDir, damage, joiningDeps(options, deps), state, failed, stop);
+}
+
+/** For a member: it asks its peers first. */
+function askingDeps(
+  manager: Manager,
+  options: ManagerPartOptions,
+  deps: ManagerPartDeps,
+): JoiningDeps {
+  const managers = (): string[] => [...manager.peerAddresses(), ...deps.managers()];
+  return { ...joiningDeps(options, deps), managers };
 }
 
 function joiningDeps(options: ManagerPartOptions, deps: ManagerPartDeps): JoiningDeps {

@@ -76,6 +76,7 @@ export class Membership {
       {
         ...deps,
         onManagers: (addresses) => self?.rememberManagers(addresses),
+        otherManagers: () => self?.otherManagers() ?? [],
         onCertificateNews: (news) => void self?.certificateNews(news),
         onRemoved: (reason) => deps.onRemoved(reason),
       },
@@ -144,6 +145,10 @@ export class Membership {
   managerAddresses(): string[] {
     const own = this.#manager?.manager.managerAddresses() ?? [];
     return [...new Set([...own, ...this.worker.managers, ...this.#config.managers])];
+  }
+  otherManagers(): string[] {
+    const own = this.#manager?.manager.managerAddresses() ?? [];
+    return [...own, ...this.#config.managers];
   }
 
   /** Throws NOT_A_MANAGER, or UNREACHABLE while it is starting. */

@@ -20,8 +20,10 @@ export async function readdressNode(
   steps: NodeSteps,
 ): Promise<ReaddressResponse> {
   const { identity, config } = steps.present();
-  const { next, warnings } = readdressed(config, request);
-  if (!sameAddresses(config, next)) {
+  const { next: moved, warnings } = readdressed(config, request);
+  const found = request.managers.map((address) => formatHostPort(parseHostPort(address)));
+  const next = { ...moved, managers: [...new Set([...found, ...config.managers])] };
+  if (found.length > 0 || !sameAddresses(config, next)) {
     await steps.end(true);
     try {
       if (identity.subject.role === Role.MANAGER) await checkPortFree(next.listenAddress);

@@ -51,6 +51,8 @@ export interface WorkerPartOptions {
 
 export interface WorkerPartDeps extends DaemonDeps {
   onManagers(addresses: readonly string[]): void;
+  /** What this node's manager part, or its operator, knows of where managers are. */
+  otherManagers(): readonly string[];
   onCertificateNews(news: CertificateNews): void;
   onRemoved(reason: string): void;
 }
@@ -181,6 +183,7 @@ export class WorkerPart {
       publishAddress: config.publishAddress,
       bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
       onManagers: (addresses) => deps.onManagers(addresses),
+      otherManagers: () => deps.otherManagers(),
       onCertificateNews: (news) => deps.onCertificateNews(news),
       onRemoved: (reason) => deps.onRemoved(reason),
     });

@@ -30,7 +30,11 @@ function world(answers: { readonly [address: string]: ErrorCode | 'taken in' }, 
   return { clock, asked, deps, settle };
 }
 
-const alone = { identity: { raftId: 7, epoch: 1 }, hasLeader: false };
+const alone = {
+  identity: { raftId: 7, epoch: 1 },
+  hasLeader: false,
+  find: (_addresses: readonly string[]) => Promise.resolve(),
+};
 
 test('who does not lead names the leader, and nobody is asked twice', async () => {
   const { asked, deps } = world({ a: 'NOT_LEADER', b: 'NOT_LEADER', c: 'taken in' }, 'c');
@@ -87,6 +91,21 @@ describe('a member that hears no leader', () => {
     clock.advance(60_000);
     await settle();
     assert.equal(removed, 1, 'told once');
+  });
+
+  test('looks for the others where managers are said to be, itself left out', async () => {
+    const { clock, deps, settle } = world({ a: 'NO_QUORUM' });
+    const looked: (readonly string[])[] = [];
+    const find = async (addresses: readonly string[]) => void looked.push(addresses);
+    const managers = () => ['moved:1', deps.address];
+    const watch = new MembershipWatch({ ...alone, find }, { ...deps, managers }, () => undefined);
+    clock.advance(5_000);
+    await settle();
+    assert.deepEqual(looked, [], 'an election may be under way');
+    clock.advance(5_000);
+    await settle();
+    assert.deepEqual(looked, [['moved:1']]);
+    watch.stop();
   });
 
   test('asks again as long as nobody says so', async () => {

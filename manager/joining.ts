@@ -108,11 +108,14 @@ export interface WatchedMember {
   readonly identity: { readonly raftId: number; readonly epoch: number };
   /** It leads, or was spoken to by the leader within an election timeout. */
   readonly hasLeader: boolean;
+  /** Asks who is at these addresses: where members that it knows have moved to. Never rejects. */
+  find(addresses: readonly string[]): Promise<void>;
 }
 
 /**
  * A member hears of its removal from those that it speaks to. One that was taken out before anybody
- * spoke to it, or a learner, speaks to nobody: after a while without a leader it asks.
+ * spoke to it, or a learner, speaks to nobody: after a while without a leader it asks. Then it also
+ * looks for members that have moved.
  */
 export class MembershipWatch {
   readonly #member: WatchedMember;
@@ -141,11 +144,18 @@ export class MembershipWatch {
   async #look(): Promise<void> {
     const wasAlone = this.#isAlone;
     this.#isAlone = !this.#member.hasLeader;
+    if (wasAlone && this.#isAlone) await this.#findOthers();
     if (wasAlone && this.#isAlone && (await this.#isRemoved())) {
       this.stop();
       this.#onRemoved();
     }
     if (!this.#stopped) this.#timer = this.#later();
+  }
+
+  /** When all have moved at once, one that knows a new address makes itself known there. */
+  #findOthers(): Promise<void> {
+    const { address, managers } = this.#deps;
+    return this.#member.find(managers().filter((other) => other !== address));
   }
 
   async #isRemoved(): Promise<boolean> {

@@ -237,6 +237,11 @@ export class Manager {
       .map((member) => member.address);
     return [...new Set([leader, ...all])].filter((address) => address !== '');
   }
+  /** Where other members were heard last: newer than the rows, where many have moved at once. */
+  peerAddresses(): string[] {
+    const peers = [...this.#raft.driver.directory.all()];
+    return peers.map(({ address }) => address).filter((address) => address !== '');
+  }
   leaderAddress(): string | undefined {
     return this.#raft.driver.leader()?.address || undefined;
   }
@@ -269,7 +274,15 @@ export class Manager {
   }
   /** To be stopped before this manager is. */
   watchMembership(deps: JoiningDeps, onRemoved: () => void): MembershipWatch {
-    return new MembershipWatch(this.#raft.driver, deps, onRemoved);
+    const { driver } = this.#raft;
+    const member = {
+      identity: driver.identity,
+      get hasLeader(): boolean {
+        return driver.hasLeader;
+      },
+      find: (addresses: readonly string[]) => this.#find(addresses),
+    };
+    return new MembershipWatch(member, deps, onRemoved);
   }
   /** On the leader itself: its own new address. */
   async announce(request: JoinRaftRequest): Promise<void> {
@@ -277,6 +290,17 @@ export class Manager {
       request,
       ownContext(request.nodeId, this.#raft.driver.identity.clusterId),
     );
+  }
+
+  async #find(addresses: readonly string[]): Promise<void> {
+    const { identity, directory } = this.#raft.driver;
+    const look = async (address: string): Promise<void> => {
+      const status = await this.#askStatus(address).catch(() => undefined);
+      if (status?.epoch !== identity.epoch || status.raftId === identity.raftId) return;
+      const { raftId } = status;
+      if (directory.get(raftId)) directory.learn({ raftId, nodeId: '', address });
+    };
+    await Promise.all(addresses.map(look));
   }
 
   async #askStatus(address: string): Promise<RaftStatus> {

@@ -11,7 +11,11 @@ export const start: Verb = {
     declarePlace(command)
       .option('--advertise-addr <HOST[:PORT]>', 'New address of this node (default: as before)')
       .option('--listen-addr <HOST:PORT>', 'New address to listen on (default: as before)')
-      .option('--publish-addr <HOST>', 'New address of published ports and of tasks');
+      .option('--publish-addr <HOST>', 'New address of published ports and of tasks')
+      .option(
+        '--managers <HOST:PORT[,…]>',
+        'Where other managers are now, when all of them have moved',
+      );
   },
   async run(context, _words, flags) {
     const stateDir = stateDirOf(surroundingsOf(context), flags.text('state-dir'));
@@ -28,9 +32,11 @@ export const start: Verb = {
       advertiseAddress: flags.text('advertise-addr') ?? '',
       listenAddress: flags.text('listen-addr') ?? '',
       publishAddress: flags.text('publish-addr') ?? '',
+      managers: (flags.text('managers') ?? '').split(',').filter((address) => address !== ''),
     });
-    const { advertiseAddress, listenAddress, publishAddress } = request;
-    const isMoved = `${advertiseAddress}${listenAddress}${publishAddress}` !== '';
+    const { advertiseAddress, listenAddress, publishAddress, managers } = request;
+    const isMoved =
+      managers.length > 0 || `${advertiseAddress}${listenAddress}${publishAddress}` !== '';
     const moved = isMoved ? await daemon.session.write(LocalService.readdress, request) : undefined;
     daemon.session.close();
     const does = daemon.started ? 'runs' : 'was running already';

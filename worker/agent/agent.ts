@@ -64,6 +64,8 @@ export interface AgentDeps {
   readonly dial: (address: string) => Client;
   /** Managers known from `join`, asked first while none are on disk. */
   readonly managers: readonly string[];
+  /** Where else managers may be; asked after those that the leader named. */
+  readonly otherManagers?: () => readonly string[];
   /** What this node finds of its network, built from these rows. */
   readonly examineNetwork?: (
     rows: NetworkRows,
@@ -126,7 +128,7 @@ export class Agent implements Component {
       random: random.stream('session'),
       log,
       dial: deps.dial,
-      managers: () => this.#managers,
+      managers: () => [...new Set([...this.#managers, ...(deps.otherManagers?.() ?? [])])],
       hello: () => this.#hello(),
       onUp: (welcome) => this.#up(welcome),
       onDown: () => this.#down(),

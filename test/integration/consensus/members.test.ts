@@ -112,6 +112,31 @@ describe('a member of three managers', { skip }, () => {
     await cluster.whole();
   });
 
+  test('that all move at once find each other when one is told where another is', async () => {
+    const [first, second, third] = cluster.hosts;
+    const before = await rowOf(first!, second!);
+    for (const host of cluster.hosts) await cluster.stop(host);
+    for (const [at, host] of cluster.hosts.entries()) await renumber(host, `10.0.9.${101 + at}`);
+    await Promise.all(
+      cluster.hosts.map(async (host, at) => {
+        await cluster.start(host);
+        const found = host === first ? ' --managers 10.0.9.102,10.0.9.103' : '';
+        const flags = `--state-dir ${host.stateDir} --advertise-addr 10.0.9.${101 + at}${found}`;
+        await cluster.must(host, `start ${flags}`);
+      }),
+    );
+    await until('all to be where they are', async () => {
+      const rows = await Promise.all([first!, second!, third!].map((host) => rowOf(first!, host)));
+      const isThere = rows.every(
+        (row, at) => row.Address === `10.0.9.${101 + at}:2377` && row.State === 'reachable',
+      );
+      return isThere ? true : undefined;
+    });
+    assert.equal((await rowOf(first!, second!)).RaftID, before.RaftID);
+    await cluster.whole();
+    await writeVia(third!, 'from-all-over');
+  });
+
   test('that was removed while it was away is told so, and the even number is warned of', async () => {
     const [leader, gone] = await leaderAndFollower();
     await cluster.kill(gone);
@@ -193,8 +218,8 @@ function flipBit(directory: string): void {
   writeFileSync(path, bytes);
 }
 
-async function renumber({ machine, ip }: ManagerHost, next: string): Promise<void> {
+async function renumber({ machine }: ManagerHost, next: string): Promise<void> {
   await machine.must(
-    `ip addr del ${ip}/24 dev eth0 && ip addr add ${next}/24 dev eth0 && ip route replace default via 10.0.9.254`,
+    `ip addr flush dev eth0 && ip addr add ${next}/24 dev eth0 && ip route replace default via 10.0.9.254`,
   );
 }

@@ -224,7 +224,15 @@ export class ManagerProcess implements Endpoint, Observed {
     });
     driver.onLeadership({ gained: (term) => loop.start(term), lost: () => loop.stop() });
     driver.onLeadership(roles);
-    new MembershipWatch(driver, this.#joining(), () => this.#removed());
+    // Here nobody moves.
+    const member = {
+      identity: driver.identity,
+      get hasLeader(): boolean {
+        return driver.hasLeader;
+      },
+      find: () => Promise.resolve(),
+    };
+    new MembershipWatch(member, this.#joining(), () => this.#removed());
   }
 
   /** Tells the checker of every durable write, before those who asked for it hear of it. */
