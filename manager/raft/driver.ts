@@ -401,13 +401,11 @@ export class RaftDriver implements Proposer {
     const hasOthers = node.confState().voters.length > 1;
     const outstandingMs = this.#writer.outstandingMs();
     const verdict = this.#disk.judge(outstandingMs, this.#timing, hasOthers, node.isLeader);
-    if (verdict === 'fine') {
-      this.#takeUpLead();
-      return;
-    }
-    if (verdict === 'make-room') this.#makeRoom();
+    if (verdict === 'fine') this.#takeUpLead();
+    else if (verdict === 'make-room') this.#makeRoom();
     else if (verdict === 'step-down') this.#loop?.run(() => node.stepDown());
     else this.#fatal(new SwarmError('STATE_DIR', 'a write to the state directory does not end'));
+    if (verdict === 'fine') return;
     // Last: the log may lie on the disk that hangs.
     this.#deps.log.warn({ outstandingMs: Math.round(outstandingMs) }, 'the disk does not answer');
   }
@@ -443,9 +441,8 @@ export class RaftDriver implements Proposer {
   #applied(entry: Entry): void {
     const { node } = this.#running();
     if (node.isLeader && entry.term === node.term) {
-      this.#leadership.ready(node.term);
-      const isDue = !this.#disk.isStalled && this.#leadership.due(node.term) === 'announce';
-      if (isDue) this.#gainLeadership(node.term);
+      const due = this.#leadership.ready(node.term);
+      if (due === 'announce' && !this.#disk.isStalled) this.#gainLeadership(node.term);
     }
     this.#proposals.applied(entry.index, entry.term);
     this.#reads.applied();

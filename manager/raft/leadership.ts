@@ -1,5 +1,8 @@
 import type { LeadershipListener } from '../replication.ts';
 
+/** For a member that leads a term and can act. `leave`: it was announced and taken back. */
+export type Due = 'nothing' | 'announce' | 'leave';
+
 /**
  * Tells leader-scoped parts when they may act. A term is announced once its first entry is applied,
  * taken back at the first doubt, and never announced again.
@@ -26,11 +29,11 @@ export class Leadership {
   }
 
   /** An entry of `term`, which this member leads, is applied: as soon as it can act, it may. */
-  ready(term: number): void {
+  ready(term: number): Due {
     this.#readyTerm = term;
+    return this.due(term);
   }
-  /** For a member that leads `term` and can act: `leave` when it was announced and taken back. */
-  due(term: number): 'nothing' | 'announce' | 'leave' {
+  due(term: number): Due {
     if (this.#announcedTerm === term) return 'nothing';
     if (term <= this.#spentTerm) return 'leave';
     return this.#readyTerm === term ? 'announce' : 'nothing';
