@@ -440,10 +440,9 @@ export class RaftDriver implements Proposer {
 
   #applied(entry: Entry): void {
     const { node } = this.#running();
-    if (node.isLeader && entry.term === node.term) {
-      const due = this.#leadership.ready(node.term);
-      if (due === 'announce' && !this.#disk.isStalled) this.#gainLeadership(node.term);
-    }
+    const isOwn = node.isLeader && entry.term === node.term;
+    const isDue = isOwn && this.#leadership.ready(node.term) === 'announce';
+    if (isDue && !this.#disk.isStalled) this.#gainLeadership(node.term);
     this.#proposals.applied(entry.index, entry.term);
     this.#reads.applied();
   }
