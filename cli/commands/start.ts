@@ -35,16 +35,18 @@ export const start: Verb = {
       managers: (flags.text('managers') ?? '').split(',').filter((address) => address !== ''),
     });
     const { advertiseAddress, listenAddress, publishAddress, managers } = request;
-    const isMoved =
-      managers.length > 0 || `${advertiseAddress}${listenAddress}${publishAddress}` !== '';
-    const moved = isMoved ? await daemon.session.write(LocalService.readdress, request) : undefined;
+    const isMoved = `${advertiseAddress}${listenAddress}${publishAddress}` !== '';
+    const isTold = isMoved || managers.length > 0;
+    const moved = isTold ? await daemon.session.write(LocalService.readdress, request) : undefined;
     daemon.session.close();
     const does = daemon.started ? 'runs' : 'was running already';
     context.io.out(
       `The daemon of node ${info.nodeName || info.nodeId} ${does} (pid ${info.pid}).\n`,
     );
     if (moved === undefined) return;
-    context.io.out(`Its address is ${moved.advertiseAddress} now.\n`);
+    if (isMoved) context.io.out(`Its address is ${moved.advertiseAddress} now.\n`);
+    if (managers.length > 0)
+      context.io.out(`It looks for managers at ${managers.join(', ')} as well.\n`);
     warn(context, moved.warnings);
   },
 };

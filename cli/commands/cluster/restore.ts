@@ -117,8 +117,9 @@ export function nextSteps(former: readonly string[], address: string, token: str
       : `Managers no more: ${former.join(', ')}. Those that come back become workers; promote them again,\n` +
         'or remove them (swarm node rm --force).\n';
   return (
-    `${gone}Workers that know ${address} obey this manager at once; elsewhere run ` +
-    "'swarm leave --force'\nand join again. The join tokens are new:\n\n" +
+    `${gone}Workers that know ${address} obey this manager at once; tell others where it is:\n\n` +
+    `    swarm start --managers ${address}\n\n` +
+    'The join tokens are new:\n\n' +
     `    swarm join --token ${token} ${address}\n`
   );
 }
