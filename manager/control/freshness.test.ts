@@ -65,6 +65,20 @@ test('a manager that was never current since its start is as of its newest entry
   assert.deepEqual([freshness!.stale, freshness!.asOfWallMs], [true, writtenMs]);
 });
 
+test('a state was current when a leader was asked, not when the answer came', async () => {
+  const at = new Fixture();
+  await at.create({});
+  at.clock.advance(1_000);
+  const askedMs = at.clock.wallMs();
+  let release: (value: Freshness) => void = () => undefined;
+  at.linearize = () => new Promise((resolve) => (release = resolve));
+  const answer = list(at);
+  at.clock.advance(300);
+  release(Freshness.create());
+  await answer;
+  assert.equal((await list(at, 'stale')).freshness!.asOfWallMs, askedMs);
+});
+
 test('a follower that hears nobody is no more current than its newest entry', async () => {
   const at = new Fixture();
   await list(at);

@@ -52,9 +52,11 @@ export class FreshReads {
     let untilMs = startMs + waitMs;
     let reason = 'no manager leads with a quorum';
     for (let leftMs = waitMs; leftMs > 0; leftMs = untilMs - clock.monotonicMs()) {
+      // When it was asked: what was acknowledged before is there, what came meanwhile may not be.
+      const askedWallMs = clock.wallMs();
       const result = await this.#try(leftMs);
       if (typeof result !== 'string') {
-        this.#freshAtWallMs = clock.wallMs();
+        this.#freshAtWallMs = Math.max(this.#freshAtWallMs, askedWallMs);
         this.#failing = { sinceMs: 0, lastMs: -Infinity };
         return result;
       }

@@ -55,11 +55,14 @@ export class Load {
   readonly #registers: readonly Register[];
   readonly #random: Random;
   readonly #history: Open[] = [];
+  /** Answers that said to be stale: reads that began when their state was current. */
+  readonly #stale: Recorded[] = [];
+  /** Wall time of each moment. */
+  readonly #walls: number[] = [0];
   /** Values of writes that certainly were not done, and what was said. */
   readonly #refused = new Map<string, readonly string[]>();
   readonly #clients: Client[] = [];
   #running: Promise<void>[] = [];
-  #moment = 0;
   #stopped = false;
   #failure: unknown;
 
@@ -84,14 +87,16 @@ export class Load {
   }
 
   get history(): readonly Recorded[] {
-    return this.#history.filter((operation) => !this.#refused.has(tokenOf(operation) ?? ''));
+    const done = this.#history.filter((operation) => !this.#refused.has(tokenOf(operation) ?? ''));
+    return [...done, ...this.#stale];
   }
   get recorded(): number {
     return this.#history.length - this.#refused.size;
   }
   /** Every value that a read found although its write was said to have done nothing, and how. */
   seenThoughRefused(): { readonly [value: string]: readonly string[] } {
-    const seen = new Set(this.#history.map(({ output }) => output?.value ?? ''));
+    const reads = [...this.#history, ...this.#stale];
+    const seen = new Set(reads.map(({ output }) => output?.value ?? ''));
     return Object.fromEntries([...this.#refused].filter(([value]) => seen.has(value)));
   }
 
@@ -142,7 +147,7 @@ export class Load {
   }
 
   async #read(register: Register, client: Client, seen: Map<string, Found>): Promise<void> {
-    const call = ++this.#moment;
+    const call = this.#next();
     let found: Found;
     try {
       found = await register.read(client);
@@ -151,15 +156,34 @@ export class Load {
       this.counts.failedReads++;
       return pause();
     }
+    const input: KeyedInput = { key: register.key, kind: 'read' };
+    const output = { value: found.value };
+    const end = this.#next();
     if (found.isStale) {
+      if (found.asOfWallMs === 0) throw new Error('a stale answer that does not say as of when');
       this.counts.stale++;
+      const asOf = Math.min(call, this.#momentOf(found.asOfWallMs));
+      this.#stale.push({ call: asOf, end, input, output });
       return;
     }
     seen.set(register.key, found);
     this.counts.reads++;
-    const input: KeyedInput = { key: register.key, kind: 'read' };
-    const output = { value: found.value };
-    this.#history.push({ call, end: ++this.#moment, input, output });
+    this.#history.push({ call, end, input, output });
+  }
+
+  #next(): number {
+    this.#walls.push(Date.now());
+    return this.#walls.length - 1;
+  }
+  /** Just before the first moment that is surely not earlier; clocks are read to a millisecond. */
+  #momentOf(wallMs: number): number {
+    let [before, after] = [0, this.#walls.length];
+    while (after - before > 1) {
+      const middle = (before + after) >>> 1;
+      if (this.#walls[middle]! < wallMs - 1) before = middle;
+      else after = middle;
+    }
+    return after - 0.5;
   }
 
   async #write(
@@ -175,7 +199,7 @@ export class Load {
       ? { key, kind: 'cas', from: seen.value, to: value }
       : { key, kind: 'write', value };
     const operation: Open = {
-      call: ++this.#moment,
+      call: this.#next(),
       end: Number.POSITIVE_INFINITY,
       input,
       output: undefined,
@@ -193,7 +217,7 @@ export class Load {
     } else {
       this.counts[outcome === 'done' ? 'writes' : 'conflicts']++;
       operation.output = isCas ? { ok: outcome === 'done' } : {};
-      operation.end = ++this.#moment;
+      operation.end = this.#next();
     }
   }
 

@@ -20,6 +20,8 @@ export interface Found {
   /** Of the object: a compare-and-set names it. */
   readonly version: number;
   readonly isStale: boolean;
+  /** Since when the state may have been another, if it is stale; 0: not known. */
+  readonly asOfWallMs: number;
 }
 
 /** What a user may make of the answer to a write. */
@@ -92,7 +94,13 @@ function found(
   version: number,
   freshness: Freshness | null,
 ): Found {
-  return { value: labels[LABEL] ?? NOTHING, version, isStale: freshness?.stale === true };
+  const isStale = freshness?.stale === true;
+  return {
+    value: labels[LABEL] ?? NOTHING,
+    version,
+    isStale,
+    asOfWallMs: isStale ? freshness.asOfWallMs : 0,
+  };
 }
 
 /** Throws what no fault of a network, a disk or a process explains. */
