@@ -29,7 +29,12 @@ describe('routers driven by rows', { skip: missing || false }, () => {
   before(async () => {
     hosts = await Hosts.make(3);
     routers = new Routers(hosts);
+    // Settings that people have: no IPv6 on new devices, and IPv6 that is forwarded.
+    await hosts.must(hosts.name(2), 'echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6');
+    await hosts.must(hosts.name(3), 'echo 1 >/proc/sys/net/ipv6/conf/all/forwarding');
     await routers.open();
+    // As where a machine balances load: routers begin with its settings.
+    await hosts.must(routers.inside(1), 'echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore');
     const inner = network(2, { internal: true });
     await routers.apply({ networks: [...routers.rows.networks, network(1), inner] });
     for (const host of [1, 2, 3]) {
@@ -152,6 +157,9 @@ describe('routers driven by rows', { skip: missing || false }, () => {
   it('take up at once what clients sent to a UDP port before it was published', async () => {
     const own = await hosts.peer(hosts.name(1), 'early');
     await own.call('serve', 8085);
+    const inside = async (): Promise<string> =>
+      (await at['c1']!.call<string[]>('udp', hosts.address(1), 8085, 1, 32_005))[0]!;
+    await inside();
     const senders: readonly (readonly [Peer, string, number])[] = [
       [outside, hosts.address(1), 32_001],
       [outside, hosts.address6(1), 32_002],
@@ -166,6 +174,7 @@ describe('routers driven by rows', { skip: missing || false }, () => {
     const ports = [{ target: 80, published: 8085, protocol: Protocol.UDP }];
     await routers.apply({ services: [published([2], [], ports)] });
     assert.deepEqual(await answers(), ['c2', 'c2', 'c2', 'c2']);
+    assert.equal(await inside(), 'c2 10.0.1.11');
     await routers.apply({ services: [published([1, 2, 3])] });
     assert.deepEqual(await answers(), ['early', 'early', 'early', 'early']);
     own.end();
@@ -337,6 +346,11 @@ describe('routers driven by rows', { skip: missing || false }, () => {
     );
     await hosts.must(hosts.outside, `ip route add ${far}/32 via ${hosts.address(3)}`);
     assert.equal(await outside.call('tcp', far, 81), 'nothing');
+    // Its IPv6 was forwarded before, and is.
+    const table = (family: string): Promise<string> =>
+      hosts.must(hosts.name(3), `nft list table ${family} swarm_${routers.short(3)}`);
+    assert.match(await table('ip'), /sw_only_ours/);
+    assert.doesNotMatch(await table('ip6'), /sw_only_ours/);
     // As where another program that forwards has come.
     await hosts.must(
       hosts.name(3),
@@ -347,7 +361,10 @@ describe('routers driven by rows', { skip: missing || false }, () => {
   });
   it('leave nothing behind', async () => {
     const name = hosts.name(2);
+    const announced = 'cat /proc/sys/net/ipv6/conf/eth0/accept_ra';
+    assert.equal(await hosts.must(name, announced), '2\n');
     await routers.routers[1]!.destroy();
+    assert.equal(await hosts.must(name, announced), '1\n');
     await until('the end of its links', async () => {
       const links = await hosts.must(name, 'ip -o link | grep -c sw || true');
       return links.trim() === '0' || undefined;

@@ -44,7 +44,8 @@ const LOADS_CONNTRACK =
   'add table ip swz; add chain ip swz c; add rule ip swz c ct state new; delete table ip swz';
 
 /**
- * In the router nothing holds back the refusals of packets that have no way: a client whose packet is
+ * A new namespace has the machine's settings for IPv4, which may be those of a load balancer: gateways
+ * are on the loopback, and have to be answered for on every link. In the router nothing holds back the refusals of packets that have no way: a client whose packet is
  * dropped without a word tries again a second later only. A packet that connection tracking takes for
  * none of its connection's would not be translated, and answered by the host with a reset: neither host
  * nor router is strict about that.
@@ -83,7 +84,9 @@ route replace default via $host dev ${INSIDE} onlink
 END
 ${inside} sh -c 'cd /proc/sys/net
 echo 1 >ipv4/ip_forward
-echo 0 >ipv4/conf/all/rp_filter; echo 0 >ipv4/conf/default/rp_filter
+for each in rp_filter arp_ignore arp_announce arp_filter; do
+  echo 0 >ipv4/conf/all/$each; echo 0 >ipv4/conf/default/$each
+done
 echo 0 >ipv4/conf/all/send_redirects; echo 0 >ipv4/conf/default/send_redirects
 [ -e ${LIBERAL} ] || nft "${LOADS_CONNTRACK}" 2>/dev/null || true
 echo 1 >${LIBERAL} 2>/dev/null || true
@@ -126,7 +129,7 @@ function doors(uplink: string): string {
 }
 
 /**
- * A host that forwards ignores what routers announce to it, unless told not to: its own default route
+ * The link has IPv6 also where the host's own devices are to have none. A host that forwards ignores what routers announce to it, unless told not to: its own default route
  * may come from there.
  */
 function forwarding6({ router, uplink }: NodeNames): string {
@@ -138,6 +141,7 @@ if [ "$(cat all/forwarding)" != 1 ]; then
   done
   echo 1 >all/forwarding
 fi
+echo 0 >${uplink}/disable_ipv6
 link=$(echo $host | cut -d. -f3,4 | tr . :)
 base=fd73:7761:726d:1::$link
 ip -6 addr replace $base:1/126 dev ${uplink} nodad

@@ -28,6 +28,7 @@ export async function tryKernel(netcmd: Netcmd, short: string): Promise<string> 
   const input = `for program in ip bridge nft nsenter flock setpriv; do
   command -v $program >/dev/null || { echo "$program is not installed"; exit 1; }
 done
+[ -e /proc/sys/net/ipv6 ] || { echo "it has no IPv6 (ipv6.disable)"; exit 1; }
 ip netns del ${name} 2>/dev/null
 trap 'ip netns del ${name} 2>/dev/null' EXIT
 set -e
