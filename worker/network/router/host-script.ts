@@ -45,10 +45,11 @@ const LOADS_CONNTRACK =
 
 /**
  * A new namespace has the machine's settings for IPv4, which may be those of a load balancer: gateways
- * are on the loopback, and have to be answered for on every link. In the router nothing holds back the refusals of packets that have no way: a client whose packet is
- * dropped without a word tries again a second later only. A packet that connection tracking takes for
- * none of its connection's would not be translated, and answered by the host with a reset: neither host
- * nor router is strict about that.
+ * are on the loopback, and have to be answered for on every link.
+ * In the router nothing holds back the refusals of packets that have no way: a client whose packet is
+ * dropped without a word tries again a second later only.
+ * A packet that connection tracking takes for none of its connection's would not be translated, and
+ * answered by the host with a reset: neither host nor router is strict about that.
  */
 export function hostScript({ names, overlay, six }: HostWish): string {
   const { router, uplink } = names;
@@ -129,8 +130,8 @@ function doors(uplink: string): string {
 }
 
 /**
- * The link has IPv6 also where the host's own devices are to have none. A host that forwards ignores what routers announce to it, unless told not to: its own default route
- * may come from there.
+ * The link has IPv6 also where the host's own devices are to have none. A host that forwards ignores what
+ * routers announce to it, unless told not to: its own default route may come from there.
  */
 function forwarding6({ router, uplink }: NodeNames): string {
   return `cd /proc/sys/net/ipv6/conf

@@ -151,7 +151,7 @@ class CountingNetcmd implements Netcmd {
       this.looks++;
       this.#clock.advance(this.lookMs);
     }
-    const device = /link add (swe\d+)/.exec(command.input)?.[1] ?? '';
+    const device = /peer name (swe\d+)/.exec(command.input)?.[1] ?? '';
     this.onLink.get(device)?.();
     this.onLink.delete(device);
     return this.#netcmd.run(command);
