@@ -98,7 +98,8 @@ export function buildImage(parts: ImageParts): BuiltImage {
   return { config, layers, manifest, plainLayers };
 }
 
-function manifestOf(config: Blob, layers: readonly Blob[]): Blob {
+/** Of layers that may be others than the configuration's. */
+export function manifestOf(config: Blob, layers: readonly Blob[]): Blob {
   const mediaType = 'application/vnd.oci.image.manifest.v1+json';
   const value = {
     schemaVersion: 2,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
-import { ContentService, WriteAction } from '../../proto/containerd.ts';
+import { ContentService, LeasesService, WriteAction } from '../../proto/containerd.ts';
 import { ManualClock } from '../../shared/clock.ts';
 import { type Descriptor, sha256 } from '../../shared/distribution/documents.ts';
 import { ImageError } from '../../shared/distribution/image-error.ts';
@@ -17,15 +17,22 @@ const LAYER: Descriptor = { mediaType: '', digest: sha256(BYTES), size: BYTES.le
 class MemoryContent {
   readonly ingests = new Map<string, Buffer>();
   readonly blobs = new Map<string, Buffer>();
+  /** What leases hold and what was looked for, in the order of the calls. */
+  readonly asked: string[] = [];
 
   client(): Containerd {
-    const { blobs, ingests } = this;
+    const { blobs, ingests, asked } = this;
     return {
       async call(method, request) {
         const { digest = '', ref = '' } = request as { digest?: string; ref?: string };
+        const empty = () =>
+          method.response.create({} as Parameters<typeof method.response.create>[0]);
+        const { resource } = request as { resource?: { type: string; id: string } };
+        asked.push(resource ? `hold ${resource.type} ${resource.id}` : `look for ${digest}`);
         if (method.path === ContentService.abort.path) ingests.delete(ref);
+        else if (method.path === LeasesService.addResource.path) return empty();
         else if (!blobs.has(digest)) throw new ContainerdError('NOT_FOUND', digest);
-        return method.response.create({} as Parameters<typeof method.response.create>[0]);
+        return empty();
       },
       list: () => assert.fail('nothing is listed'),
       write: () => ({
@@ -86,6 +93,11 @@ describe('a layer', () => {
     for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
   }
 
+  it('that is here is held before it is looked for: who else holds it may let it go', async () => {
+    content.blobs.set(LAYER.digest, BYTES);
+    await ensure(nothing);
+    assert.deepEqual(content.asked, [`hold content ${LAYER.digest}`, `look for ${LAYER.digest}`]);
+  });
   it('that a hanging registry was to give first is fetched by who else wants it', async () => {
     void ensure(nothing);
     await settle();

@@ -1,6 +1,7 @@
 import {
   ContentService,
   DiffService,
+  LeasesService,
   SnapshotsService,
   WriteAction,
 } from '../../proto/containerd.ts';
@@ -92,6 +93,7 @@ export class LayerStore {
   /** Resolves when the blob is there, whoever writes it. */
   async ensureBlob(descriptor: Descriptor, context: FetchContext): Promise<void> {
     const { digest, size } = descriptor;
+    await this.#hold(context.lease, 'content', digest);
     while (!(await this.has(digest))) {
       const other = this.#writing.get(digest);
       if (other && (await this.#isOver(other, context.signal))) continue;
@@ -121,6 +123,13 @@ export class LayerStore {
       signal.throwIfAborted();
       if (ended === true) return true;
     }
+  }
+  /**
+   * What is here may be held by nobody but another fetch, and goes when that one fails or is given up,
+   * or by an image that is being removed. Held before it is looked for, it stays until this one ends.
+   */
+  async #hold(lease: string, type: string, id: string): Promise<void> {
+    await this.#containerd.call(LeasesService.addResource, { id: lease, resource: { type, id } });
   }
   #letters(): string {
     return Buffer.from(this.#random.bytes(6)).toString('hex');
@@ -230,6 +239,7 @@ export class LayerStore {
       const progress = { digest: layer.digest, doneBytes: layer.size, totalBytes: layer.size };
       const running = this.#unpacking.get(name);
       if (running) await running.catch(() => undefined);
+      await this.#hold(context.lease, `snapshots/${SNAPSHOTTER}`, name);
       if (await this.hasSnapshot(name)) {
         context.onProgress({ ...progress, what: 'done' });
         continue;

@@ -5,6 +5,7 @@ import type { Io, OpenProcess } from '../runtime/io.ts';
 import { type FilesSession, RuntimeError } from '../runtime/runtime.ts';
 import type { InsideCommand } from './dialer.ts';
 import type { FilesNote, FilesOrder } from './files.ts';
+import { shortMount } from './short-mount.ts';
 
 export const ACTIONS: { readonly [action in FilesAction]: FilesOrder['action'] } = {
   [FilesAction.STAT]: 'stat',
@@ -12,15 +13,16 @@ export const ACTIONS: { readonly [action in FilesAction]: FilesOrder['action'] }
   [FilesAction.WRITE]: 'write',
 };
 
-const MOUNTED = 'mount -t "$1" -o "$2" "$3" "$4" && shift 4 && exec "$@"';
+const MOUNTED = 'cd "$5" && mount -t "$1" -o "$2" "$3" "$4" && cd / && shift 5 && exec "$@"';
 
 /** The helper where a read-only mount is seen by it alone: whatever happens, none is left. */
 export function withMount(
   { execPath, args }: InsideCommand,
-  { type, source, options }: Pick<MountPoint, 'type' | 'source' | 'options'>,
+  full: Pick<MountPoint, 'type' | 'source' | 'options'>,
   place: string,
 ): InsideCommand {
-  const mount = [type, [...options, 'ro'].join(','), source, place];
+  const { type, source, options, from } = shortMount(full);
+  const mount = [type, [...options, 'ro'].join(','), source, place, from];
   const script = ['sh', '-c', MOUNTED, 'sh', ...mount, execPath, ...args];
   return { execPath: 'unshare', args: ['-m', '--propagation', 'private', ...script] };
 }

@@ -7,6 +7,7 @@ import { LIMITS } from '../../shared/limits.ts';
 import type { Random } from '../../shared/random.ts';
 import type { InsideCommand } from '../inside/dialer.ts';
 import { openFiles } from '../inside/files-session.ts';
+import { shortMount } from '../inside/short-mount.ts';
 import type { Io } from '../runtime/io.ts';
 import { type FilesSession, RuntimeError, type VolumeImport } from '../runtime/runtime.ts';
 import { SnapshotRoot } from './snapshot-root.ts';
@@ -218,13 +219,14 @@ export class Volumes {
     rootfs: readonly MountPoint[],
     beside: string,
   ): Promise<void> {
-    const [mount] = rootfs;
-    if (mount === undefined) return;
+    const [full] = rootfs;
+    if (full === undefined) return;
+    const mount = shortMount(full);
     const place = join(beside, 'image');
     this.#deps.io.mkdir(place);
-    const script = 'mount -t "$1" -o "$2" "$3" "$4" && cp -a "$4$5/." "$6"';
+    const script = 'cd "$7" && mount -t "$1" -o "$2" "$3" "$4" && cp -a "$4$5/." "$6"';
     const options = [...mount.options, 'ro'].join(',');
-    const args = [mount.type, options, mount.source, place, source, data];
+    const args = [mount.type, options, mount.source, place, source, data, mount.from];
     const words = ['-m', '--propagation', 'private', 'sh', '-c', script, 'sh', ...args];
     const result = await this.#try('unshare', words, COPY_MS);
     this.#deps.io.rmdir(place);

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type AssignedTask, FilesAction, FilesRequest, type Init } from '../../../proto/index.ts';
 import {
+  busybox,
   ContainerdWorld,
   PrivateContainerd,
 } from '../../../worker/runtime/containerd/containerd-world.ts';
@@ -66,6 +67,20 @@ describe('a container', { skip: missing || false }, () => {
     return error;
   }
 
+  /** What is read of `/tmp/left`, as an archive. */
+  async function leftBy(
+    task: AssignedTask,
+    action: FilesAction = FilesAction.READ,
+  ): Promise<string> {
+    const controller = life.runtime.controller(task);
+    const session = await controller.files(FilesRequest.create({ action, path: '/tmp/left' }));
+    const chunks: Buffer[] = [];
+    for await (const chunk of session.stdout ?? []) chunks.push(chunk as Buffer);
+    await session.done;
+    session.close();
+    return Buffer.concat(chunks).toString('utf8');
+  }
+
   it('keeps standard output and error apart', async () => {
     const task = world.container('echo to-out; echo to-err >&2');
     await end(task);
@@ -117,6 +132,20 @@ describe('a container', { skip: missing || false }, () => {
       'from the image',
     ]);
     assert.deepEqual(await linesOf('cat /data/*', { mounts }), ['from the image', 'more']);
+  });
+  it('may be of many layers: also its volumes are filled, and its files seen when it is over', async () => {
+    const [first = [], second = []] = busybox().layers;
+    const more = Array.from({ length: 80 }, (_, at) => [{ name: `data/n${at}`, content: `${at}` }]);
+    await world.load('test/many:1', { layers: [first, second, ...more] });
+    const mounts = [{ type: 'volume', source: 'many', target: '/data', options: {} }];
+    const spec = { image: 'test/many:1', mounts };
+    assert.deepEqual(await linesOf('ls /data | wc -l', spec), ['81']);
+    const task = world.container('cat /data/n79 >/tmp/left', {}, spec);
+    const controller = await start(task);
+    assert.equal((await controller.wait(never)).code, 0);
+    assert.match(await leftBy(task), /79/);
+    await controller.remove();
+    await world.unload('test/many:1');
   });
   it('has its own name and the hosts it was given', async () => {
     const hosts = ['db:10.1.2.3'];
@@ -252,15 +281,7 @@ describe('a container', { skip: missing || false }, () => {
     const task = world.container('echo what was left >/tmp/left; exit 3');
     const first = await start(task);
     assert.equal((await first.wait(never)).code, 3);
-    const look = async (action: FilesAction): Promise<string> => {
-      const controller = life.runtime.controller(task);
-      const session = await controller.files(FilesRequest.create({ action, path: '/tmp/left' }));
-      const chunks: Buffer[] = [];
-      for await (const chunk of session.stdout ?? []) chunks.push(chunk as Buffer);
-      await session.done;
-      session.close();
-      return Buffer.concat(chunks).toString('utf8');
-    };
+    const look = (action: FilesAction) => leftBy(task, action);
     assert.match(await look(FilesAction.READ), /what was left/);
     await life.kill();
     life = await world.open();

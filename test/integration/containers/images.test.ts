@@ -9,6 +9,7 @@ import {
   type BuiltImage,
   buildImage,
   digestOf,
+  manifestOf,
 } from '../../../shared/distribution/image-fixture.ts';
 import type { ImageStore } from '../../../worker/images/image-store.ts';
 import {
@@ -121,6 +122,38 @@ describe('an image of a registry', { skip: missing || false }, () => {
     faults = {};
     const ready = await pull();
     assert.equal(ready.config.diffIds[0], digestOf(image.plainLayers[0]!));
+  });
+  it('of which a part never comes says how much came, and comes when all of it does', async () => {
+    faults = { cutAfter: { bytes: 100, times: 1_000 } };
+    // By a name of its own: where there is an older image, that one is taken.
+    const pulled = () => pull(`${host}/part:1`);
+    await assert.rejects(pulled(), { temporary: true, message: /\(\d+ of \d+ bytes came\)/ });
+    faults = {};
+    await pulled();
+  });
+  it('that is cut off and has the digest of what is left is refused', async () => {
+    const whole = image.layers[0]!;
+    const bytes = whole.bytes.subarray(0, whole.size / 2);
+    const layer = { ...whole, bytes, size: bytes.length, digest: digestOf(bytes) };
+    image = { ...image, layers: [layer], manifest: manifestOf(image.config, [layer]) };
+    await assert.rejects(pull(), { code: 'IMAGE_INVALID', message: /can't unpack layer/ });
+  });
+  it('with more layers than can be mounted is refused before any of them is fetched', async () => {
+    const [layer] = image.layers;
+    const layers = Array.from({ length: 1_000 }, () => layer!);
+    image = { ...image, manifest: manifestOf(image.config, layers) };
+    await assert.rejects(pull(), { code: 'IMAGE_INVALID', message: /1000 layers/ });
+    assert.deepEqual(ranges, []);
+  });
+  it('that is given up by one and shares a layer with another leaves that one whole', async () => {
+    const shared = image.layers[0]!;
+    const lost = buildImage({ layers: [[{ name: 'lost', content: `${count}` }]] }).layers[0]!;
+    const whole = image;
+    const both = manifestOf(image.config, [shared, lost]);
+    image = { ...whole, manifest: both };
+    await assert.rejects(pull(`${host}/lost:1`));
+    image = whole;
+    assert.equal((await pull()).digest, whole.manifest.digest);
   });
   it('with more bytes than its manifest says is refused', async () => {
     faults = { tooLong: true };

@@ -38,9 +38,10 @@ const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 10_000;
 /**
  * What changes while a pass runs or this soon after it is most likely its own doing; after one that took
- * longer, as long: where the machine is busy, news comes late.
+ * longer, as long: where the machine is busy, news comes late. Never longer than the greatest.
  */
 const OWN_NOISE_MS = 100;
+const OWN_NOISE_MS_MAX = 1_000;
 /** It may have been somebody else's nevertheless: it is looked at once more when this long is quiet. */
 const DOUBT_MS = 1_500;
 /** While rows keep coming, looks would hold them up: so late at the latest. */
@@ -319,7 +320,7 @@ export class Router implements ContainerNetwork {
       log.warn({ problem: this.#problems }, 'the network is not as it should be');
     if (this.#problem === '') for (const fn of this.#settledFns) fn(index);
     const nowMs = clock.monotonicMs();
-    this.#quietAtMs = nowMs + Math.max(OWN_NOISE_MS, nowMs - startMs);
+    this.#quietAtMs = nowMs + Math.min(OWN_NOISE_MS_MAX, Math.max(OWN_NOISE_MS, nowMs - startMs));
     this.#arm();
   }
   get #problems(): string {

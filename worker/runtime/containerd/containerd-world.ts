@@ -138,11 +138,20 @@ export class ContainerdWorld implements RuntimeWorld {
       watch: () => ({ close() {} }),
     });
   }
-  /** The image that tasks without another one are made from. */
-  async load(): Promise<void> {
+  /** The image that tasks without another one are made from, or another one. */
+  async load(tag = 'test/busybox:1', parts: Partial<ImageParts> = {}): Promise<void> {
     const runtime = this.runtime();
     await runtime.open();
-    await runtime.images.importArchive(this.archive('test/busybox:1'), never);
+    await runtime.images.importArchive(this.archive(tag, parts), never);
+    await runtime.close();
+  }
+  /** Takes an image away again, under all its names. */
+  async unload(tag: string): Promise<void> {
+    const runtime = this.runtime();
+    await runtime.open();
+    const { digest } = (await runtime.images.list()).find(({ name }) => name.includes(tag))!;
+    for (const image of await runtime.images.list())
+      if (image.digest === digest) await runtime.images.remove(image.name);
     await runtime.close();
   }
   async open(cutAt = Number.POSITIVE_INFINITY): Promise<Life> {
