@@ -7,6 +7,7 @@ import type {
   RunRequest,
   RunResult,
   SpawnRequest,
+  Tap,
 } from './io.ts';
 
 /** The daemon was killed at this step. */
@@ -127,6 +128,9 @@ export class CutIo implements Io {
   }
   readAt(path: string, offset: number, length: number): Buffer {
     return this.#io.readAt(path, offset, length);
+  }
+  tap(path: string): Tap {
+    return this.#io.tap(path);
   }
   readLink(path: string): { readonly target: string; readonly mtimeMs: number } | undefined {
     return this.#io.readLink(path);

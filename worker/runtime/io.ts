@@ -41,6 +41,8 @@ export interface Io {
   read(path: string): Buffer | undefined;
   /** Up to `length` bytes from `offset`. */
   readAt(path: string, offset: number, length: number): Buffer;
+  /** A device that is read as it goes on; nothing comes of one that is not there. Never closed. */
+  tap(path: string): Tap;
   /** Undefined when there is no such link. */
   readLink(path: string): { readonly target: string; readonly mtimeMs: number } | undefined;
   /** Names in a directory; none when it is not there. */
@@ -55,6 +57,11 @@ export interface Io {
   executable(path: string): boolean;
   /** Names of changed entries as the kernel tells them; it may forget some under load. */
   watch(directory: string, fn: (name: string) => void): { close(): void };
+}
+
+export interface Tap {
+  /** What has come since the last call, without a wait for more. */
+  read(): Buffer;
 }
 
 export interface FileStat {

@@ -11,6 +11,7 @@ import type {
   RunRequest,
   RunResult,
   SpawnRequest,
+  Tap,
 } from './io.ts';
 import { openProcess } from './open-process.ts';
 
@@ -117,6 +118,11 @@ export class SystemIo implements Io {
     } finally {
       fs.closeSync(fd);
     }
+  }
+  tap(path: string): Tap {
+    const { O_RDONLY, O_NONBLOCK } = fs.constants;
+    const fd = orMissing(() => fs.openSync(path, O_RDONLY | O_NONBLOCK));
+    return { read: () => (fd === undefined ? Buffer.alloc(0) : readWhatIsThere(fd)) };
   }
   readLink(path: string): { readonly target: string; readonly mtimeMs: number } | undefined {
     return orMissing(() => ({
@@ -245,6 +251,29 @@ function whenPresent(fn: () => void): boolean {
     return false;
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return true;
+    throw error;
+  }
+}
+
+/** One record of the kernel's log has at most this much. */
+const RECORD_BYTES = 8_192;
+
+function readWhatIsThere(fd: number): Buffer {
+  const chunks: Buffer[] = [];
+  for (let chunk = readOnce(fd); chunk !== undefined; chunk = readOnce(fd)) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** Undefined: no more for now. */
+function readOnce(fd: number): Buffer | undefined {
+  const buffer = Buffer.allocUnsafe(RECORD_BYTES);
+  try {
+    const length = fs.readSync(fd, buffer);
+    return length === 0 ? undefined : buffer.subarray(0, length);
+  } catch (error) {
+    if (codeOf(error) === 'EAGAIN') return undefined;
+    // The log was overtaken by what the kernel wrote meanwhile: the next one is the oldest that it has.
+    if (codeOf(error) === 'EPIPE') return Buffer.alloc(0);
     throw error;
   }
 }

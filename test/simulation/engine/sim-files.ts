@@ -89,6 +89,7 @@ export class SimFiles {
       list: (path) => this.#list(path),
       stat: (path) => this.#stat(path),
       executable: () => false,
+      tap: () => ({ read: () => Buffer.alloc(0) }),
       watch: () => ({ close: () => undefined }),
     };
   }

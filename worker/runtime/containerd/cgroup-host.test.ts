@@ -8,6 +8,16 @@ function machine(files: { readonly [path: string]: string }): Io {
   const paths = Object.keys(files);
   const io: Partial<Io> = {
     read: (path) => (path in files ? Buffer.from(files[path]!) : undefined),
+    tap: (path) => {
+      let text = files[path] ?? '';
+      return {
+        read: () => {
+          const now = text;
+          text = '';
+          return Buffer.from(now);
+        },
+      };
+    },
     stat: (path) => {
       const there = paths.some((each) => each === path || each.startsWith(`${path}/`));
       if (!there) return undefined;
@@ -60,6 +70,19 @@ describe('the control groups of a machine', () => {
     assert.deepEqual([host.oomKilled('t1'), host.oomKilled('t2')], [true, false]);
     const legacy = machine({ '/proc/self/mountinfo': V1, '/run/systemd/system/x': '' });
     assert.equal(new CgroupHost(legacy, 'abcdefgh').systemd, false);
+  });
+  it('of systemd are gone with their last process, and the kernel remembers why it ended', () => {
+    const log =
+      '3,907,91,-;busybox invoked oom-killer: gfp_mask=0xcc0\n' +
+      '6,934,91,-;oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,' +
+      'oom_memcg=/swarm.slice/swarm-abcdefgh.slice/swarm-t1.scope,' +
+      'task_memcg=/swarm.slice/swarm-abcdefgh.slice/swarm-t1.scope,task=dd,pid=1234,uid=0\n';
+    const files = { ...UNIFIED, '/run/systemd/system/x': '', '/dev/kmsg': log };
+    const host = new CgroupHost(machine(files), 'abcdefgh');
+    assert.deepEqual(
+      [host.oomKilled('t1'), host.oomKilled('t'), host.oomKilled('t2')],
+      [true, false, false],
+    );
   });
   it('say what the kernel can set', () => {
     const knobsOf = (files: { readonly [path: string]: string }) =>

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { TaskUsage } from '../../../proto/index.ts';
-import type { Io } from '../io.ts';
+import type { Io, Tap } from '../io.ts';
 import type { KernelKnobs } from '../oci/resources.ts';
 import { networkUsage, separateUsage, unifiedUsage } from './cgroup-usage.ts';
 
@@ -15,6 +15,8 @@ export class CgroupHost {
   readonly #io: Io;
   readonly #short: string;
   readonly #mounts: readonly Mount[];
+  #kernelLog: Tap | undefined;
+  readonly #oomKilled = new Set<string>();
   /** Only v2: containers get a cgroup namespace of their own. */
   readonly unified: boolean;
   /** systemd owns the tree: groups are made by it. */
@@ -51,11 +53,29 @@ export class CgroupHost {
     if (this.systemd) return `swarm-${this.#short}.slice:swarm:${taskId}`;
     return `/swarm/${this.#short}/${taskId}`;
   }
-  /** The kernel killed something in the group because it used too much memory. */
+  /**
+   * The kernel killed something in the group because it used too much memory. systemd takes a group
+   * away with its last process: then the kernel's log tells.
+   */
   oomKilled(taskId: string): boolean {
-    const version = this.unified ? 2 : 1;
-    const file = version === 1 ? 'memory.oom_control' : 'memory.events';
-    return /^oom_kill [1-9]/m.test(this.#read('memory', taskId, file));
+    const events = this.#read(
+      'memory',
+      taskId,
+      this.unified ? 'memory.events' : 'memory.oom_control',
+    );
+    if (events !== '' || !this.systemd) return /^oom_kill [1-9]/m.test(events);
+    return this.#ranOut().has(taskId);
+  }
+  /** All of this node's that the kernel's log says it of, so far. */
+  #ranOut(): ReadonlySet<string> {
+    this.#kernelLog ??= this.#io.tap('/dev/kmsg');
+    const scope = new RegExp(
+      `\\boom_memcg=[^,]*/swarm-${this.#short}\\.slice/swarm-(\\w+)\\.scope`,
+      'g',
+    );
+    const text = this.#kernelLog.read().toString('latin1');
+    for (const [, taskId] of text.matchAll(scope)) this.#oomKilled.add(taskId!);
+    return this.#oomKilled;
   }
   /** Of a container, as the machine numbers them. */
   processes(taskId: string): readonly number[] {
