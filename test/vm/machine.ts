@@ -34,10 +34,7 @@ export async function machine(): Promise<void> {
         path: 'check/busybox.tar',
         content: dockerArchive(buildImage(busybox()), ['test/busybox:1']),
       },
-      ...['docker-default', 'mine'].map((name) => ({
-        path: `etc/apparmor.d/${name}`,
-        content: profile(name),
-      })),
+      { path: 'etc/apparmor.d/mine', content: profile('mine') },
     ];
     const made = await debianMachine(join(directory.path, 'disk'), files);
     console.log(`Linux ${made.kernel}`);

@@ -27,6 +27,7 @@ import type { ContainerNetwork } from '../../network/container-network.ts';
 import type { TaskPort } from '../../network/network.ts';
 import type { GenericUnits } from '../generic-units.ts';
 import type { Io } from '../io.ts';
+import { loadOwnProfile } from '../oci/apparmor.ts';
 import { hiddenPlaces, hostSide } from '../oci/host-side.ts';
 import { askedMounts } from '../oci/spec.ts';
 import { bootId } from '../process/identity.ts';
@@ -213,7 +214,8 @@ export class ContainerdRuntime implements Runtime {
       this.#deps.log.warn({ error: messageOf(error) }, 'containers can not be started yet');
       this.#tryAgain();
     });
-    await this.#atMost(OPEN_MS, ready);
+    const [why] = await Promise.all([loadOwnProfile(this.#deps.io), this.#atMost(OPEN_MS, ready)]);
+    if (why !== '') this.#deps.log.warn({ why }, 'containers are under no profile of AppArmor');
     this.#outputs.start();
   }
   /** A containerd that takes longer, on a busy machine, keeps nobody from what runs. */

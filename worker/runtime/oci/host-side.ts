@@ -3,6 +3,7 @@ import type { Mount } from '../../../proto/index.ts';
 import { type BindPlaces, bindMounts } from '../../mounts/bind-mounts.ts';
 import type { OciMount } from '../../mounts/container-mounts.ts';
 import type { Io } from '../io.ts';
+import { loadedProfiles } from './apparmor.ts';
 import { boundCapabilities } from './capabilities.ts';
 import type { DeviceFiles } from './devices.ts';
 import type { KernelKnobs } from './resources.ts';
@@ -39,7 +40,7 @@ export function hostSide(
       return boundCapabilities(text(io, '/proc/self/status'));
     },
     get apparmor() {
-      return loadedProfiles(text(io, '/sys/kernel/security/apparmor/profiles'));
+      return loadedProfiles(io);
     },
     files: io,
     bind(mount, hostAccess) {
@@ -53,11 +54,6 @@ export function hostSide(
 /** What no container may see: each with all that is in it. */
 export function hiddenPlaces(paths: readonly string[]): readonly string[] {
   return [...new Set(paths.filter((path) => path.startsWith('/')).map((p) => posix.normalize(p)))];
-}
-
-function loadedProfiles(text: string): ReadonlySet<string> {
-  const names = text.split('\n').map((line) => line.replace(/ \([a-z]+\)$/, ''));
-  return new Set(names.filter((name) => name !== ''));
 }
 
 function text(io: Io, path: string): string {

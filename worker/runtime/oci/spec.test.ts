@@ -204,6 +204,10 @@ describe('the spec of a container', () => {
       buildSpec({ ...input(container, { hostAccess: true }), host }).process.apparmorProfile;
     assert.equal(profileOf({}, HOST), undefined);
     assert.equal(profileOf({}, loaded), 'docker-default');
+    const both = { ...HOST, apparmor: new Set(['docker-default', 'swarm-default']) };
+    assert.equal(profileOf({}, both), 'swarm-default');
+    const ours = { ...HOST, apparmor: new Set(['swarm-default']) };
+    assert.equal(profileOf({ apparmor: 'docker-default' }, ours), 'swarm-default');
     assert.equal(profileOf({ apparmor: 'mine' }, loaded), 'mine');
     assert.equal(profileOf({ apparmor: 'unconfined' }, loaded), undefined);
     assert.equal(profileOf({ privileged: true }, loaded), undefined);

@@ -20,6 +20,7 @@ import { type NetworkKind, networkKind } from '../network-kind.ts';
 import { parseSignal } from '../process/exit.ts';
 import { RuntimeError } from '../runtime.ts';
 import { expandTemplate, type TemplateNode } from '../templates.ts';
+import { profileFor } from './apparmor.ts';
 import { capabilitySet, unknownCapability } from './capabilities.ts';
 import { type ContainerUser, containerUser, type UserFiles } from './container-user.ts';
 import { allDevices, askedDevices, type OciDevice } from './devices.ts';
@@ -99,7 +100,6 @@ export interface OciSpec {
 
 const INIT_PATH = '/sbin/docker-init';
 const UNCONFINED = 'unconfined';
-const APPARMOR_DEFAULT = 'docker-default';
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const MASKED =
   '/proc/acpi /proc/asound /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats ' +
@@ -121,7 +121,8 @@ export function buildSpec(input: SpecInput): OciSpec {
   const user = containerUser(spec.user || image.user, spec.groups, input.users);
   const capabilities = rightsOf(spec, input.host);
   const hostname = hostnameOf(input);
-  const apparmorProfile = apparmorOf(spec, input.host);
+  const { apparmor, privileged } = spec;
+  const apparmorProfile = profileFor({ asked: apparmor, privileged }, input.host.apparmor);
   const process: OciProcess = {
     terminal: spec.tty,
     user: { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids },
@@ -185,18 +186,6 @@ function seccompOf(spec: ContainerSpec, place: SeccompPlace): SeccompProfile | u
   if (spec.seccomp === UNCONFINED || (spec.privileged && spec.seccomp === '')) return undefined;
   if (spec.seccomp !== '') return customSeccomp(spec.seccomp, place);
   return seccompProfile(place.architecture, place.capabilities);
-}
-
-/** Undefined: none. */
-function apparmorOf(spec: ContainerSpec, { apparmor }: HostSide): string | undefined {
-  const { apparmor: asked, privileged } = spec;
-  if (asked === UNCONFINED || (privileged && asked === '')) return undefined;
-  if (asked === '') return apparmor.has(APPARMOR_DEFAULT) ? APPARMOR_DEFAULT : undefined;
-  if (apparmor.has(asked)) return asked;
-  throw new RuntimeError(
-    'INVALID_SPEC',
-    `the AppArmor profile ${asked} is not loaded on this node`,
-  );
 }
 
 /** Mounts that come and go on the node are seen in a bind only where the root lets them through. */
