@@ -83,6 +83,8 @@ export const FAULTS: readonly Fault[] = [
       const [follower] = cluster.others(leader);
       await cluster.cutBoth([follower!], cluster.others(follower!));
       await load.progress(SOME);
+      // From the one that is cut off, while the others go on: as old as they say.
+      await load.staleReads(20);
       await cluster.heal();
       await load.progress(A_FEW);
       await cluster.kill(leader);
