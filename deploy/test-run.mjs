@@ -12,6 +12,7 @@ const FILE_MS = 8 * 60_000;
 export function runFiles(root, files, { concurrency }, seen) {
   const output = new Map();
   const shown = new Set();
+  const begun = new Map();
   const stream = run({ files, concurrency, timeout: FILE_MS });
   const say = (data) => {
     const text = output.get(data.file) ?? '';
@@ -20,6 +21,11 @@ export function runFiles(root, files, { concurrency }, seen) {
   };
   stream.on('test:stdout', say);
   stream.on('test:stderr', say);
+  // A file that is ended cannot tell any more which test it was in.
+  stream.on('test:dequeue', (data) => {
+    if (!isFile(data)) begun.set(key(data), data);
+  });
+  stream.on('test:complete', (data) => begun.delete(key(data)));
   stream.on('test:pass', (data) => {
     if (data.details.type === 'suite') return;
     if (data.skip === undefined && data.todo === undefined) seen({ kind: 'passed', text: '' });
@@ -30,6 +36,7 @@ export function runFiles(root, files, { concurrency }, seen) {
     if (data.details.type === 'suite' || data.details.error?.failureType === 'subtestsFailed')
       return;
     let text = failed(root, data);
+    if (isFile(data)) text += unended(root, data.file, [...begun.values()]);
     const said = output.get(data.file);
     if (said && !shown.has(data.file)) text += `  -- output of that file --\n${indent(said)}\n`;
     shown.add(data.file);
@@ -40,6 +47,22 @@ export function runFiles(root, files, { concurrency }, seen) {
     stream.on('error', fail);
     stream.resume();
   });
+}
+
+/** The entry that stands for a whole file bears its path as its name. */
+function isFile(data) {
+  return data.name === data.file;
+}
+
+function key(data) {
+  return `${data.file}:${data.line}:${data.column}:${data.name}`;
+}
+
+function unended(root, file, begun) {
+  return begun
+    .filter((data) => data.file === file)
+    .map((data) => `  had not ended: ${place(root, data)} "${data.name}"\n`)
+    .join('');
 }
 
 function skipped(root, data) {
