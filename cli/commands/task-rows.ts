@@ -91,7 +91,8 @@ function pullText({ status, state }: TaskView, whole: boolean): string {
   const more = open.length - layers.length;
   if (more > 0) layers.push(`and ${more} more`);
   const text = printable(said);
-  if (!whole) return `: ${truncate(text, 60)}`;
+  // The image has a column of its own: a long name would leave no room for how far it is.
+  if (!whole) return `: ${truncate(text.replace(/^(pulling|unpacking) \S+: /, '$1 '), 60)}`;
   return `: ${text}${layers.length > 0 ? ` (${layers.join('; ')})` : ''}`;
 }
 

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { buildImage } from '../../../shared/distribution/image-fixture.ts';
+import { buildImage, digestOf, manifestOf } from '../../../shared/distribution/image-fixture.ts';
 import { busybox, PrivateContainerd } from '../../../worker/runtime/containerd/containerd-world.ts';
-import { DevCluster } from '../../support/dev-cluster.ts';
+import { DevCluster, type TaskRow } from '../../support/dev-cluster.ts';
+import { type Fault, FaultyRegistry } from '../../support/faulty-registry.ts';
 import { liveFiles } from '../../support/live-files.ts';
 import { LOGIN, TestRegistry } from '../../support/registry.ts';
 import { tempDir, until } from '../../support/swarm.ts';
@@ -14,11 +16,21 @@ const missing = missingForContainers(['docker-registry']);
 const OPEN_PORT = 15_081;
 const CLOSED_PORT = 15_082;
 
+function imageParts(text: string) {
+  return { ...busybox(), config: { Env: ['PATH=/bin'], Cmd: sayer(text) } };
+}
 function imageSaying(text: string) {
-  return buildImage({ ...busybox(), config: { Env: ['PATH=/bin'], Cmd: sayer(text) } });
+  return buildImage(imageParts(text));
 }
 function sayer(text: string): string[] {
   return ['/bin/sh', '-c', `echo ${text}; trap "exit 0" TERM; while :; do sleep 9 & wait $!; done`];
+}
+
+interface Broken {
+  readonly image: string;
+  readonly flags?: readonly string[];
+  readonly words?: readonly string[];
+  readonly why: RegExp;
 }
 
 interface Inspected {
@@ -30,6 +42,7 @@ describe('images of registries', { skip: missing || false }, () => {
   let engine: PrivateContainerd;
   let open: TestRegistry;
   let closed: TestRegistry;
+  let faulty: FaultyRegistry;
   let cluster: DevCluster;
 
   before(async () => {
@@ -38,6 +51,7 @@ describe('images of registries', { skip: missing || false }, () => {
     open = await TestRegistry.start(OPEN_PORT);
     closed = await TestRegistry.start(CLOSED_PORT, { tls: true, auth: true });
     closed.trustIn(config.path);
+    faulty = await FaultyRegistry.start();
     const env = { CONTAINERD_ADDRESS: engine.socket, SWARM_REGISTRIES: config.path };
     cluster = await DevCluster.up(1, 1, { env });
   });
@@ -45,6 +59,7 @@ describe('images of registries', { skip: missing || false }, () => {
     await cluster?.down();
     await open?.stop();
     await closed?.stop();
+    faulty?.stop();
     await engine?.close();
     config.remove();
   });
@@ -156,6 +171,73 @@ describe('images of registries', { skip: missing || false }, () => {
     await cluster.must('m1', ['service', 'rm', '-q', 'own']);
     docker.remove();
   });
+  it('that are on their way show how far they are', async () => {
+    const [first = []] = busybox().layers;
+    const big = [{ name: 'big', content: randomBytes(12 << 20) }];
+    const image = buildImage({ ...imageParts('slow'), layers: [first, big] });
+    const name = faulty.add('test/slow', image, { holdAfter: 9 << 20 });
+    await cluster.must('m1', ['service', 'create', '-d', '--name', 'slow', name]);
+    await until('bytes of its layers', async () => {
+      const [task] = await cluster.rows<TaskRow>('m1', ['service', 'ps', 'slow']);
+      const state = task?.CurrentState ?? '';
+      return /pulling 1 of 2 layers, \d+\.\d of 1\d\.\d MB/.test(state) || undefined;
+    });
+    faulty.release();
+    await untilSaid('slow', ['slow']);
+    await cluster.must('m1', ['service', 'rm', '-q', 'slow']);
+  });
+  it('that can not be run say why on their tasks, and hold up no others', async () => {
+    const good = faulty.add('test/good', imageSaying('good'));
+    await cluster.must('m1', [
+      'service',
+      'create',
+      '-q',
+      '--name',
+      'good',
+      '--mode',
+      'global',
+      good,
+    ]);
+    await untilSaid('good', ['good', 'good']);
+    const before = [engine.blobs(), engine.snapshots()];
+    const services = broken(good);
+    for (const [name, { image, flags = [], words = [] }] of Object.entries(services)) {
+      // Not looked up before: everything is met on the node.
+      const place = ['--no-resolve-image', '--constraint', 'node.role==worker'];
+      const all = ['-d', '--name', name, ...place, ...flags, image, ...words];
+      await cluster.must('m1', ['service', 'create', ...all]);
+    }
+    // What may pass is tried again by the same task; it says what it waits for.
+    for (const [name, { why }] of Object.entries(services)) {
+      await until(`why ${name} does not run`, async () => {
+        const words = ['service', 'ps', '--no-trunc', name];
+        const tasks = await cluster.rows<TaskRow & { Error: string }>('m1', words);
+        return tasks.some((task) => why.test(`${task.CurrentState} ${task.Error}`)) || undefined;
+      });
+    }
+    const nodes = await cluster.rows<{ Status: string }>('m1', ['node', 'ls']);
+    assert.deepEqual(
+      nodes.map(({ Status }) => Status),
+      ['Ready', 'Ready'],
+    );
+    const other = ['service', 'create', '-q', '--name', 'other', '--mode', 'global'];
+    await cluster.must('m1', [...other, good]);
+    await untilSaid('other', ['good', 'good']);
+    await cluster.must('m1', ['service', 'rm', '-q', 'good', 'other', ...Object.keys(services)]);
+    // Those of the image that could be run stay; its containers' own snapshots go.
+    await until('nothing more than before', () => {
+      const [blobs, snapshots] = [engine.blobs(), engine.snapshots()];
+      return (blobs <= before[0]! && snapshots <= before[1]! - 2) || undefined;
+    });
+  });
+  it('with names of odd characters are refused at once', async () => {
+    for (const name of ['Test/UPPER:1', '../up:1', 'a b', 'x:$(id)', 'x\u001b[2J', '']) {
+      const ran = await cluster.swarm('m1', ['service', 'create', '-d', '--name', 'odd', name]);
+      assert.notEqual(ran.code, 0, name);
+      assert.match(ran.stderr, /image/i);
+      assert.ok(!ran.stderr.includes('\u001b'), 'an escape of the name is printed');
+    }
+  });
   it('leave no password in any file of a node', async () => {
     const wanted = [LOGIN.password, Buffer.from(`alice:${LOGIN.password}`).toString('base64')];
     let looked = 0;
@@ -166,6 +248,30 @@ describe('images of registries', { skip: missing || false }, () => {
     assert.ok(looked > 10, `${looked} files`);
   });
 
+  /** Services that no node can run, and what is said of each. */
+  function broken(good: string): { readonly [service: string]: Broken } {
+    const parts = imageParts('never');
+    const image = (name: string) =>
+      buildImage({ ...parts, layers: [...parts.layers, [{ name, content: name }]] });
+    const add = (name: string, fault: Fault) => faulty.add(`test/${name}`, image(name), fault);
+    const whole = image('half');
+    const layers = whole.layers.map((layer) => {
+      const bytes = layer.bytes.subarray(0, layer.size / 2);
+      return { ...layer, bytes, size: bytes.length, digest: digestOf(bytes) };
+    });
+    const half = { ...whole, layers, manifest: manifestOf(whole.config, layers) };
+    const many = manifestOf(whole.config, Array(1_000).fill(whole.layers[0]));
+    const other = buildImage({ ...parts, architecture: 's390x' });
+    return {
+      wrong: { image: add('wrong', { wrong: true }), why: /other bytes .* than its digest says/ },
+      half: { image: faulty.add('test/half', half), why: /can't unpack layer/ },
+      many: { image: faulty.add('test/many', { ...whole, manifest: many }), why: /1000 layers/ },
+      machine: { image: faulty.add('test/other', other), why: /linux\/s390x/ },
+      none: { image: good.replace('good', 'none'), why: /is not in the registry/ },
+      user: { image: good, flags: ['--user', 'nobody-here'], why: /has no user nobody-here/ },
+      command: { image: good, words: ['/no/such'], why: /no command \/no\/such/ },
+    };
+  }
   async function login(password: string) {
     const flags = ['--username', LOGIN.username, '--password-stdin'];
     return cluster.swarm('m1', ['registry', 'login', ...flags, closed.host], { input: password });
