@@ -56,7 +56,7 @@ test('after a look that took long, news comes late as well', async () => {
   const { clock, router, looks, disturb, slow } = await opened();
   slow(2_000);
   await router.repair();
-  clock.advance(1_900);
+  clock.advance(900);
   disturb();
   await router.settle();
   assert.equal(looks(), 2);
