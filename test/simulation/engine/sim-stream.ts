@@ -189,7 +189,8 @@ class End implements Duplex<unknown, unknown> {
       sent();
       return;
     }
-    const heldMs = cutMs > 0 ? cutMs - network.timeline.nowMs : 0;
+    // Sent again and again until it arrives, or the connection breaks: a link may heal early.
+    const heldMs = cutMs > 0 ? Math.min(cutMs - network.timeline.nowMs, BREAKS_AFTER_MS) : 0;
     this.#deliver(message, heldMs, sent);
   }
 
