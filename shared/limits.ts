@@ -54,6 +54,8 @@ export const LIMITS = {
   rpcDeadlineMs: 20_000,
   /** Who opened a connection asks this often whether it still holds; no answer in as long: it does not. */
   rpcKeepaliveMs: 3_000,
+  /** The same of a unix socket, where only a daemon that hangs gives no answer. */
+  rpcLocalSilenceMs: 20_000,
   /** The same between members of raft, whose own messages stop where nobody answers. */
   raftKeepaliveMs: 10_000,
   /** The other end only has to notice, some time, that nobody is there any more. */

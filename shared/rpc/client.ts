@@ -1,5 +1,6 @@
 import {
   ChannelCredentials,
+  type ChannelOptions,
   type CallOptions as GrpcCallOptions,
   Client as GrpcClient,
   type ServiceError,
@@ -206,12 +207,24 @@ class RpcClient implements Client {
       {
         ...CLIENT_OPTIONS,
         'grpc.use_local_subchannel_pool': this.#own ? 1 : 0,
-        'grpc.keepalive_time_ms': this.#keepaliveMs,
-        // The name that TLS sends: an address is none, and nothing is checked against it.
-        ...(this.#tls === undefined ? {} : { 'grpc.ssl_target_name_override': 'swarm-manager' }),
+        ...this.#connection(),
       },
     );
     return this.#grpc;
+  }
+
+  #connection(): ChannelOptions {
+    if (this.#tls === undefined) {
+      // Nothing is lost on the way: a daemon of this machine that does not answer is most likely busy.
+      const silence = LIMITS.rpcLocalSilenceMs;
+      return { 'grpc.keepalive_time_ms': silence, 'grpc.keepalive_timeout_ms': silence };
+    }
+    return {
+      'grpc.keepalive_time_ms': this.#keepaliveMs,
+      'grpc.keepalive_timeout_ms': LIMITS.rpcKeepaliveMs,
+      // The name that TLS sends: an address is none, and nothing is checked against it.
+      'grpc.ssl_target_name_override': 'swarm-manager',
+    };
   }
 
   #error(status: Pick<StatusObject, 'code' | 'details' | 'metadata'>, sent: boolean): SwarmError {

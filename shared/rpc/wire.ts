@@ -86,7 +86,6 @@ export const CLIENT_OPTIONS: ChannelOptions = {
   'grpc.enable_channelz': 0,
   'grpc.max_receive_message_length': LIMITS.rpcAnswerBytesMax,
   'grpc.max_send_message_length': LIMITS.rpcMessageBytesMax,
-  'grpc.keepalive_timeout_ms': LIMITS.rpcKeepaliveMs,
   'grpc.initial_reconnect_backoff_ms': LIMITS.rpcReconnectMinMs,
   'grpc.max_reconnect_backoff_ms': LIMITS.rpcReconnectMaxMs,
   'grpc.dns_min_time_between_resolutions_ms': 1_000,
