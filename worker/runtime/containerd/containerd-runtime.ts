@@ -336,7 +336,7 @@ export class ContainerdRuntime implements Runtime {
         ...(bindProbe ? { probe: bindProbe } : {}),
       }),
       cgroups: new CgroupHost(io, shortId(nodeId)),
-      sweeper: new Sweeper(io),
+      sweeper: new Sweeper(io, clock),
       boot,
       node: { id: nodeId, hostname: nodeName, architecture },
       publishHost: this.#deps.publishHost,

@@ -7,12 +7,12 @@ export interface ProcessIdentity {
   readonly start: string;
 }
 
-export function bootId(io: Io): string {
+export function bootId(io: Pick<Io, 'read'>): string {
   return io.read('/proc/sys/kernel/random/boot_id')?.toString('utf8').trim() ?? '';
 }
 
 /** Undefined when there is no such process. A zombie counts as none: it runs nothing. */
-export function startTimeOf(io: Io, pid: number): string | undefined {
+export function startTimeOf(io: Pick<Io, 'read'>, pid: number): string | undefined {
   const stat = io.read(`/proc/${pid}/stat`)?.toString('utf8');
   return stat === undefined ? undefined : startTimeIn(stat);
 }
@@ -23,6 +23,15 @@ export function startTimeIn(stat: string): string | undefined {
   return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
 }
 
-export function isSame(io: Io, identity: ProcessIdentity): boolean {
+/** Of /proc/PID/stat. */
+export function isKernelThread(stat: string): boolean {
+  const flags = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[6]);
+  return (flags & PF_KTHREAD) !== 0;
+}
+
+/** The kernel's include/linux/sched.h. */
+const PF_KTHREAD = 0x0020_0000;
+
+export function isSame(io: Pick<Io, 'read'>, identity: ProcessIdentity): boolean {
   return identity.pid > 0 && startTimeOf(io, identity.pid) === identity.start;
 }

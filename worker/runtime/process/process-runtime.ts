@@ -103,7 +103,7 @@ export class ProcessRuntime implements Runtime {
       ports,
       units: this.#deps.units,
       cgroups,
-      sweeper: new Sweeper(io),
+      sweeper: new Sweeper(io, clock),
       script: installSupervisor(io, this.#run.path),
       pidNamespace: never ? undefined : await findPidNamespace(io, tools, uid),
       publishHost: this.#deps.publishHost,
