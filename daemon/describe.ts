@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { arch, availableParallelism, hostname, networkInterfaces, totalmem } from 'node:os';
 import { NodeDescription } from '../proto/index.ts';
 import { VERSION } from '../shared/version.ts';
-import type { RuntimeFeatures } from '../worker/runtime/runtime.ts';
+import type { RuntimeFeatures } from '../worker/runtime.ts';
 import { hostRoutes } from './host-routes.ts';
 import type { OverlayTier } from './overlay-tier.ts';
 

@@ -27,7 +27,7 @@ import type { Random } from '../shared/random.ts';
 import { dial } from '../shared/rpc/client.ts';
 import { RpcServer } from '../shared/rpc/server.ts';
 import type { LiveIdentity } from '../shared/tls/live-identity.ts';
-import { SystemIo } from '../worker/runtime/system-io.ts';
+import { SystemIo } from '../worker/system-io.ts';
 import { parseHostPort } from './address.ts';
 import { letHeapGrow } from './engine.ts';
 import type { NodePaths } from './paths.ts';

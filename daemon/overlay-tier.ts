@@ -2,10 +2,10 @@ import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { DEFAULTS } from '../shared/limits.ts';
+import type { Io } from '../worker/io.ts';
 import { HOST, type Netcmd } from '../worker/network/router/netcmd.ts';
 import { tryKernel } from '../worker/network/router/try-kernel.ts';
 import { type TunnelKind, tryTunnel } from '../worker/network/router/try-tunnel.ts';
-import type { Io } from '../worker/runtime/io.ts';
 import { advertise, parseHostPort } from './address.ts';
 import type { NodeConfig } from './node-config.ts';
 

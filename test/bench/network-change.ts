@@ -3,7 +3,7 @@ import { SystemClock } from '../../shared/clock.ts';
 import { silentLog } from '../../shared/log.ts';
 import { LocalStore } from '../../worker/agent/local-store.ts';
 import { OrderBook } from '../../worker/agent/order-book.ts';
-import { SystemIo } from '../../worker/runtime/system-io.ts';
+import { SystemIo } from '../../worker/system-io.ts';
 import { tempDir } from '../support/swarm.ts';
 import { BenchNode, cpuMs, programsCpuMs } from './network-world.ts';
 import { line, since, spread } from './report.ts';

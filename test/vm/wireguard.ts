@@ -19,7 +19,7 @@ import {
 } from '../../worker/network/router/rows-fixture.ts';
 import { TunnelKeys, tunnelKeyPath } from '../../worker/network/router/tunnel-keys.ts';
 import { tunnelPort } from '../../worker/network/router/tunnel-names.ts';
-import { SystemIo } from '../../worker/runtime/system-io.ts';
+import { SystemIo } from '../../worker/system-io.ts';
 import { tempDir } from '../support/swarm.ts';
 import { type GuestFile, runInGuest } from './guest.ts';
 

@@ -6,11 +6,11 @@ import { type AssignedTask, NodeDescription, TaskState } from '../../proto/index
 import { SystemClock } from '../../shared/clock.ts';
 import { silentLog } from '../../shared/log.ts';
 import { SeededRandom } from '../../shared/random.ts';
+import { CutIo } from '../cut-io.ts';
 import { TaskLogs } from '../logs/task-logs.ts';
-import { CutIo } from '../runtime/cut-io.ts';
 import { ProcessRuntime } from '../runtime/process/process-runtime.ts';
 import { ProcessWorld } from '../runtime/process/process-world.ts';
-import { SystemIo } from '../runtime/system-io.ts';
+import { SystemIo } from '../system-io.ts';
 import { Agent } from './agent.ts';
 import { FakeLeader } from './fake-leader.ts';
 import { FakeNetwork } from './fake-network.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { AgentNetworkRecord, AgentPosition, AgentTaskRecord } from '../../proto/index.ts';
 import type { Log } from '../../shared/log.ts';
-import type { Io } from '../runtime/io.ts';
+import type { Io } from '../io.ts';
 import { RecordFile } from './record-file.ts';
 
 /**

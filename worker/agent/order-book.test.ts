@@ -7,7 +7,7 @@ import { Assignments } from '../../proto/index.ts';
 import { SystemClock } from '../../shared/clock.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
-import { SystemIo } from '../runtime/system-io.ts';
+import { SystemIo } from '../system-io.ts';
 import { LocalStore } from './local-store.ts';
 import { OrderBook } from './order-book.ts';
 

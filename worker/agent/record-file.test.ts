@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { Position } from '../../proto/index.ts';
 import { SystemClock } from '../../shared/clock.ts';
-import { SystemIo } from '../runtime/system-io.ts';
+import { SystemIo } from '../system-io.ts';
 import { openRecord, RecordFile, sealRecord } from './record-file.ts';
 
 let directory: string;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { Codec } from '../../proto/index.ts';
-import type { Io } from '../runtime/io.ts';
+import type { Io } from '../io.ts';
 
 const MAGIC = Buffer.from('SWR1');
 const HEADER_BYTES = 8;

@@ -1,5 +1,5 @@
 import { AssignedTask, Assignments, RegistryAuth } from '../../proto/index.ts';
-import type { TaskSecrets } from '../runtime/runtime.ts';
+import type { TaskSecrets } from '../runtime.ts';
 
 /**
  * What orders bring that must be on no disk: it is taken out of them here and kept in memory alone. A

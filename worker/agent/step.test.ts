@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { TaskState } from '../../proto/index.ts';
-import type { Exit } from '../runtime/runtime.ts';
+import type { Exit } from '../runtime.ts';
 import { type Action, type StepInput, step } from './step.ts';
 
 const READY: StepInput = {

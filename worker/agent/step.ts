@@ -1,5 +1,5 @@
 import { TaskState } from '../../proto/index.ts';
-import type { Exit } from '../runtime/runtime.ts';
+import type { Exit } from '../runtime.ts';
 
 /** All that the next step of a task depends on. */
 export interface StepInput {

@@ -5,7 +5,7 @@ import { effectiveCheck } from '../health/effective-check.ts';
 import { type Health, HealthMonitor } from '../health/health-monitor.ts';
 import { makeProbe, type ProbeTarget } from '../health/probe.ts';
 import { ReadinessMonitor } from '../health/readiness-monitor.ts';
-import type { RuntimeStatus, TaskController } from '../runtime/runtime.ts';
+import type { RuntimeStatus, TaskController } from '../runtime.ts';
 
 export interface TaskChecksDeps {
   readonly clock: Clock;

@@ -16,7 +16,7 @@ import type { Random } from '../../shared/random.ts';
 import type { PullState } from '../images/pull-progress.ts';
 import type { TaskLogs } from '../logs/task-logs.ts';
 import type { Network } from '../network/network.ts';
-import { type Exit, RuntimeError, type TaskController } from '../runtime/runtime.ts';
+import { type Exit, RuntimeError, type TaskController } from '../runtime.ts';
 import { untilDrained } from './drain.ts';
 import { diskFullText, isDiskFull, isMissing } from './full-disk.ts';
 import type { Gate } from './gate.ts';

@@ -15,7 +15,7 @@ import type { Clock } from '../../shared/clock.ts';
 import { type ErrorCode, messageOf, SwarmError } from '../../shared/errors.ts';
 import { FramedStream } from '../../shared/rpc/framed-stream.ts';
 import type { OutputPiece } from '../logs/output-tap.ts';
-import { RuntimeError, type RuntimeErrorCode, type TaskController } from '../runtime/runtime.ts';
+import { RuntimeError, type RuntimeErrorCode, type TaskController } from '../runtime.ts';
 import { OutputPumps, write } from './output-pump.ts';
 import type { Wire } from './streams.ts';
 import { serveVolume, type VolumeAccess } from './volume-stream.ts';

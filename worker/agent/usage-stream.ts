@@ -7,7 +7,7 @@ import {
 } from '../../proto/index.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { LIMITS } from '../../shared/limits.ts';
-import type { Io } from '../runtime/io.ts';
+import type { Io } from '../io.ts';
 import type { Wire } from './streams.ts';
 
 export interface UsageDeps {

@@ -9,7 +9,7 @@ import {
 import type { Clock } from '../../shared/clock.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import type { FramedStream } from '../../shared/rpc/framed-stream.ts';
-import type { RuntimeVolumes } from '../runtime/runtime.ts';
+import type { RuntimeVolumes } from '../runtime.ts';
 import { OutputPumps } from './output-pump.ts';
 
 /** The volumes of this node, as somebody works with them from elsewhere. */

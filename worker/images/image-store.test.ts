@@ -7,7 +7,7 @@ import type { Registry } from '../../shared/distribution/registry.ts';
 import type { ImageSource } from '../../shared/distribution/source.ts';
 import { silentLog } from '../../shared/log.ts';
 import { SeededRandom } from '../../shared/random.ts';
-import { type Containerd, ContainerdError } from '../runtime/containerd/client.ts';
+import { type Containerd, ContainerdError } from '../containerd.ts';
 import { ImageStore, type ImageWish } from './image-store.ts';
 
 const DIGEST = `sha256:${'0'.repeat(64)}`;

@@ -7,7 +7,7 @@ import { ImageError } from '../../shared/distribution/image-error.ts';
 import type { BlobStream, ImageSource } from '../../shared/distribution/source.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import { SeededRandom } from '../../shared/random.ts';
-import { type Containerd, ContainerdError } from '../runtime/containerd/client.ts';
+import { type Containerd, ContainerdError } from '../containerd.ts';
 import { LayerStore } from './layer-store.ts';
 
 const BYTES = Buffer.from('all of a layer');

@@ -11,13 +11,8 @@ import { ImageError } from '../../shared/distribution/image-error.ts';
 import type { ImageSource, OnProgress } from '../../shared/distribution/source.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Random } from '../../shared/random.ts';
-import {
-  type Containerd,
-  ContainerdError,
-  type ContentWriter,
-  unless,
-} from '../runtime/containerd/client.ts';
-import { RuntimeError } from '../runtime/runtime.ts';
+import { type Containerd, ContainerdError, type ContentWriter, unless } from '../containerd.ts';
+import { RuntimeError } from '../runtime.ts';
 
 export const SNAPSHOTTER = 'overlayfs';
 type Labels = { readonly [key: string]: string };

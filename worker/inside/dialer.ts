@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../../shared/clock.ts';
-import { RuntimeError } from '../runtime/runtime.ts';
+import { RuntimeError } from '../runtime.ts';
 import type { DialAnswer, DialOrder } from './dial.ts';
 
 /** How the helper program is started. */

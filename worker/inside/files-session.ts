@@ -1,8 +1,8 @@
 import type { MountPoint } from '../../proto/containerd.ts';
 import { FileStatus, FilesAction } from '../../proto/index.ts';
 import { messageOf } from '../../shared/errors.ts';
-import type { Io, OpenProcess } from '../runtime/io.ts';
-import { type FilesSession, RuntimeError } from '../runtime/runtime.ts';
+import type { Io, OpenProcess } from '../io.ts';
+import { type FilesSession, RuntimeError } from '../runtime.ts';
 import type { InsideCommand } from './dialer.ts';
 import type { FilesNote, FilesOrder } from './files.ts';
 import { shortMount } from './short-mount.ts';

@@ -1,6 +1,6 @@
 import { LogRecord, type LogRequest } from '../../proto/index.ts';
 import { LIMITS } from '../../shared/limits.ts';
-import type { Io } from '../runtime/io.ts';
+import type { Io } from '../io.ts';
 import { parseLine } from './log-line.ts';
 import { bytesBefore, type LogPlace, listSegments, segmentPath } from './segments.ts';
 

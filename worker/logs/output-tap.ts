@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { LIMITS } from '../../shared/limits.ts';
-import type { Io } from '../runtime/io.ts';
+import type { Io } from '../io.ts';
 
 /** Some of what a task wrote. */
 export interface OutputPiece {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { LogBounds } from '../../shared/log-options.ts';
-import type { Io } from '../runtime/io.ts';
+import type { Io } from '../io.ts';
 
 /** A place in a task's log. */
 export interface LogPlace {

@@ -1,5 +1,5 @@
 import { LIMITS } from '../../shared/limits.ts';
-import type { Io } from '../runtime/io.ts';
+import type { Io } from '../io.ts';
 
 const CHUNK_BYTES = 1 << 20;
 const NEWLINE = 10;

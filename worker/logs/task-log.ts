@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../../shared/clock.ts';
 import type { LogBounds } from '../../shared/log-options.ts';
-import type { Io } from '../runtime/io.ts';
+import type { Io } from '../io.ts';
 import { formatLine, Stamper } from './log-line.ts';
 import { OutputTap } from './output-tap.ts';
 import { cursorPath, type LogPlace, listSegments, SegmentWriter } from './segments.ts';

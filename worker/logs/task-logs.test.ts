@@ -15,7 +15,7 @@ import { type Init, LogRequest } from '../../proto/index.ts';
 import { ManualClock, SystemClock } from '../../shared/clock.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import { silentLog } from '../../shared/log.ts';
-import { SystemIo } from '../runtime/system-io.ts';
+import { SystemIo } from '../system-io.ts';
 import { TaskLogs } from './task-logs.ts';
 
 const ID = 'task1';

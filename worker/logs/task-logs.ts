@@ -6,7 +6,7 @@ import type { Component } from '../../shared/lifecycle.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
 import { LOG_BOUNDS, type LogBounds } from '../../shared/log-options.ts';
-import type { Io } from '../runtime/io.ts';
+import type { Io } from '../io.ts';
 import { type LogSource, lastLines, readLog } from './log-reader.ts';
 import type { OutputPiece } from './output-tap.ts';
 import { TaskLog } from './task-log.ts';

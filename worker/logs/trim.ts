@@ -1,5 +1,5 @@
 import type { Clock } from '../../shared/clock.ts';
-import type { Io } from '../runtime/io.ts';
+import type { Io } from '../io.ts';
 
 const BLOCK_BYTES = 4096;
 /** Less than this is not worth a process. */

@@ -1,8 +1,8 @@
 import { posix } from 'node:path';
 import type { Mount } from '../../proto/index.ts';
 import { isWithin } from '../../shared/host-access.ts';
-import type { Io } from '../runtime/io.ts';
-import { RuntimeError } from '../runtime/runtime.ts';
+import type { Io } from '../io.ts';
+import { RuntimeError } from '../runtime.ts';
 import { checkTarget, cleanTarget, type OciMount } from './container-mounts.ts';
 
 /** What of this node may be bound into containers. */

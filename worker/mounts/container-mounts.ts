@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import type { Mount } from '../../proto/index.ts';
-import { RuntimeError } from '../runtime/runtime.ts';
+import { RuntimeError } from '../runtime.ts';
 import { volumeUse } from './volume-options.ts';
 import type { VolumeUse } from './volumes.ts';
 

@@ -13,8 +13,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { ManualClock } from '../../shared/clock.ts';
-import type { Io, RunRequest } from '../runtime/io.ts';
-import { SystemIo } from '../runtime/system-io.ts';
+import type { Io, RunRequest } from '../io.ts';
+import { SystemIo } from '../system-io.ts';
 import { Subpaths } from './subpaths.ts';
 
 const notRoot = process.getuid?.() !== 0 && 'not root';

@@ -3,8 +3,8 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../shared/errors.ts';
 import { isSubpath } from '../../shared/subpath.ts';
-import type { Io } from '../runtime/io.ts';
-import { RuntimeError } from '../runtime/runtime.ts';
+import type { Io } from '../io.ts';
+import { RuntimeError } from '../runtime.ts';
 
 const MOUNT_MS = 10_000;
 /** A directory itself, never what a link there leads to. */

@@ -1,5 +1,5 @@
 import type { Mount } from '../../proto/index.ts';
-import { RuntimeError } from '../runtime/runtime.ts';
+import { RuntimeError } from '../runtime.ts';
 import type { VolumeUse } from './volumes.ts';
 
 const NAME = /^[a-zA-Z0-9][\w.-]{0,254}$/;

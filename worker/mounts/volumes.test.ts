@@ -19,8 +19,8 @@ import { Mount } from '../../proto/index.ts';
 import { ManualClock } from '../../shared/clock.ts';
 import { SystemRandom } from '../../shared/random.ts';
 import { insideCommand } from '../inside/fixture.ts';
-import type { RuntimeError } from '../runtime/runtime.ts';
-import { SystemIo } from '../runtime/system-io.ts';
+import type { RuntimeError } from '../runtime.ts';
+import { SystemIo } from '../system-io.ts';
 import { memoryOptions, volumeUse } from './volume-options.ts';
 import { Volumes } from './volumes.ts';
 

@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { RuntimeError } from './runtime.ts';
+import { RuntimeError } from '../runtime.ts';
 
 /** Resolves when it is connected. Throws RuntimeError REFUSED. */
 export function connectTo(host: string, port: number): Promise<Socket> {

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { SystemClock } from '../../shared/clock.ts';
 import { countsOf, parseGenericOffers } from '../../shared/generic-resources.ts';
+import { SystemIo } from '../system-io.ts';
 import { GenericUnits } from './generic-units.ts';
-import { SystemIo } from './system-io.ts';
 
 const offers = (...texts: string[]) => parseGenericOffers(texts, () => undefined);
 const OFFERS = offers('gpu=G1@/dev/g0+/dev/ctl,G2@/dev/g1+/dev/ctl', 'ssd=3')!;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { GenericOffer, GenericUnit } from '../../shared/generic-resources.ts';
-import type { Io } from './io.ts';
-import { RuntimeError } from './runtime.ts';
+import type { Io } from '../io.ts';
+import { RuntimeError } from '../runtime.ts';
 
 /** What one task has of this node's generic resources. */
 export interface HeldUnits {

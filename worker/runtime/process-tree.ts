@@ -1,4 +1,4 @@
-import type { Io } from './io.ts';
+import type { Io } from '../io.ts';
 
 /** One process as /proc/PID/stat tells it. */
 export interface ProcessRow {

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { type AssignedTask, ExecRequest, type Init } from '../../proto/index.ts';
 import { SystemClock } from '../../shared/clock.ts';
-import type { ExecSession, Exit, Runtime, TaskController } from './runtime.ts';
+import type { ExecSession, Exit, Runtime, TaskController } from '../runtime.ts';
 
 /** A daemon's hold on the machine. `cutAt`: it is killed at that change of the machine. */
 export interface Life {

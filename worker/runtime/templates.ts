@@ -4,7 +4,7 @@ import {
   PLACEHOLDERS_TEXT,
   unknownPlaceholder,
 } from '../../shared/placeholders.ts';
-import { RuntimeError } from './runtime.ts';
+import { RuntimeError } from '../runtime.ts';
 
 /** The node, as templates name it. */
 export interface TemplateNode {

@@ -11,7 +11,7 @@ import {
   PrivateContainerd,
 } from '../../../worker/runtime/containerd/containerd-world.ts';
 import type { Life } from '../../../worker/runtime/runtime.contract.ts';
-import type { Exit, TaskController } from '../../../worker/runtime/runtime.ts';
+import type { Exit, TaskController } from '../../../worker/runtime.ts';
 import { until } from '../../support/swarm.ts';
 import { missingForContainers } from './prerequisites.ts';
 

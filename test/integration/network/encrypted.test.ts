@@ -7,7 +7,7 @@ import { SystemNetcmd } from '../../../worker/network/router/netcmd.ts';
 import { network } from '../../../worker/network/router/rows-fixture.ts';
 import { TunnelKeys } from '../../../worker/network/router/tunnel-keys.ts';
 import { tunnelPort } from '../../../worker/network/router/tunnel-names.ts';
-import { SystemIo } from '../../../worker/runtime/system-io.ts';
+import { SystemIo } from '../../../worker/system-io.ts';
 import { run, until } from '../../support/swarm.ts';
 import { missingForContainers } from '../containers/prerequisites.ts';
 import { Hosts, type Peer } from './hosts.ts';

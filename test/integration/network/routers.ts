@@ -7,7 +7,7 @@ import { SystemNetcmd } from '../../../worker/network/router/netcmd.ts';
 import { Router } from '../../../worker/network/router/router.ts';
 import { INGRESS } from '../../../worker/network/router/rows-fixture.ts';
 import type { OverlayRows } from '../../../worker/network/router/surroundings.ts';
-import { SystemIo } from '../../../worker/runtime/system-io.ts';
+import { SystemIo } from '../../../worker/system-io.ts';
 import { tempDir } from '../../support/swarm.ts';
 import type { Hosts, Peer } from './hosts.ts';
 

@@ -1,5 +1,5 @@
 import type { Random } from '../../../shared/random.ts';
-import type { FileStat, Io, RunResult } from '../../../worker/runtime/io.ts';
+import type { FileStat, Io, RunResult } from '../../../worker/io.ts';
 import type { Owner, Timeline } from './timeline.ts';
 
 interface File {

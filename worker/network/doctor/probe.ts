@@ -1,6 +1,6 @@
 import { type Init, type NetworkPeer, PeerProbe } from '../../../proto/index.ts';
 import type { ProbeOrder, ProbeResult } from '../../inside/probe.ts';
-import type { Io } from '../../runtime/io.ts';
+import type { Io } from '../../io.ts';
 import { nodeHop, PROBE_PORT } from '../router/names.ts';
 import { HOST, type Netcmd } from '../router/netcmd.ts';
 import type { Surroundings } from '../router/surroundings.ts';

@@ -1,5 +1,5 @@
 import type { Clock } from '../../../shared/clock.ts';
-import type { Io } from '../../runtime/io.ts';
+import type { Io } from '../../io.ts';
 import { ResidentShell } from './resident-shell.ts';
 
 /** A network namespace: the host's own, one by its name, or that of a path. */

@@ -1,7 +1,7 @@
 import { type AttachedNetwork, Protocol } from '../../../proto/index.ts';
 import { LIMITS } from '../../../shared/limits.ts';
 import { contains, parsePrefix } from '../../../shared/prefix.ts';
-import { RuntimeError } from '../../runtime/runtime.ts';
+import { RuntimeError } from '../../runtime.ts';
 import type { Attachment, LocalEndpoint } from '../container-network.ts';
 import { element, type Item, isV6, MAIN, route, routerTable, setting, taskLink } from './items.ts';
 import { endpointDevice, GATEWAY, taskNamespace } from './names.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { SystemClock } from '../../../shared/clock.ts';
-import { SystemIo } from '../../runtime/system-io.ts';
+import { SystemIo } from '../../system-io.ts';
 import { ResidentShell } from './resident-shell.ts';
 
 function stage(network?: string) {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock, Timer } from '../../../shared/clock.ts';
-import type { Io, OpenProcess, RunRequest, RunResult } from '../../runtime/io.ts';
+import type { Io, OpenProcess, RunRequest, RunResult } from '../../io.ts';
 
 /** It ends when nothing was run for this long. */
 const IDLE_MS = 2_000;

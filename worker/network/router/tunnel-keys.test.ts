@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { SystemClock } from '../../../shared/clock.ts';
-import { SystemIo } from '../../runtime/system-io.ts';
+import { SystemIo } from '../../system-io.ts';
 import { TunnelKeys, tunnelKeyPath } from './tunnel-keys.ts';
 
 describe('WireGuard keys of a node', () => {

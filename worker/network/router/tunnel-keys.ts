@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { join } from 'node:path';
 import type { Clock } from '../../../shared/clock.ts';
-import type { Io } from '../../runtime/io.ts';
+import type { Io } from '../../io.ts';
 
 /** A key is told for so long; the next start of the daemon, or the next certificate, brings another. */
 const KEY_LIFE_MS = 90 * 24 * 3_600_000;

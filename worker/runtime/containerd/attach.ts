@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { TasksService } from '../../../proto/containerd.ts';
+import { type AttachSession, RuntimeError } from '../../runtime.ts';
 import { parseSignal } from '../process/exit.ts';
-import { type AttachSession, RuntimeError } from '../runtime.ts';
 import { TerminalSizes } from '../terminal-sizes.ts';
 import { openFifoWriter } from './fifo.ts';
 import type { ContainerdShared } from './shared.ts';

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { ContainerSpec } from '../../../proto/index.ts';
-import type { Io } from '../io.ts';
+import type { Io } from '../../io.ts';
 
 /** Where nothing better is known, as with Docker. */
 const PUBLIC_RESOLVERS = ['8.8.8.8', '8.8.4.4'];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Io } from '../io.ts';
+import type { Io } from '../../io.ts';
 import { CgroupHost } from './cgroup-host.ts';
 
 /** A machine that is nothing but these files; directories are what lies before a slash. */

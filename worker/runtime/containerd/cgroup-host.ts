@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { TaskUsage } from '../../../proto/index.ts';
-import type { Io, Tap } from '../io.ts';
+import type { Io, Tap } from '../../io.ts';
 import type { KernelKnobs } from '../oci/resources.ts';
 import { networkUsage, separateUsage, unifiedUsage } from './cgroup-usage.ts';
 

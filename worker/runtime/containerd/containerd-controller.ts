@@ -12,6 +12,7 @@ import {
 import type { AssignedTask, ExecRequest, FilesRequest } from '../../../proto/index.ts';
 import { delay } from '../../../shared/clock.ts';
 import type { OnProgress } from '../../../shared/distribution/source.ts';
+import { ContainerdError, unless } from '../../containerd.ts';
 import type { ReadyImage } from '../../images/image-store.ts';
 import { SNAPSHOTTER } from '../../images/layer-store.ts';
 import { type PullState, PullSummary } from '../../images/pull-progress.ts';
@@ -20,6 +21,16 @@ import { SnapshotRoot } from '../../mounts/snapshot-root.ts';
 import { volumeUse } from '../../mounts/volume-options.ts';
 import type { VolumeUse } from '../../mounts/volumes.ts';
 import type { LocalEndpoint } from '../../network/container-network.ts';
+import {
+  type AttachSession,
+  type ExecSession,
+  type Exit,
+  type FilesSession,
+  RuntimeError,
+  type RuntimeStatus,
+  type TaskController,
+  type TaskSecrets,
+} from '../../runtime.ts';
 import { networkKind } from '../network-kind.ts';
 import { missingKnobs } from '../oci/resources.ts';
 import {
@@ -32,19 +43,8 @@ import {
   stopSignalOf,
 } from '../oci/spec.ts';
 import { cancelledExit, exitOf, lostExit } from '../process/exit.ts';
-import {
-  type AttachSession,
-  type ExecSession,
-  type Exit,
-  type FilesSession,
-  RuntimeError,
-  type RuntimeStatus,
-  type TaskController,
-  type TaskSecrets,
-} from '../runtime.ts';
 import { attachToContainer, INPUT_FIFO } from './attach.ts';
 import { writeBoundFiles } from './bound-files.ts';
-import { ContainerdError, unless } from './client.ts';
 import { execInContainer } from './container-exec.ts';
 import { asRuntimeError } from './errors.ts';
 import { execToEnd } from './exec.ts';

@@ -16,23 +16,17 @@ import { Registry } from '../../../shared/distribution/registry.ts';
 import { messageOf } from '../../../shared/errors.ts';
 import type { Log } from '../../../shared/log.ts';
 import type { Random } from '../../../shared/random.ts';
+import { type Containerd, ContainerdError, connectContainerd, unless } from '../../containerd.ts';
 import { ImageCollector } from '../../images/image-collector.ts';
 import { ImageStore } from '../../images/image-store.ts';
 import { SNAPSHOTTER } from '../../images/layer-store.ts';
 import { ManagerSource, type ManagerSourceDeps } from '../../images/manager-source.ts';
 import { Dialers, type InsideCommand } from '../../inside/dialer.ts';
+import type { Io } from '../../io.ts';
 import type { BindPlaces } from '../../mounts/bind-mounts.ts';
 import { Volumes } from '../../mounts/volumes.ts';
 import type { ContainerNetwork } from '../../network/container-network.ts';
 import type { TaskPort } from '../../network/network.ts';
-import type { GenericUnits } from '../generic-units.ts';
-import type { Io } from '../io.ts';
-import { loadOwnProfile } from '../oci/apparmor.ts';
-import { hiddenPlaces, hostSide } from '../oci/host-side.ts';
-import { askedMounts } from '../oci/spec.ts';
-import { bootId } from '../process/identity.ts';
-import { type BindProbe, Ports } from '../process/ports.ts';
-import { Sweeper } from '../process/sweep.ts';
 import {
   type AdoptedTask,
   type Runtime,
@@ -40,9 +34,15 @@ import {
   type RuntimeFeatures,
   type RuntimeVolumes,
   type TaskSecrets,
-} from '../runtime.ts';
+} from '../../runtime.ts';
+import type { GenericUnits } from '../generic-units.ts';
+import { loadOwnProfile } from '../oci/apparmor.ts';
+import { hiddenPlaces, hostSide } from '../oci/host-side.ts';
+import { askedMounts } from '../oci/spec.ts';
+import { bootId } from '../process/identity.ts';
+import { type BindProbe, Ports } from '../process/ports.ts';
+import { Sweeper } from '../process/sweep.ts';
 import { CgroupHost } from './cgroup-host.ts';
-import { type Containerd, ContainerdError, connectContainerd, unless } from './client.ts';
 import { endForgottenExecs } from './container-exec.ts';
 import { ContainerdController } from './containerd-controller.ts';
 import { OutputKeeper } from './output-keeper.ts';

@@ -14,16 +14,16 @@ import {
 import type { GenericOffer } from '../../../shared/generic-resources.ts';
 import type { Log } from '../../../shared/log.ts';
 import { SystemRandom } from '../../../shared/random.ts';
+import { type Containerd, connectContainerd } from '../../containerd.ts';
+import { CutIo } from '../../cut-io.ts';
 import { insideCommand } from '../../inside/fixture.ts';
 import type { ContainerNetwork } from '../../network/container-network.ts';
 import type { TaskPort } from '../../network/network.ts';
 import { SystemNetcmd } from '../../network/router/netcmd.ts';
 import { Router } from '../../network/router/router.ts';
-import { CutIo } from '../cut-io.ts';
+import { SystemIo } from '../../system-io.ts';
 import { GenericUnits } from '../generic-units.ts';
 import type { CommandKind, Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';
-import { SystemIo } from '../system-io.ts';
-import { type Containerd, connectContainerd } from './client.ts';
 import { ContainerdRuntime } from './containerd-runtime.ts';
 
 /** For tests: a containerd of our own, away from the machine's. Only root can start one. */

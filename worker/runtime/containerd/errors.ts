@@ -1,7 +1,7 @@
 import { ImageError } from '../../../shared/distribution/image-error.ts';
 import { messageOf } from '../../../shared/errors.ts';
-import { RuntimeError } from '../runtime.ts';
-import { ContainerdError } from './client.ts';
+import { ContainerdError } from '../../containerd.ts';
+import { RuntimeError } from '../../runtime.ts';
 
 /** What the agent can act on, from what containerd, runc or a registry said. */
 export function asRuntimeError(error: unknown, doing: string): unknown {

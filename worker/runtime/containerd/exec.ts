@@ -3,10 +3,10 @@ import { ContainersService, TasksService } from '../../../proto/containerd.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import { LIMITS } from '../../../shared/limits.ts';
 import type { Random } from '../../../shared/random.ts';
-import type { Io } from '../io.ts';
+import { type Containerd, ContainerdError, unless } from '../../containerd.ts';
+import type { Io } from '../../io.ts';
 import { type OciProcess, type OciSpec, specJson } from '../oci/spec.ts';
 import { EXEC_MARK, type Sweeper } from '../process/sweep.ts';
-import { type Containerd, ContainerdError, unless } from './client.ts';
 
 export interface ExecDeps {
   readonly containerd: Containerd;

@@ -1,8 +1,8 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
-import type { Io } from '../io.ts';
-import { RuntimeError } from '../runtime.ts';
+import type { Io } from '../../io.ts';
+import { RuntimeError } from '../../runtime.ts';
 
 const { O_RDWR, O_RDONLY, O_NONBLOCK } = constants;
 const MKFIFO_MS = 5_000;

@@ -1,7 +1,7 @@
 import type { MountPoint } from '../../../proto/containerd.ts';
 import { FilesAction, type FilesRequest } from '../../../proto/index.ts';
 import { ACTIONS, openFiles, withMount } from '../../inside/files-session.ts';
-import { type FilesSession, RuntimeError } from '../runtime.ts';
+import { type FilesSession, RuntimeError } from '../../runtime.ts';
 import type { ContainerdShared } from './shared.ts';
 
 /**

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import { messageOf } from '../../../shared/errors.ts';
 import type { Log } from '../../../shared/log.ts';
-import type { Io } from '../io.ts';
+import type { Io } from '../../io.ts';
 
 export interface OutputKeeperDeps {
   readonly io: Io;

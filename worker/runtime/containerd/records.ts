@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import type { AssignedTask, PortBinding } from '../../../proto/index.ts';
 import type { ImageCheck } from '../../../shared/distribution/documents.ts';
+import type { Io } from '../../io.ts';
 import type { Attachment, LocalEndpoint } from '../../network/container-network.ts';
-import type { Io } from '../io.ts';
-import type { Exit } from '../runtime.ts';
-import { fsyncDirectoryOf } from '../system-io.ts';
+import type { Exit } from '../../runtime.ts';
+import { fsyncDirectoryOf } from '../../system-io.ts';
 
 /** What `ID.json` says: written before anything of the container is made, and once it is complete. */
 export interface ContainerRecord {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Io } from '../io.ts';
+import type { Io } from '../../io.ts';
 import { otherMounts } from './same-mounts.ts';
 
 const SOCKET = '/run/containerd/containerd.sock';

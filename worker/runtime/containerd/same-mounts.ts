@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Io } from '../io.ts';
+import type { Io } from '../../io.ts';
 
 /** As the kernel marks a socket that is listened on, in the flags of /proc/net/unix. */
 const LISTENS = '00010000';

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import type { ExecRequest, TerminalSize } from '../../../proto/index.ts';
-import { type ExecSession, RuntimeError } from '../runtime.ts';
+import { type ExecSession, RuntimeError } from '../../runtime.ts';
 
 /**
  * A command in a task of memory alone. `both CODE`: a line on each output, then that exit code. `cat`:

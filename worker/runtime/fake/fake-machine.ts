@@ -1,7 +1,7 @@
 import type { AssignedTask, PortBinding } from '../../../proto/index.ts';
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import { LIMITS } from '../../../shared/limits.ts';
-import { type Exit, RuntimeError } from '../runtime.ts';
+import { type Exit, RuntimeError } from '../../runtime.ts';
 
 /** What a task does, as its test or simulation wants it. */
 export interface FakeBehaviour {

@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
 import { type AssignedTask, type ExecRequest, TaskUsage } from '../../../proto/index.ts';
 import { delay } from '../../../shared/clock.ts';
-import { connectTo } from '../connect-to.ts';
 import {
   type AdoptedTask,
   type AttachSession,
@@ -13,7 +12,8 @@ import {
   type RuntimeFeatures,
   type RuntimeStatus,
   type TaskController,
-} from '../runtime.ts';
+} from '../../runtime.ts';
+import { connectTo } from '../connect-to.ts';
 import { FakeExec } from './fake-exec.ts';
 import type { FakeMachine, StepHook } from './fake-machine.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { RunRequest, RunResult } from '../io.ts';
+import type { RunRequest, RunResult } from '../../io.ts';
 import { loadOwnProfile, OWN_PROFILE } from './apparmor.ts';
 
 const ENABLED = '/sys/module/apparmor/parameters/enabled';

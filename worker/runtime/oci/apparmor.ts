@@ -1,5 +1,5 @@
-import type { Io } from '../io.ts';
-import { RuntimeError } from '../runtime.ts';
+import type { Io } from '../../io.ts';
+import { RuntimeError } from '../../runtime.ts';
 
 /** Ours, and Docker's, which is the same in effect and is there where a dockerd loaded it. */
 const OWN = 'swarm-default';

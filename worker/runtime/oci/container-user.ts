@@ -1,4 +1,4 @@
-import { RuntimeError } from '../runtime.ts';
+import { RuntimeError } from '../../runtime.ts';
 
 /** `process.user` of an OCI spec, and where this user is at home. */
 export interface ContainerUser {

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import type { Device } from '../../../proto/index.ts';
-import type { Io } from '../io.ts';
-import { RuntimeError } from '../runtime.ts';
+import type { Io } from '../../io.ts';
+import { RuntimeError } from '../../runtime.ts';
 
 /** A device of the node as it is in a container, with what may be done with it. */
 export interface OciDevice {

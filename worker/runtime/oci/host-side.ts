@@ -1,8 +1,8 @@
 import { posix } from 'node:path';
 import type { Mount } from '../../../proto/index.ts';
+import type { Io } from '../../io.ts';
 import { type BindPlaces, bindMounts } from '../../mounts/bind-mounts.ts';
 import type { OciMount } from '../../mounts/container-mounts.ts';
-import type { Io } from '../io.ts';
 import { loadedProfiles } from './apparmor.ts';
 import { boundCapabilities } from './capabilities.ts';
 import type { DeviceFiles } from './devices.ts';

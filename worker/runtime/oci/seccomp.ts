@@ -4,7 +4,7 @@ import {
   parseSeccomp,
   type SeccompCondition,
 } from '../../../shared/seccomp-profile.ts';
-import { RuntimeError } from '../runtime.ts';
+import { RuntimeError } from '../../runtime.ts';
 import { SECCOMP_RULES, type SeccompRule } from './seccomp-rules.ts';
 
 /** `linux.seccomp` of an OCI spec. */

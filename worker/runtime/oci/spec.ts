@@ -15,10 +15,10 @@ import {
   userMounts,
 } from '../../mounts/container-mounts.ts';
 import type { VolumeUse } from '../../mounts/volumes.ts';
+import { RuntimeError } from '../../runtime.ts';
 import type { HeldUnits } from '../generic-units.ts';
 import { type NetworkKind, networkKind } from '../network-kind.ts';
 import { parseSignal } from '../process/exit.ts';
-import { RuntimeError } from '../runtime.ts';
 import { expandTemplate, type TemplateNode } from '../templates.ts';
 import { profileFor } from './apparmor.ts';
 import { capabilitySet, unknownCapability } from './capabilities.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Resources } from '../../../proto/index.ts';
-import type { Io } from '../io.ts';
+import type { Io } from '../../io.ts';
 
 const CONTROLLERS = ['memory', 'cpu', 'pids'] as const;
 type Controller = (typeof CONTROLLERS)[number];

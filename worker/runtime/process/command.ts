@@ -1,6 +1,6 @@
 import { isAbsolute, join } from 'node:path';
-import type { Io } from '../io.ts';
-import { RuntimeError } from '../runtime.ts';
+import type { Io } from '../../io.ts';
+import { RuntimeError } from '../../runtime.ts';
 
 /**
  * The full path of a command, as execvp would find it, so that a missing one is known before

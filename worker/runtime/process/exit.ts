@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import type { Exit } from '../runtime.ts';
+import type { Exit } from '../../runtime.ts';
 
 /** A shell says 128 + n for a task that signal n ended. */
 export function exitOf(code: number, atWallMs: number, oom: boolean): Exit {

@@ -1,4 +1,4 @@
-import type { Io } from '../io.ts';
+import type { Io } from '../../io.ts';
 
 /** A pid alone is used again by the kernel; with its start time and the boot it names one process. */
 export interface ProcessIdentity {

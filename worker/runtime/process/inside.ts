@@ -8,13 +8,13 @@ import {
   TaskSpec,
 } from '../../../proto/index.ts';
 import { ACTIONS, openFiles } from '../../inside/files-session.ts';
-import { connectTo } from '../connect-to.ts';
 import {
   type AttachSession,
   type ExecSession,
   type FilesSession,
   RuntimeError,
-} from '../runtime.ts';
+} from '../../runtime.ts';
+import { connectTo } from '../connect-to.ts';
 import { parseSignal } from './exit.ts';
 import { isSame, type ProcessIdentity } from './identity.ts';
 import { type Plan, planTask } from './plan.ts';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Io } from '../io.ts';
+import type { Io } from '../../io.ts';
 import { SYSTEM_PATH } from './environment.ts';
 
 /** Programs of util-linux that this node has, by full path. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { AssignedTask, ProcessSpec, Ulimit } from '../../../proto/index.ts';
-import type { Io } from '../io.ts';
-import { RuntimeError } from '../runtime.ts';
+import type { Io } from '../../io.ts';
+import { RuntimeError } from '../../runtime.ts';
 import type { TemplateNode } from '../templates.ts';
 import { checkWorkdir, findCommand } from './command.ts';
 import { taskEnvironment } from './environment.ts';

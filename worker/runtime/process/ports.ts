@@ -5,8 +5,8 @@ import { type PortBinding, type PortConfig, Protocol } from '../../../proto/inde
 import type { Clock } from '../../../shared/clock.ts';
 import { LIMITS } from '../../../shared/limits.ts';
 import type { Random } from '../../../shared/random.ts';
-import type { Io } from '../io.ts';
-import { RuntimeError } from '../runtime.ts';
+import type { Io } from '../../io.ts';
+import { RuntimeError } from '../../runtime.ts';
 import { readPrepared } from './run-files.ts';
 
 /** A reservation without a task behind it is somebody's who is just preparing one, for this long. */

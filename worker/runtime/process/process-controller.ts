@@ -12,7 +12,7 @@ import {
   RuntimeError,
   type RuntimeStatus,
   type TaskController,
-} from '../runtime.ts';
+} from '../../runtime.ts';
 import { cancelledExit, exitOf, lostExit } from './exit.ts';
 import { isSame } from './identity.ts';
 import {

@@ -1,7 +1,7 @@
 import type { ExecRequest, TerminalSize } from '../../../proto/index.ts';
 import { type Clock, delay } from '../../../shared/clock.ts';
-import type { Io, OpenProcess } from '../io.ts';
-import { type ExecSession, RuntimeError } from '../runtime.ts';
+import type { Io, OpenProcess } from '../../io.ts';
+import { type ExecSession, RuntimeError } from '../../runtime.ts';
 import { TerminalSizes } from '../terminal-sizes.ts';
 import type { Tools } from './isolation.ts';
 import type { Plan } from './plan.ts';

@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { AssignedTask, Resources, TaskSpec } from '../../../proto/index.ts';
+import type { TaskController } from '../../runtime.ts';
 import { type Life, runtimeContract } from '../runtime.contract.ts';
-import type { TaskController } from '../runtime.ts';
 import { ProcessWorld } from './process-world.ts';
 
 runtimeContract('process', async () => new ProcessWorld());

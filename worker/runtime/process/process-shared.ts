@@ -1,8 +1,8 @@
 import type { Clock } from '../../../shared/clock.ts';
 import type { Random } from '../../../shared/random.ts';
 import type { InsideCommand } from '../../inside/dialer.ts';
+import type { Io } from '../../io.ts';
 import type { GenericUnits } from '../generic-units.ts';
-import type { Io } from '../io.ts';
 import type { Cgroups } from './cgroups.ts';
 import type { PlanDeps } from './plan.ts';
 import type { Ports } from './ports.ts';

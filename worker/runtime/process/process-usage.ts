@@ -1,5 +1,5 @@
 import { type AssignedTask, TaskUsage } from '../../../proto/index.ts';
-import type { Io } from '../io.ts';
+import type { Io } from '../../io.ts';
 import { type ProcessRow, processTable, treeOf } from '../process-tree.ts';
 
 /** What /proc counts processor time in, on every Linux. */

@@ -5,11 +5,11 @@ import { AssignedTask, type Init, Resources, TaskSpec, TaskState } from '../../.
 import { SystemClock } from '../../../shared/clock.ts';
 import { parseGenericOffers } from '../../../shared/generic-resources.ts';
 import { SystemRandom } from '../../../shared/random.ts';
+import { CutIo } from '../../cut-io.ts';
 import { insideCommand } from '../../inside/fixture.ts';
-import { CutIo } from '../cut-io.ts';
+import { SystemIo } from '../../system-io.ts';
 import { GenericUnits } from '../generic-units.ts';
 import type { CommandKind, Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';
-import { SystemIo } from '../system-io.ts';
 import { Cgroups } from './cgroups.ts';
 import { ProcessRuntime, type ProcessRuntimeDeps } from './process-runtime.ts';
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { Clock, Timer } from '../../../shared/clock.ts';
-import type { Io } from '../io.ts';
+import type { Io } from '../../io.ts';
 import { NO_ENTRY, parseRunName, type RunEntry, type RunFile, withFile } from './run-files.ts';
 
 /** The kernel may forget a notice under load: this often the directory is read again. */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { PortBinding } from '../../../proto/index.ts';
-import type { Io } from '../io.ts';
+import type { Io } from '../../io.ts';
 import type { ProcessIdentity } from './identity.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { Io } from '../io.ts';
+import type { Io } from '../../io.ts';
 
 /**
  * What stands between the daemon and a task: a shell that outlives the daemon, costs a few hundred

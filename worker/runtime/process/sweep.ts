@@ -1,5 +1,5 @@
 import { type Clock, delay } from '../../../shared/clock.ts';
-import type { Io } from '../io.ts';
+import type { Io } from '../../io.ts';
 import { isKernelThread, isSame, startTimeIn } from './identity.ts';
 
 /** Marks of what this node started, in the environment that it was started with. */

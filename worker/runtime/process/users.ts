@@ -1,5 +1,5 @@
-import type { Io } from '../io.ts';
-import { RuntimeError } from '../runtime.ts';
+import type { Io } from '../../io.ts';
+import { RuntimeError } from '../../runtime.ts';
 
 /** Who a task runs as. `switchTo` is undefined when that is the daemon's own user. */
 export interface TaskUser {

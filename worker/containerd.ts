@@ -12,10 +12,10 @@ import type {
   ContentWriteResponse,
   Init,
   Method,
-} from '../../../proto/containerd.ts';
-import { ContentService } from '../../../proto/containerd.ts';
-import { libraryWallMs } from '../../../shared/clock.ts';
-import { LIMITS } from '../../../shared/limits.ts';
+} from '../proto/containerd.ts';
+import { ContentService } from '../proto/containerd.ts';
+import { libraryWallMs } from '../shared/clock.ts';
+import { LIMITS } from '../shared/limits.ts';
 
 export interface ContainerdCallOptions {
   /** Default `LIMITS.containerdCallMs`; Infinity: as long as it takes. */

@@ -11,9 +11,9 @@ import type {
   TaskState,
   TaskUsage,
   TerminalSize,
-} from '../../proto/index.ts';
-import type { ImageCheck } from '../../shared/distribution/documents.ts';
-import type { PullState } from '../images/pull-progress.ts';
+} from '../proto/index.ts';
+import type { ImageCheck } from '../shared/distribution/documents.ts';
+import type { PullState } from './images/pull-progress.ts';
 
 /**
  * What runs tasks. One contract suite (`runtime.contract.ts`) holds for every implementation. All
