@@ -29,6 +29,7 @@ import {
   Role,
   type StopRequest,
 } from '../proto/index.ts';
+import { joinCluster } from '../shared/enrolment/join.ts';
 import { messageOf, SwarmError } from '../shared/errors.ts';
 import type { CallContext } from '../shared/rpc/rpc.ts';
 import { RpcServer } from '../shared/rpc/server.ts';
@@ -40,7 +41,6 @@ import {
   saveIdentity,
   writeSecret,
 } from '../shared/tls/identity.ts';
-import { joinCluster } from '../shared/tls/join.ts';
 import { VERSION } from '../shared/version.ts';
 import { addressesOf } from './address.ts';
 import { controlGate } from './control-gate.ts';

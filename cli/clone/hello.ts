@@ -10,11 +10,11 @@ import {
 } from '../../proto/index.ts';
 import { delay } from '../../shared/clock.ts';
 import { SwarmError } from '../../shared/errors.ts';
-import { updateService } from '../commands/service/update.ts';
 import type { Context } from '../context.ts';
 import type { Session } from '../session.ts';
 import { Flags } from '../spec/flags.ts';
 import { createSpec } from '../spec/service.ts';
+import { updateService } from '../update-service.ts';
 import { waitForService } from '../wait.ts';
 
 const NAME = 'hello';

@@ -13,9 +13,8 @@ import { type ImagePlace, imageParts } from '../../shared/distribution/image-par
 import type { BlobStream } from '../../shared/distribution/source.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
-import { ByteCounter } from '../commands/cluster/counter.ts';
-
 import type { Context } from '../context.ts';
+import { ByteCounter } from '../output/byte-counter.ts';
 import { warn } from '../output/warning.ts';
 import { formatBytes } from '../parse/bytes.ts';
 import type { Session } from '../session.ts';

@@ -2,8 +2,8 @@ import { ControlService, type ImageView, ListRequest } from '../../proto/index.t
 import { type Archive, openArchive } from '../../shared/distribution/archive.ts';
 import { imageName, parseReference } from '../../shared/distribution/reference.ts';
 import { SwarmError } from '../../shared/errors.ts';
-import { ByteCounter } from '../commands/cluster/counter.ts';
 import type { Context } from '../context.ts';
+import { ByteCounter } from '../output/byte-counter.ts';
 import type { Session } from '../session.ts';
 import { DockerEngine } from './docker-engine.ts';
 import { asSwarmError, copyImage, type ImageToCopy } from './image-copy.ts';

@@ -1,5 +1,6 @@
 import { Availability, CaService, Cluster, Role } from '../../proto/index.ts';
 import { type Clock, SystemClock } from '../../shared/clock.ts';
+import { type Joined, joinCluster } from '../../shared/enrolment/join.ts';
 import { SystemIds } from '../../shared/ids.ts';
 import { silentLog } from '../../shared/log.ts';
 import { SystemRandom } from '../../shared/random.ts';
@@ -8,7 +9,6 @@ import type { Client, Handlers, ServiceDefinition } from '../../shared/rpc/rpc.t
 import { RpcServer } from '../../shared/rpc/server.ts';
 import { newKey, publicKeyOf } from '../../shared/tls/csr.ts';
 import { type Identity, makeIdentity } from '../../shared/tls/identity.ts';
-import { type Joined, joinCluster } from '../../shared/tls/join.ts';
 import { LiveIdentity } from '../../shared/tls/live-identity.ts';
 import { LocalStore } from '../store/local-store.ts';
 import { StoreAuthorizer } from './authorizer.ts';

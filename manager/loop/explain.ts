@@ -40,7 +40,7 @@ export function explain(view: View, taskId: string, known?: NodeIndex): NodeVerd
   const pinnedTo = task.slot === 0 ? task.nodeId : '';
   const self = isAssigned(task) && isWanted(task) ? task.nodeId : '';
   const names = tyingVolumes(facts.spec, facts.volumes, task.serviceId, task.slot);
-  const places = { homes: homesOf(view, names), binds: bindsToOffer(view, facts) };
+  const places = { homes: homesOf(view, names), binds: bindsToOffer(view, facts.binds) };
   const records = index.records.filter(
     (record) => record.node !== undefined && (pinnedTo === '' || pinnedTo === record.id),
   );

@@ -1,8 +1,8 @@
 import { posix } from 'node:path';
 import type { Mount } from '../../proto/index.ts';
 import { RuntimeError } from '../runtime.ts';
+import type { VolumeUse } from './volume-options.ts';
 import { volumeUse } from './volume-options.ts';
-import type { VolumeUse } from './volumes.ts';
 
 /** `mounts` of an OCI spec. */
 export interface OciMount {

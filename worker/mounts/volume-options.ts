@@ -1,11 +1,24 @@
 import type { Mount } from '../../proto/index.ts';
 import { RuntimeError } from '../runtime.ts';
-import type { VolumeUse } from './volumes.ts';
 
 const NAME = /^[a-zA-Z0-9][\w.-]{0,254}$/;
 /** Of a tmpfs: none of these reaches beyond it. */
 const MEMORY_OPTIONS = new Set(['size', 'mode', 'uid', 'gid', 'nr_inodes']);
 const MOUNT_OPTIONS = new Set(['volume-driver', 'volume-nocopy', 'volume-subpath']);
+
+/** A volume that a container is about to use. */
+export interface VolumeUse {
+  /** Empty: one of the task's own, which goes with it. */
+  readonly name: string;
+  readonly target: string;
+  /** Taken where the volume is made by this use. */
+  readonly labels?: { readonly [key: string]: string };
+  readonly options?: { readonly [key: string]: string };
+  /** It begins empty, whatever the image has at that place. */
+  readonly noCopy?: boolean;
+  /** This directory of it, which is there already, is mounted in place of the whole. */
+  readonly subpath?: string;
+}
 
 /** Throws RuntimeError INVALID_SPEC: names become directories. */
 export function checkVolumeName(name: string): void {

@@ -12,25 +12,11 @@ import type { Io } from '../io.ts';
 import { type FilesSession, RuntimeError, type VolumeImport } from '../runtime.ts';
 import { SnapshotRoot } from './snapshot-root.ts';
 import { Subpaths } from './subpaths.ts';
-import { checkVolumeName, memoryOptions } from './volume-options.ts';
+import { checkVolumeName, memoryOptions, type VolumeUse } from './volume-options.ts';
 
 const COPY_MS = 10 * 60_000;
 const REMOVE_MS = 10 * 60_000;
 const MOUNT_MS = 10_000;
-
-/** A volume that a container is about to use. */
-export interface VolumeUse {
-  /** Empty: one of the task's own, which goes with it. */
-  readonly name: string;
-  readonly target: string;
-  /** Taken where the volume is made by this use. */
-  readonly labels?: { readonly [key: string]: string };
-  readonly options?: { readonly [key: string]: string };
-  /** It begins empty, whatever the image has at that place. */
-  readonly noCopy?: boolean;
-  /** This directory of it, which is there already, is mounted in place of the whole. */
-  readonly subpath?: string;
-}
 
 export interface VolumesDeps {
   readonly io: Io;

@@ -9,9 +9,9 @@ import {
 import { SwarmError } from '../../../shared/errors.ts';
 import type { Verb } from '../../command.ts';
 import type { Context } from '../../context.ts';
+import { ByteCounter } from '../../output/byte-counter.ts';
 import { formatBytes } from '../../parse/bytes.ts';
 import { warnStale } from '../shared-options.ts';
-import { ByteCounter } from './counter.ts';
 import { NewFile } from './new-file.ts';
 
 export const backup: Verb = {

@@ -10,12 +10,12 @@ import { SwarmError } from '../../../shared/errors.ts';
 import type { Verb } from '../../command.ts';
 import type { Context } from '../../context.ts';
 import { ensureDaemon, undoAfter } from '../../local-daemon.ts';
+import { ByteCounter } from '../../output/byte-counter.ts';
 import { isoLocal } from '../../output/relative-time.ts';
 import { warn } from '../../output/warning.ts';
 import { readSecret } from '../../parse/secret.ts';
 import type { Flags } from '../../spec/flags.ts';
 import { declareAddresses, declarePlace } from '../start-options.ts';
-import { ByteCounter } from './counter.ts';
 
 const PIECE_BYTES = 256 << 10;
 

@@ -90,7 +90,7 @@ export interface Places {
 export function awayBecause(record: NodeRecord, { homes, binds }: Places): Verdict | undefined {
   if (homes !== undefined && !homes.nodes.has(record.id))
     return { code: 'volume', text: homes.text };
-  const missing = missingBind(record, binds);
+  const missing = missingBind(record.status?.description?.bindRoots ?? [], binds);
   if (missing === undefined) return undefined;
   return { code: 'bind', text: `does not offer ${missing} (--bind-roots)` };
 }

@@ -90,7 +90,7 @@ function placeGroup(placing: Placing, entries: readonly Entry[]): void {
     facts,
     needs: needsOf(turn.draft, facts.networks),
     homes: undefined,
-    binds: bindsToOffer(turn.draft, facts),
+    binds: bindsToOffer(turn.draft, facts.binds),
   };
   const pinned = entries.filter((entry) => entry.task.nodeId !== '');
   for (const entry of pinned) placePinned(turn, group, entry);

@@ -18,8 +18,8 @@ import { SNAPSHOTTER } from '../../images/layer-store.ts';
 import { type PullState, PullSummary } from '../../images/pull-progress.ts';
 import { ACTIONS, openFiles } from '../../inside/files-session.ts';
 import { SnapshotRoot } from '../../mounts/snapshot-root.ts';
+import type { VolumeUse } from '../../mounts/volume-options.ts';
 import { volumeUse } from '../../mounts/volume-options.ts';
-import type { VolumeUse } from '../../mounts/volumes.ts';
 import type { LocalEndpoint } from '../../network/container-network.ts';
 import {
   type AttachSession,

@@ -14,7 +14,7 @@ import {
   standardMounts,
   userMounts,
 } from '../../mounts/container-mounts.ts';
-import type { VolumeUse } from '../../mounts/volumes.ts';
+import type { VolumeUse } from '../../mounts/volume-options.ts';
 import { RuntimeError } from '../../runtime.ts';
 import type { HeldUnits } from '../generic-units.ts';
 import { type NetworkKind, networkKind } from '../network-kind.ts';

@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { ManualClock } from '../clock.ts';
 import { silentLog } from '../log.ts';
 import { SeededRandom } from '../random.ts';
-import type { Identity } from './identity.ts';
-import type { LiveIdentity } from './live-identity.ts';
+import type { Identity } from '../tls/identity.ts';
+import type { LiveIdentity } from '../tls/live-identity.ts';
 import { Renewal } from './renewal.ts';
 
 const LIFE_MS = 60_000;

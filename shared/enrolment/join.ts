@@ -4,10 +4,10 @@ import { SwarmError } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import { dial } from '../rpc/client.ts';
 import type { Client } from '../rpc/rpc.ts';
-import { anonymousSecurity, untrustedSecurity } from './channel-security.ts';
-import { makeCsr } from './csr.ts';
-import { type Identity, makeIdentity } from './identity.ts';
-import { parseToken, rootDigest } from './token.ts';
+import { anonymousSecurity, untrustedSecurity } from '../tls/channel-security.ts';
+import { makeCsr } from '../tls/csr.ts';
+import { type Identity, makeIdentity } from '../tls/identity.ts';
+import { parseToken, rootDigest } from '../tls/token.ts';
 
 export interface JoinOptions {
   /** host:port of managers, tried in order. */

@@ -6,9 +6,9 @@ import type { Component } from '../lifecycle.ts';
 import type { Log } from '../log.ts';
 import type { Random } from '../random.ts';
 import { dial } from '../rpc/client.ts';
-import { makeCsr, renewalBytes, signWith } from './csr.ts';
-import { type Identity, makeIdentity } from './identity.ts';
-import type { LiveIdentity } from './live-identity.ts';
+import { makeCsr, renewalBytes, signWith } from '../tls/csr.ts';
+import { type Identity, makeIdentity } from '../tls/identity.ts';
+import type { LiveIdentity } from '../tls/live-identity.ts';
 
 /**
  * Asks the managers, one after the other, for a new certificate for the same key: an expired one is

@@ -1,5 +1,5 @@
-import type { Io } from '../../io.ts';
-import { formatBytes } from '../../parse/bytes.ts';
+import type { Io } from '../io.ts';
+import { formatBytes } from '../parse/bytes.ts';
 
 const EVERY_MS = 200;
 
