@@ -24,7 +24,7 @@ export interface SocketCandidate {
   readonly why: string;
 }
 
-export function homeOf(env: Environment): string {
+function homeOf(env: Environment): string {
   return env['HOME'] || homedir();
 }
 
@@ -68,7 +68,7 @@ export function socketCandidates(at: Surroundings, globals: Globals): readonly S
 }
 
 /** The socket that `npm run up` of this clone wrote down, if there is such a cluster. */
-export function upSocket(installation: Installation): string | undefined {
+function upSocket(installation: Installation): string | undefined {
   return installation.isClone ? readUpMarker(upDirOf(installation))?.socket : undefined;
 }
 

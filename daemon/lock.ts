@@ -10,7 +10,7 @@ export interface ProcessIdentity {
   readonly bootId: string;
 }
 
-export function identifyProcess(pid: number): ProcessIdentity | undefined {
+function identifyProcess(pid: number): ProcessIdentity | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -28,7 +28,7 @@ export function isAlive(identity: ProcessIdentity): boolean {
 }
 
 /** The daemon that holds `stateDir` now, if any. */
-export function readLock(stateDir: string): ProcessIdentity | undefined {
+function readLock(stateDir: string): ProcessIdentity | undefined {
   try {
     const held = JSON.parse(readFileSync(join(stateDir, 'lock'), 'utf8')) as ProcessIdentity;
     return isAlive(held) ? held : undefined;

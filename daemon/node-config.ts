@@ -78,7 +78,7 @@ export function writeNodeConfig(stateDir: string, config: NodeConfig): void {
 }
 
 /** The whole file or the old one, also after a crash; mode 0600. */
-export function writeFileDurably(path: string, text: string): void {
+function writeFileDurably(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.${process.pid}.tmp`;
   const fd = openSync(temporary, 'w', 0o600);

@@ -85,7 +85,7 @@ function parse(args: readonly string[]) {
   }
 }
 
-export function defaultStateDir(isRoot: boolean): string {
+function defaultStateDir(isRoot: boolean): string {
   return isRoot ? '/var/lib/swarm' : join(homedir(), '.local', 'share', 'swarm');
 }
 

@@ -2,7 +2,7 @@
  * Invariants. A broken one means that the program is wrong, not its input: the process must not go
  * on, since what it would do next was never thought through. Assertions stay on in production.
  */
-export class AssertionError extends Error {
+class AssertionError extends Error {
   override readonly name = 'AssertionError';
 }
 

@@ -2,7 +2,7 @@ import { customAlphabet } from 'nanoid';
 import type { Random } from './random.ts';
 
 const ALPHABET = '0123456789abcdefghijklmnopqrstuvwxyz';
-export const ID_LENGTH = 25;
+const ID_LENGTH = 25;
 
 /** Object ids: 25 characters of base 36, as swarmkit's. */
 export interface IdSource {

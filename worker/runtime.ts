@@ -8,7 +8,6 @@ import type {
   NodeVolume,
   PortBinding,
   RegistryAuth,
-  TaskState,
   TaskUsage,
   TerminalSize,
 } from '../proto/index.ts';
@@ -213,6 +212,3 @@ export type RuntimeErrorCode =
   | 'PULL_FAILED'
   | 'VOLUME_NOT_FOUND'
   | 'UNAVAILABLE';
-
-/** The states a controller's task passes through on the agent. */
-export type AgentTaskState = TaskState;

@@ -90,7 +90,7 @@ async function findHello(session: Session): Promise<ServiceView | undefined> {
   );
 }
 
-export function publishedPort(spec: ServiceSpec): number | undefined {
+function publishedPort(spec: ServiceSpec): number | undefined {
   return spec.endpoint?.ports[0]?.published || undefined;
 }
 

@@ -193,7 +193,7 @@ interface Naming {
 }
 
 /** Under which name, in which directory it arrives. An empty name: its contents in that directory. */
-export function targetOf(naming: Naming): { readonly parent: string; readonly name: string } {
+function targetOf(naming: Naming): { readonly parent: string; readonly name: string } {
   const { directory, contents, name, to, endsInSlash, there } = naming;
   const itself = { parent: posix.dirname(to), name: posix.basename(to) };
   if (there?.directory === true) {

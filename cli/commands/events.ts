@@ -46,7 +46,7 @@ function formatterOf(format: string | undefined): (item: EventItem) => string {
   return (item) => template.render(view(item));
 }
 
-export function eventLine(item: EventItem): string {
+function eventLine(item: EventItem): string {
   const event = item.event!;
   const attributes = Object.entries(event.attributes).map(([key, value]) => `${key}=${value}`);
   const named = event.name === '' ? event.id : `${event.name} (${event.id})`;

@@ -27,7 +27,7 @@ export const info: Verb = {
   },
 };
 
-export function infoText(answer: InfoResponse, socket: string): string {
+function infoText(answer: InfoResponse, socket: string): string {
   const description = answer.description;
   const resources = description?.resources;
   const state = answer.state === 'manager' && answer.leader ? 'manager (leader)' : answer.state;

@@ -55,7 +55,7 @@ export const join: Verb = {
 };
 
 /** HOST, HOST:PORT or [IPv6]:PORT, with the default port where none is given. */
-export function managerAddress(text: string): string {
+function managerAddress(text: string): string {
   const match = /^(\[[0-9a-fA-F:.]+\]|[^:[\]\s]+)(?::(\d+))?$/.exec(text);
   const port = Number(match?.[2] ?? DEFAULTS.controlPort);
   if (match === null || port < 1 || port > 65_535)

@@ -61,7 +61,7 @@ function parseTail(flag: string, text: string): number {
 }
 
 /** "10m" ago, an ISO time, or seconds since 1970, in wall milliseconds. */
-export function parseMoment(flag: string, text: string, nowMs: number): number {
+function parseMoment(flag: string, text: string, nowMs: number): number {
   if (/^\d+(\.\d+)?$/.test(text)) return Math.round(Number(text) * 1_000);
   if (/^[\d.]+(ns|us|µs|ms|s|m|h)/.test(text)) return nowMs - parseDurationMs(flag, text);
   const at = Date.parse(text);

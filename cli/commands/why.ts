@@ -40,7 +40,7 @@ export const why: Verb = {
 };
 
 /** The state in one sentence, then each reason with what to do about it. Codes are for scripts. */
-export function whyText(answer: WhyResponse): string {
+function whyText(answer: WhyResponse): string {
   const lines = [printable(answer.summary)];
   for (const [i, reason] of answer.reasons.entries()) {
     if (i > 0 || !says(answer, reason)) lines.push('', printable(reason.text));

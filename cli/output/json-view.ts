@@ -47,7 +47,7 @@ function enumWord(key: string, field: unknown): unknown {
 }
 
 /** "nodeId" → "NodeID", "nanoCpus" → "NanoCPUs". */
-export function capitalKey(key: string): string {
+function capitalKey(key: string): string {
   const fixed: { readonly [key: string]: string } = {
     id: 'ID',
     pid: 'PID',

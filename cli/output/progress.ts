@@ -65,7 +65,7 @@ function warningsOf(progress: ServiceProgress, told: readonly string[]): readonl
 }
 
 /** The whole picture, for a terminal that can be written over. */
-export function progressLines(
+function progressLines(
   progress: ServiceProgress,
   columns: number,
   warnings: readonly string[] = [],

@@ -1,11 +1,4 @@
-import {
-  Availability,
-  Liveness,
-  Role,
-  RolloutState,
-  ServiceMode,
-  TaskState,
-} from '../../proto/index.ts';
+import { Availability, Liveness, RolloutState, ServiceMode, TaskState } from '../../proto/index.ts';
 
 type Numbered = { readonly [name: string]: number };
 
@@ -24,7 +17,6 @@ function capital(words: Numbered, value: number): string {
 
 export const stateWord = (state: TaskState): string => capital(TaskState, state);
 export const modeWord = (mode: ServiceMode): string => wordOf(ServiceMode, mode);
-export const roleWord = (role: Role): string => wordOf(Role, role);
 export const availabilityWord = (availability: Availability): string =>
   capital(Availability, availability);
 export const livenessWord = (liveness: Liveness): string => capital(Liveness, liveness);

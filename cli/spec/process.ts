@@ -35,7 +35,7 @@ const CONTAINER_ONLY = [
 ];
 
 /** Refuses what a plain process cannot have. */
-export function refuseContainerFlags(flags: Flags): void {
+function refuseContainerFlags(flags: Flags): void {
   const typed = CONTAINER_ONLY.find((name) => flags.changes(name));
   if (typed === undefined) return;
   throw new SwarmError(

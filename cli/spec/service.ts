@@ -70,7 +70,7 @@ export function changeSpec(current: ServiceSpec, flags: Flags, caller: Environme
   });
 }
 
-export function isReplicated(mode: ServiceMode): boolean {
+function isReplicated(mode: ServiceMode): boolean {
   return mode === ServiceMode.REPLICATED || mode === ServiceMode.REPLICATED_JOB;
 }
 

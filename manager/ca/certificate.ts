@@ -1,4 +1,4 @@
-import { createHash, createPrivateKey, X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import type { Random } from '../../shared/random.ts';
 import { name, newKey, publicKeyOf, SIGNATURE_ALGORITHM, signWith } from '../../shared/tls/csr.ts';
 import {
@@ -142,9 +142,4 @@ function subjectOf(certificateDer: Buffer): Buffer {
   const subject = body === undefined ? undefined : insideSequence(body.whole)[5];
   if (subject === undefined) throw new Error('a root certificate without a subject');
   return subject.whole;
-}
-
-/** Whether a private key is the one that a root certificate belongs to. */
-export function belongsTogether(root: Root): boolean {
-  return new X509Certificate(root.certificatePem).checkPrivateKey(createPrivateKey(root.keyPem));
 }

@@ -81,6 +81,6 @@ export function portText(port: {
   return `${port.published}/${protocolText(port.protocol)}`;
 }
 
-export function protocolText(protocol: Protocol): string {
+function protocolText(protocol: Protocol): string {
   return protocol === Protocol.UDP ? 'udp' : 'tcp';
 }

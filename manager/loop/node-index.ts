@@ -12,7 +12,7 @@ import type { RevisionFacts, Specs } from './specs.ts';
 import { isAssigned, isFinal, isWanted } from './task-facts.ts';
 
 /** After this long a failure on a node counts no more against it. */
-export const FAILURE_MEMORY_MS = 5 * 60_000;
+const FAILURE_MEMORY_MS = 5 * 60_000;
 
 /** A node as the scheduler sees it. */
 export interface NodeRecord {

@@ -162,7 +162,7 @@ export class Channel {
  * nothing, and neither has to be answered twice. An append without entries brings only the commit
  * index, which the next append has too; an acceptance covers all entries before it.
  */
-export function isOutdone(message: Message, next: Message | undefined): boolean {
+function isOutdone(message: Message, next: Message | undefined): boolean {
   if (next === undefined || next.type !== message.type || next.term !== message.term) return false;
   if (message.type === MessageType.App) {
     return message.entries.length === 0 && next.commit >= message.commit;

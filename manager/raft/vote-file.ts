@@ -82,7 +82,7 @@ export class VoteFile {
   }
 }
 
-export function encodeVote(vote: Vote): Uint8Array {
+function encodeVote(vote: Vote): Uint8Array {
   const out = Buffer.alloc(RECORD_BYTES);
   out.writeUInt32BE(MAGIC, 0);
   putU64(out, vote.sequence, 4);

@@ -60,11 +60,11 @@ export function fromWire(m: RaftMessage): Message {
   });
 }
 
-export function confStateToWire(state: ConfState): RaftConfState {
+function confStateToWire(state: ConfState): RaftConfState {
   return state;
 }
 
-export function confStateFromWire(state: RaftConfState | null): ConfState {
+function confStateFromWire(state: RaftConfState | null): ConfState {
   if (state === null) return EMPTY_CONF_STATE;
   return {
     voters: state.voters,

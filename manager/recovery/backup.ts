@@ -100,7 +100,7 @@ class CheckedBytes {
   }
 }
 
-export function toStored({ table, id, version, bytes, secret }: RowChange): StoredRow {
+function toStored({ table, id, version, bytes, secret }: RowChange): StoredRow {
   return StoredRow.create({ table, id, version, row: bytes ?? new Uint8Array(), secret });
 }
 export function fromStored({ table, id, version, row, secret }: StoredRow): RowChange {

@@ -26,7 +26,7 @@ export function parseChallenge(header: string): Challenge | undefined {
   return { scheme: match[1]!.toLowerCase() as Challenge['scheme'], parameters };
 }
 
-export function basicHeader(auth: RegistryAuth): string {
+function basicHeader(auth: RegistryAuth): string {
   return `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}`;
 }
 

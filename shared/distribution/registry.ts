@@ -85,7 +85,7 @@ const ACCEPT = [MEDIA.ociIndex, MEDIA.dockerIndex, MEDIA.ociManifest, MEDIA.dock
 type Ask = { readonly path: string; readonly headers: { readonly [name: string]: string } };
 
 /** One image in one registry and its mirrors, with the right to read it. */
-export class RegistryImage implements ImageSource {
+class RegistryImage implements ImageSource {
   readonly from: string;
   readonly #reference: ImageReference;
   readonly #clients: readonly HostClient[];

@@ -173,8 +173,3 @@ class Outgoing {
     done?.();
   }
 }
-
-/** The frame that ends a talk in which something failed. */
-export function endedBy(error: SwarmError): Frame {
-  return Frame.create({ ended: { error: error.message, errorCode: error.code } });
-}

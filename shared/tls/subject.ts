@@ -16,7 +16,7 @@ export function subjectFields(subject: Subject): { CN: string; OU: string; O: st
   return { CN: subject.nodeId, OU: ouOf(subject.role), O: subject.clusterId };
 }
 
-export function ouOf(role: Role): string {
+function ouOf(role: Role): string {
   return role === Role.MANAGER ? MANAGER_OU : WORKER_OU;
 }
 

@@ -10,7 +10,7 @@ const ROUNDS_MS = 210;
  * How many times as long as on a quiet machine work takes here now: 1 where nothing else runs. Takes a
  * fifth of a second of CPU, during which nothing else of this process runs.
  */
-export function slowness(): number {
+function slowness(): number {
   const startMs = performance.now();
   let x = 1;
   for (let round = 0; round < ROUNDS; round++) {

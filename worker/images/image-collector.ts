@@ -26,10 +26,7 @@ export interface ImageCollectorDeps {
  * Which images go, the least lately used first: none while the disk has room, none that is kept. How
  * many it takes is seen only as they go, so this gives the order.
  */
-export function collectable(
-  held: readonly HeldImage[],
-  kept: ReadonlySet<string>,
-): readonly HeldImage[] {
+function collectable(held: readonly HeldImage[], kept: ReadonlySet<string>): readonly HeldImage[] {
   return held
     .filter(({ digests }) => !digests.some((digest) => kept.has(digest)))
     .sort((a, b) => a.usedWallMs - b.usedWallMs);

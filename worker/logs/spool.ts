@@ -14,7 +14,7 @@ export interface Piece {
  * Cuts output into lines. What has no end yet stays behind, unless it is too long or `last`.
  * `consumed` counts the bytes that the pieces stand for.
  */
-export function cutLines(
+function cutLines(
   bytes: Uint8Array,
   last: boolean,
 ): { readonly pieces: readonly Piece[]; readonly consumed: number } {

@@ -23,7 +23,7 @@ export function processTable(io: Io): ReadonlyMap<number, ProcessRow> {
 }
 
 /** The name in brackets may hold spaces and brackets: fields are counted after the last one. */
-export function parseStat(text: string): ProcessRow | undefined {
+function parseStat(text: string): ProcessRow | undefined {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const number = (at: number): number => Number(fields[at - 3] ?? 0);
   const [state = ''] = fields;

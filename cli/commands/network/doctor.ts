@@ -41,7 +41,7 @@ export const doctor: Verb = {
 };
 
 /** A line for each node, then each finding with its fix. */
-export function diagnosisText({ nodes, findings }: DiagnoseNetworkResponse): string {
+function diagnosisText({ nodes, findings }: DiagnoseNetworkResponse): string {
   const heading = ['NODE', 'CARRIES', 'DEVICE', 'MTU', 'ROWS', 'PATHS', 'STATE'];
   const rows = nodes.map((node) => nodeCells(node));
   const wrong = findings.filter(({ severity }) => severity !== 'note').length;

@@ -41,7 +41,7 @@ export const update: Verb = {
   },
 };
 
-export function updateRequest(ref: string, flags: Flags): UpdateNodeRequest {
+function updateRequest(ref: string, flags: Flags): UpdateNodeRequest {
   const names = ['availability', 'role', 'runtime', 'label-add', 'label-rm'];
   if (!flags.has(...names)) {
     throw new SwarmError('INVALID_ARGUMENT', 'There is nothing to change.', {

@@ -43,7 +43,7 @@ function refuseTwoWords([name = '', number = '', ...rest]: readonly string[]): v
   });
 }
 
-export function parseScale(word: string): { readonly ref: string; readonly replicas: number } {
+function parseScale(word: string): { readonly ref: string; readonly replicas: number } {
   const match = /^(.+)=([^=]*)$/.exec(word);
   if (match === null) throw invalid('service scale', word, 'SERVICE=REPLICAS, such as web=3');
   return { ref: match[1]!, replicas: parseWhole(`service scale ${match[1]}`, match[2]!) };

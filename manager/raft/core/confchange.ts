@@ -11,7 +11,7 @@ import { sortIds } from './quorum.ts';
 import type { Membership, ProgressMap, Tracker } from './tracker.ts';
 import { checkMembership, NO_MEMBERS } from './tracker.ts';
 import type { ConfChange, ConfChangeSingle, ConfState, NodeId } from './types.ts';
-import { ConfChangeTransition, ConfChangeType, NO_BYTES, NONE } from './types.ts';
+import { ConfChangeTransition, ConfChangeType, NONE } from './types.ts';
 
 export type ProgressFactory = Pick<Tracker, 'newProgress'>;
 
@@ -45,7 +45,7 @@ export function leavesJoint(change: ConfChange): boolean {
 }
 
 /** Whether the change takes the joint way, and if so whether it is left automatically. */
-export function entersJoint(change: ConfChange): { joint: boolean; autoLeave: boolean } {
+function entersJoint(change: ConfChange): { joint: boolean; autoLeave: boolean } {
   if (change.transition === ConfChangeTransition.Auto && change.changes.length <= 1) {
     return { joint: false, autoLeave: false };
   }
@@ -131,12 +131,6 @@ export function restoreMembership(
     step(enterJoint({ ...at, factory, lastIndex }, cs.autoLeave, incoming));
   }
   return at;
-}
-
-/** The whole change as a list, whatever form it had. */
-export function singleChange(type: ConfChangeType, nodeId: NodeId): ConfChange {
-  const transition = ConfChangeTransition.Auto;
-  return { transition, changes: [{ type, nodeId }], context: NO_BYTES };
 }
 
 function refuse(reason: string): ChangeResult {

@@ -29,12 +29,12 @@ export function describeEntry(e: Entry, format: PayloadFormat): string {
   return payload === '' ? head : `${head} ${payload}`;
 }
 
-export function describeHardState(h: HardState): string {
+function describeHardState(h: HardState): string {
   const vote = h.vote === NONE ? '' : ` Vote:${h.vote}`;
   return `Term:${h.term}${vote} Commit:${h.commit}`;
 }
 
-export function describeSnapshot(s: Snapshot): string {
+function describeSnapshot(s: Snapshot): string {
   const list = (ids: readonly NodeId[]) => `[${ids.join(' ')}]`;
   const c = s.confState;
   return (

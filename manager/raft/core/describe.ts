@@ -45,7 +45,7 @@ export function hex(id: NodeId): string {
   return id.toString(16);
 }
 
-export function describeMajority(voters: readonly NodeId[]): string {
+function describeMajority(voters: readonly NodeId[]): string {
   return `(${voters.join(' ')})`;
 }
 

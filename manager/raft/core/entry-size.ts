@@ -14,11 +14,7 @@ export function entrySize(e: Entry): number {
   return data === 0 ? header : header + 1 + varintLength(data) + data;
 }
 
-/** Size of what the user proposed, without header: what the uncommitted limit counts. */
-export function payloadSize(e: Entry): number {
-  return e.data.length;
-}
-
+/** Size of what users proposed, without headers: what the uncommitted limit counts. */
 export function payloadsSize(entries: readonly Pick<Entry, 'data'>[]): number {
   let size = 0;
   for (const e of entries) size += e.data.length;

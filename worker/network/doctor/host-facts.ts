@@ -54,7 +54,7 @@ interface Chain {
 /** Devices of nodes' own making, and what every host has. */
 const OWN = /^(lo|sw[ugxei]|docker0$|br-|veth)/;
 
-export function readFacts(output: string, dataAddress: string): HostFacts {
+function readFacts(output: string, dataAddress: string): HostFacts {
   const lines = output.split('\n').filter((line) => line.trim() !== '');
   const json = lines.filter((line) => /^[[{]/.test(line));
   const [addresses, routes4, routes6] = json

@@ -70,7 +70,7 @@ async function send(deps: ProbeDeps, order: ProbeOrder): Promise<ProbeResult['an
 }
 
 /** The largest that has to get through, what other underlays let through, and hardly anything. */
-export function sizesOf(mtu: number): readonly number[] {
+function sizesOf(mtu: number): readonly number[] {
   const usual = [1_410, 1_370, 1_230, 1_100].filter((size) => size < mtu);
   return [...new Set([mtu, ...usual, SMALL])];
 }

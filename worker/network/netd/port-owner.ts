@@ -3,7 +3,7 @@ import { isIPv6, SocketAddress } from 'node:net';
 import { Protocol } from '../../../proto/index.ts';
 
 /** Where the process table is read; another directory in tests. */
-export const PROC = '/proc';
+const PROC = '/proc';
 
 /**
  * Who stands in the way of listening on `address` and `port` of this machine, as `NAME (pid N)`;

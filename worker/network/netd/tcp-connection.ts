@@ -15,7 +15,7 @@ export interface TcpContext {
 }
 
 /** How long a client waits for a backend while there is none: a stop-first update of one replica. */
-export const WAIT_FOR_BACKEND_MS = 1_000;
+const WAIT_FOR_BACKEND_MS = 1_000;
 /** Refused everywhere: the next round of dials comes this much later. */
 const NEXT_ROUND_MS = 50;
 /** A dial that takes longer is given up for another backend; alone it may take longer. */

@@ -1,4 +1,4 @@
-import { DOORS, DOORS6, INSIDE, type NodeNames, ROUTER_TABLE } from './names.ts';
+import { DOORS, DOORS6, INSIDE, type NodeNames } from './names.ts';
 import { takeTunnel } from './tunnel-script.ts';
 
 /**
@@ -184,11 +184,8 @@ const LISTEN_AS_BEFORE = `if [ -e ${MARK}6-$here ] && ! ip -o link show | grep -
   done <${MARK}6-$here
 fi`;
 
-/** The table of a release that knew no networks. */
-export const FORMER_TABLE = `table ip ${ROUTER_TABLE}_local`;
-
 /** A name whose namespace is not mounted is what a kill in the middle leaves. */
-export function namespaceExists(name: string): string {
+function namespaceExists(name: string): string {
   return `nsenter --net=/run/netns/${name} true 2>/dev/null || {
   rm -f /run/netns/${name}
   ip netns add ${name}

@@ -204,10 +204,10 @@ function hexWord(digest: Buffer, at: number): string {
   return (digest.readUInt16BE(at) | 0x1000).toString(16);
 }
 
-export function protocolName({ protocol }: Pick<PortConfig, 'protocol'>): 'tcp' | 'udp' {
+function protocolName({ protocol }: Pick<PortConfig, 'protocol'>): 'tcp' | 'udp' {
   return protocol === Protocol.UDP ? 'udp' : 'tcp';
 }
 /** As nftables lists it. */
-export function protocolOf({ protocol }: Pick<PortConfig, 'protocol'>): number {
+function protocolOf({ protocol }: Pick<PortConfig, 'protocol'>): number {
   return protocol === Protocol.UDP ? 17 : 6;
 }

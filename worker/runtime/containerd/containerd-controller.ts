@@ -64,7 +64,7 @@ import type { ContainerdShared } from './shared.ts';
 import { signalNumber } from './signals.ts';
 import { wantedPorts } from './wanted-ports.ts';
 
-export const RUNTIME_NAME = 'io.containerd.runc.v2';
+const RUNTIME_NAME = 'io.containerd.runc.v2';
 const SPEC_TYPE = 'types.containerd.io/opencontainers/runtime-spec/1/Spec';
 const OPTIONS_TYPE = 'containerd.runc.v1.Options';
 /** How long a killed container may take to be gone. */

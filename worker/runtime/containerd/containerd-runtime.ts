@@ -96,7 +96,7 @@ export function shortId(nodeId: string): string {
   return nodeId.slice(0, 8);
 }
 
-export function namespaceOf(nodeId: string): string {
+function namespaceOf(nodeId: string): string {
   return `swarm-${shortId(nodeId)}`;
 }
 

@@ -1,5 +1,5 @@
 /** What Docker gives every container, without CAP_. */
-export const DEFAULT_CAPABILITIES: readonly string[] = [
+const DEFAULT_CAPABILITIES: readonly string[] = [
   'CHOWN',
   'DAC_OVERRIDE',
   'FSETID',
@@ -17,7 +17,7 @@ export const DEFAULT_CAPABILITIES: readonly string[] = [
 ];
 
 /** All that Linux knows, without CAP_, in the order of their numbers. */
-export const ALL_CAPABILITIES: readonly string[] = (
+const ALL_CAPABILITIES: readonly string[] = (
   'CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE ' +
   'NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO ' +
   'SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME ' +

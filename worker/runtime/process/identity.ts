@@ -12,7 +12,7 @@ export function bootId(io: Pick<Io, 'read'>): string {
 }
 
 /** Undefined when there is no such process. A zombie counts as none: it runs nothing. */
-export function startTimeOf(io: Pick<Io, 'read'>, pid: number): string | undefined {
+function startTimeOf(io: Pick<Io, 'read'>, pid: number): string | undefined {
   const stat = io.read(`/proc/${pid}/stat`)?.toString('utf8');
   return stat === undefined ? undefined : startTimeIn(stat);
 }
