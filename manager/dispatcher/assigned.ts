@@ -86,10 +86,3 @@ function isSamePort(left: PortConfig, right: PortConfig): boolean {
     left.protocol === right.protocol && left.target === right.target && left.mode === right.mode
   );
 }
-
-/** Every task that a node should know of, ended ones included: their logs are still asked for. */
-export function assignedTasks(view: View, nodeId: string): AssignedTask[] {
-  return [...view.table('task').by('node', nodeId)].flatMap(
-    (task) => assignedTask(view, task) ?? [],
-  );
-}

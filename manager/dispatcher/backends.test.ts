@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  type AssignedTask,
   Liveness,
   Node,
   NodeStatus,
@@ -15,7 +16,7 @@ import { SystemClock } from '../../shared/clock.ts';
 import { SystemIds } from '../../shared/ids.ts';
 import { LocalStore } from '../store/local-store.ts';
 import { revisionKey } from '../store/schema.ts';
-import { assignedTasks } from './assigned.ts';
+import { assignedTask } from './assigned.ts';
 import { AssignmentRows } from './assignment-rows.ts';
 import { loadBalanced } from './backends.ts';
 
@@ -191,19 +192,26 @@ test('a changed label makes the rows anew that are bound to it, and no others', 
   assert.equal(changed(), true);
 });
 
+function assignedTasks(store: LocalStore, nodeId: string): AssignedTask[] {
+  const { view } = store;
+  return [...view.table('task').by('node', nodeId)].flatMap(
+    (task) => assignedTask(view, task) ?? [],
+  );
+}
+
 test('an assigned task carries its spec and the allocated port', async () => {
   const store = await world();
   await addTask(store, 1, 'a');
-  const [task] = assignedTasks(store.view, 'a');
+  const [task] = assignedTasks(store, 'a');
   assert.equal(task?.serviceName, 'web');
   assert.deepEqual(task?.spec?.process?.command, ['true']);
   assert.equal(task?.ports[0]?.published, 30000);
   assert.equal(task?.index, store.view.table('task').get('t1')?.version);
-  assert.deepEqual(assignedTasks(store.view, 'b'), []);
+  assert.deepEqual(assignedTasks(store, 'b'), []);
 });
 
 test('a global task that the scheduler holds back is not sent to its node', async () => {
   const store = await world();
   await addTask(store, 0, 'a', { state: TaskState.PENDING });
-  assert.deepEqual(assignedTasks(store.view, 'a'), []);
+  assert.deepEqual(assignedTasks(store, 'a'), []);
 });

@@ -90,10 +90,6 @@ export class Session {
     this.#deps.log.info({ why }, 'session closed by the agent');
     this.#stream?.destroy();
   }
-  /** The managers may have changed: who waits to try again tries now. */
-  retryNow(): void {
-    this.#wake?.();
-  }
   async #run(): Promise<void> {
     while (!this.#stopped) {
       const address = this.#pick();
