@@ -1,120 +1,66 @@
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
-import { copyProgram, exec, type GuestFile, KEPT_IN, kernelOfDebian, must } from './guest.ts';
+import { cpSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT, tempDir } from '../support/swarm.ts';
+import { debianRoot } from './debootstrap.ts';
+import { runInRoot } from './other-root.ts';
 
-const RELEASE = 'bookworm';
-const MIRROR = 'http://deb.debian.org/debian';
-const PACKAGES = [
-  ...['systemd', 'systemd-sysv', 'udev', 'dbus', 'kmod', 'procps', 'curl', 'busybox-static'],
-  ...['containerd', 'runc', 'tini', 'nftables', 'conntrack', 'iproute2', 'iptables'],
-  ...['apparmor', 'wireguard-tools', 'libstdc++6'],
+const RELEASES = ['trixie', 'sid'];
+const TESTS = ['test/integration/containers'];
+/** What tests use besides Node.js and what `deploy/install-deps --test` installs. */
+const PACKAGES = ['procps', 'kmod', 'libstdc++6'];
+/** Their versions are what another release has of its own. */
+const VERSIONS = [
+  'containerd --version',
+  'runc --version | head -n 1',
+  'dockerd --version',
+  'nft --version',
+  'ip -V',
 ];
-const DISK = '3G';
-const UNPACK_MS = 1_200_000;
-
-/** A disk to start a machine from, and the kernel that starts it. */
-export interface Machine {
-  readonly kernel: string;
-  readonly image: string;
-  readonly disk: string;
-}
 
 /**
- * Makes a disk at `disk` with a whole small Debian: systemd, containerd and what a node needs; Node.js is
- * the one that runs this. `files` are put on it. Needs root. What was downloaded is kept between runs.
+ * Runs tests of this build with the programs of other releases of Debian, on the kernel of this machine:
+ * `deploy/install-deps` installs them into a root of their own. `args`: a release, and files or folders
+ * of tests; none: the tests of containers on all that have another containerd.
  */
-export async function debianMachine(disk: string, files: readonly GuestFile[]): Promise<Machine> {
-  const kernel = await kernelOfDebian();
-  const root = await unpacked();
-  const modules = join(root, 'usr', 'lib', 'modules', kernel.version);
-  if (!existsSync(modules)) {
-    cpSync(kernel.modules, modules, { recursive: true });
-    await must('chroot', [root, 'depmod', kernel.version]);
+export async function debian([one, ...tests]: readonly string[]): Promise<void> {
+  const failed: string[] = [];
+  for (const release of one === undefined ? RELEASES : [one]) {
+    const code = await runTests(release, tests.length === 0 ? TESTS : tests);
+    if (code !== 0) failed.push(release);
   }
-  const added = join(dirname(disk), 'added');
-  for (const { path, content } of files) {
-    mkdirSync(dirname(join(added, path)), { recursive: true });
-    writeFileSync(join(added, path), content);
+  if (failed.length > 0) throw new Error(`tests failed on ${failed.join(', ')}`);
+}
+
+async function runTests(release: string, tests: readonly string[]): Promise<number> {
+  const root = await debianRoot({
+    name: `swarm-vm-${release}`,
+    release,
+    packages: PACKAGES,
+    furnish: installDeps,
+  });
+  console.log(`\nDebian ${release}:`);
+  const directory = tempDir();
+  try {
+    const main = `import { runTests } from '${ROOT}/deploy/test.mjs';
+      process.exitCode = await runTests('${ROOT}', ${JSON.stringify(tests)});`;
+    writeFileSync(join(directory.path, 'main.mjs'), main);
+    return await runInRoot(root, {
+      places: {
+        '/tmp': directory.path,
+        [ROOT]: ROOT,
+        '/usr/local/bin/node': process.execPath,
+      },
+      // Whose parent has ended is waited for, as by every first process of a machine.
+      script: [...VERSIONS, 'exec tini-static -- node /tmp/main.mjs'],
+    });
+  } finally {
+    directory.remove();
   }
-  const whole = join(dirname(disk), 'whole');
-  await must('cp', ['-a', root, whole]);
-  await must('cp', ['-aT', added, whole]);
-  await copyProgram(whole, process.execPath);
-  await must('mkfs.ext4', ['-q', '-F', '-d', whole, disk, DISK]);
-  rmSync(whole, { recursive: true });
-  return { kernel: kernel.version, image: kernel.image, disk };
 }
 
-async function unpacked(): Promise<string> {
-  const root = join(KEPT_IN, 'swarm-vm-debian');
-  if (existsSync(root)) return root;
-  const work = join(KEPT_IN, 'swarm-vm-debootstrap');
-  rmSync(work, { recursive: true, force: true });
-  mkdirSync(work, { recursive: true });
-  await exec('apt-get', ['download', '-qq', 'debootstrap'], { cwd: work });
-  const file = readdirSync(work).find((name) => name.endsWith('.deb'))!;
-  await exec('dpkg-deb', ['-x', file, work], { cwd: work });
-  const fresh = join(work, 'root');
-  const words = ['--variant=minbase', `--include=${PACKAGES.join(',')}`, RELEASE, fresh, MIRROR];
-  await must(
-    'env',
-    [
-      `DEBOOTSTRAP_DIR=${join(work, 'usr', 'share', 'debootstrap')}`,
-      join(work, 'usr', 'sbin', 'debootstrap'),
-      ...words,
-    ],
-    UNPACK_MS,
-  );
-  furnish(fresh);
-  renameSync(fresh, root);
-  rmSync(work, { recursive: true });
-  return root;
+async function installDeps(root: string): Promise<void> {
+  writeFileSync(join(root, 'etc', 'hosts'), '127.0.0.1 localhost\n::1 localhost\n');
+  cpSync(join(ROOT, 'deploy', 'install-deps'), join(root, 'root', 'install-deps'));
+  const code = await runInRoot(root, { script: ['sh /root/install-deps --test'] });
+  if (code !== 0) throw new Error(`install-deps: exit ${code}`);
 }
-
-/** What makes it a machine with an address that runs the checks when it has started. */
-function furnish(root: string): void {
-  const unit = (name: string, text: string): void => {
-    writeFileSync(join(root, 'etc', 'systemd', 'system', name), text);
-    const wants = join(root, 'etc', 'systemd', 'system', 'multi-user.target.wants');
-    mkdirSync(wants, { recursive: true });
-    symlinkSync(`/etc/systemd/system/${name}`, join(wants, name));
-  };
-  rmSync(join(root, 'var', 'cache', 'apt'), { recursive: true, force: true });
-  rmSync(join(root, 'etc', 'machine-id'), { force: true });
-  writeFileSync(join(root, 'etc', 'machine-id'), '');
-  writeFileSync(join(root, 'etc', 'hostname'), 'machine\n');
-  writeFileSync(join(root, 'etc', 'fstab'), '/dev/nvme0n1 / ext4 defaults 0 1\n');
-  // It would take the console away from the checks.
-  symlinkSync('/dev/null', join(root, 'etc', 'systemd', 'system', 'serial-getty@ttyS0.service'));
-  unit('address.service', ADDRESS);
-  unit('check.service', CHECK);
-}
-
-const ADDRESS = `[Unit]
-Before=network-online.target
-Wants=network-online.target
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/sbin/ip link add lan0 type dummy
-ExecStart=/sbin/ip addr add 192.168.99.1/24 dev lan0
-ExecStart=/sbin/ip link set lan0 up
-ExecStart=/sbin/ip route add default via 192.168.99.254
-`;
-
-const CHECK = `[Service]
-ExecStart=/bin/sh /check/machine.sh
-StandardOutput=tty
-StandardError=tty
-TTYPath=/dev/ttyS0
-KillMode=process
-`;

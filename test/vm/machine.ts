@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { buildImage, dockerArchive } from '../../shared/distribution/image-fixture.ts';
 import { busybox } from '../../worker/runtime/containerd/containerd-world.ts';
 import { ROOT, tempDir } from '../support/swarm.ts';
-import { debianMachine, type Machine } from './debian.ts';
 import { must } from './guest.ts';
+import { debianMachine, type Machine } from './machine-disk.ts';
 
 /** Of one start; emulated, and where everything is slow. */
 const START_MS = 1_500_000;

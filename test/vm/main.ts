@@ -1,8 +1,16 @@
+import { debian } from './debian.ts';
 import { machine } from './machine.ts';
 import { wireguard } from './wireguard.ts';
 
-/** `npm run vm -- NAME`: what the kernel here lacks, on one that has it. The exit code is the verdict. */
-const SCRIPTS: { readonly [name: string]: () => Promise<void> } = { machine, wireguard };
+/**
+ * `npm run vm -- NAME`: what the kernel here lacks, on one that has it, and other programs than those here.
+ * The exit code is the verdict.
+ */
+const SCRIPTS: { readonly [name: string]: (args: readonly string[]) => Promise<void> } = {
+  debian,
+  machine,
+  wireguard,
+};
 
 const script = SCRIPTS[process.argv[2] ?? ''];
 if (script === undefined) {
@@ -10,7 +18,7 @@ if (script === undefined) {
   process.exit(2);
 }
 try {
-  await script();
+  await script(process.argv.slice(3));
 } catch (error) {
   console.error(error);
   process.exit(1);

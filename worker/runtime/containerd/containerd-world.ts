@@ -84,11 +84,20 @@ export class PrivateContainerd {
   }
 }
 
+/** Kubernetes' way in, which from 2.0 on are three, and a socket that all containerds of a machine share. */
+const NOT_OURS = [
+  'io.containerd.grpc.v1.cri',
+  'io.containerd.cri.v1.images',
+  'io.containerd.cri.v1.runtime',
+  'io.containerd.nri.v1.nri',
+];
+
+/** In the form of 1.6, which later ones translate. */
 function configOf(directory: string): string {
   return `version = 2
 root = "${directory}/root"
 state = "${directory}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
+disabled_plugins = ${JSON.stringify(NOT_OURS)}
 [grpc]
 address = "${directory}/c.sock"
 [debug]
