@@ -8,26 +8,22 @@ import {
   type NetworkLookRequest,
   type NodeNetwork,
   type NodeUsage,
-  type Position,
-  Position as PositionCodec,
   Role,
   type StatusReport,
   type TaskStatus,
   type TaskStreamRequest,
   type UsageRequest,
 } from '../../proto/index.ts';
-import type { Clock, Timer } from '../../shared/clock.ts';
+import type { Clock } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import { DEFAULTS, LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Random } from '../../shared/random.ts';
 import type { CallContext, Duplex, Handlers } from '../../shared/rpc/rpc.ts';
-import { Slices } from '../../shared/slices.ts';
 import { CLUSTER_KEY } from '../store/schema.ts';
 import type { AppliedEntry, Store, View } from '../store/view.ts';
 import { AgentStreams } from './agent-streams.ts';
-import { AssignmentRows } from './assignment-rows.ts';
-import { DrainTracker } from './drain-tracker.ts';
+import { AssignmentFeed } from './assignment-feed.ts';
 import { openFrameStream } from './frame-stream.ts';
 import { commitHello } from './hello.ts';
 import { LivenessClocks } from './liveness-clocks.ts';
@@ -36,9 +32,6 @@ import { lookAtNetwork } from './network-looks.ts';
 import { type AgentStream, Session } from './session.ts';
 import { StatusWriter } from './status-writer.ts';
 import { openUsageStream } from './usage-streams.ts';
-
-/** Under load changes for agents are gathered for this long. */
-const GATHER_MS = 20;
 
 export interface DispatcherDeps {
   readonly store: Store;
@@ -63,24 +56,24 @@ export class Dispatcher {
     stream: (stream, context) => this.#streams.serve(stream, context),
   };
   readonly #deps: DispatcherDeps;
-  readonly #rows = new AssignmentRows();
-  readonly #drains = new DrainTracker();
   readonly #sessions = new Map<string, Session>();
+  readonly #feed: AssignmentFeed;
   readonly #liveness: LivenessClocks;
   readonly #statuses: StatusWriter;
   readonly #streams: AgentStreams;
   #term: number | undefined;
   #proved: Promise<unknown> = Promise.resolve();
   #lastSession = 0;
-  #lastFlushMs = Number.NEGATIVE_INFINITY;
-  #timer: Timer | undefined;
-  /** Before it is over the rows are not what agents are to have: nobody is greeted, nothing sent. */
-  #rebuild: Slices | undefined;
   readonly #settledFns = new Set<() => void>();
   #unsubscribe: readonly (() => void)[] = [];
 
   constructor(deps: DispatcherDeps) {
     this.#deps = deps;
+    this.#feed = new AssignmentFeed({
+      ...deps,
+      sessions: this.#sessions,
+      onFlushed: () => this.#tellSettled(),
+    });
     this.#liveness = new LivenessClocks({
       ...deps,
       onDown: (nodeId, heardMs) => this.#streams.nodeDown(nodeId, heardMs),
@@ -105,12 +98,12 @@ export class Dispatcher {
     this.#term = term;
     this.#proved = this.#deps.readIndex();
     this.#proved.catch(() => undefined);
-    this.#reset();
+    this.#feed.start(term);
     this.#statuses.start();
     this.#liveness.start();
     this.#unsubscribe = [
       store.onApplied((entry) => this.#observe(entry)),
-      store.onReload(() => this.#reset()),
+      store.onReload(() => this.#feed.reset()),
     ];
   }
 
@@ -119,9 +112,7 @@ export class Dispatcher {
     if (this.#term === undefined) return;
     this.#term = undefined;
     for (const fn of this.#unsubscribe) fn();
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    this.#rebuild?.cancel();
+    this.#feed.stop();
     this.#liveness.stop();
     this.#statuses.stop();
     const sessions = [...this.#sessions.values()];
@@ -200,7 +191,7 @@ export class Dispatcher {
       } else void this.#greet(session, message.hello, context);
     });
     stream.onDrain(() => {
-      if (session.isBehind && this.#isCurrent(session)) this.#scheduleFlush();
+      if (session.isBehind && this.#isCurrent(session)) this.#feed.schedule();
     });
     stream.onClose((error) => {
       timer.cancel();
@@ -214,7 +205,7 @@ export class Dispatcher {
     const term = this.#term;
     try {
       await this.#proved;
-      await this.#rebuild?.ended;
+      await this.#feed.ready;
     } catch (error) {
       session.destroy(SwarmError.is(error) ? error : this.#notLeader());
       return;
@@ -242,16 +233,12 @@ export class Dispatcher {
   #admit(session: Session, hello: Hello, role: Role): void {
     const { store } = this.#deps;
     // Everybody is brought to the same index first: what this session gets is that very state.
-    this.#flush();
+    this.#feed.flush();
     const before = this.#sessions.get(session.nodeId);
     this.#sessions.set(session.nodeId, session);
     before?.destroy(new SwarmError('PRECONDITION', 'This node has opened a newer session.'));
     this.#liveness.arrived(session.nodeId);
-    const { position, digest } = hello;
-    const upToDate =
-      position !== null &&
-      position.epoch === this.#position(store.view).epoch &&
-      session.resume(position, digest, this.#rows, store.view);
+    const upToDate = this.#feed.resume(session, hello);
     session.send({
       welcome: {
         heartbeatMs: DEFAULTS.heartbeatMs,
@@ -263,7 +250,7 @@ export class Dispatcher {
     });
     session.send({ managers: { addresses: managerAddresses(store.view) } });
     this.#tellCertificate(session);
-    if (!upToDate) session.sendAll(this.#rows, store.view, this.#position(store.view));
+    if (!upToDate) this.#feed.sendAll(session);
   }
 
   #receive(session: Session, message: AgentMessage): void {
@@ -273,7 +260,7 @@ export class Dispatcher {
       this.#report(session, message.report.sequence, reportOf(message.report));
     } else if (message.acknowledged !== null) {
       session.acknowledge(message.acknowledged.index, message.acknowledged.report);
-      this.#checkDrains();
+      this.#feed.checkDrains();
       this.#tellSettled();
     } else if (message.goodbye !== null) {
       this.#liveness.said(session.nodeId, message.goodbye.reason);
@@ -310,23 +297,8 @@ export class Dispatcher {
 
   // -- what changes
 
-  #reset(): void {
-    const { clock, store } = this.#deps;
-    for (const session of this.#sessions.values()) session.forgetSent();
-    this.#rebuild?.cancel();
-    this.#rebuild = new Slices(clock, this.#wholeState(store.view), () => {
-      if (this.#sessions.size > 0) this.#scheduleFlush();
-    });
-  }
-  *#wholeState(view: View): Generator<void, void> {
-    yield* this.#rows.rebuild(view);
-    yield* this.#drains.rebuild(view);
-  }
-
   #observe(entry: AppliedEntry): void {
     const { view } = this.#deps.store;
-    this.#rows.observe(view, entry);
-    this.#drains.observe(entry);
     let members = false;
     for (const { table, id, after } of entry.changes) {
       if (table === 'member') members = true;
@@ -337,7 +309,7 @@ export class Dispatcher {
       if (session !== undefined) this.#tellCertificate(session);
     }
     if (members) this.#tellManagers(view);
-    this.#scheduleFlush();
+    this.#feed.observe(entry);
   }
 
   #forgetNode(nodeId: string): void {
@@ -362,40 +334,6 @@ export class Dispatcher {
   #tellManagers(view: View): void {
     const addresses = managerAddresses(view);
     for (const session of this.#sessions.values()) session.send({ managers: { addresses } });
-  }
-
-  /** At once when idle; under load what happens within 20 ms goes together. */
-  #scheduleFlush(): void {
-    if (this.#timer !== undefined || this.#term === undefined) return;
-    const sinceMs = this.#deps.clock.monotonicMs() - this.#lastFlushMs;
-    this.#timer = this.#deps.clock.setTimer(Math.max(0, GATHER_MS - sinceMs), () => {
-      this.#timer = undefined;
-      if (this.#rebuild?.isOver !== false) this.#flush();
-    });
-  }
-
-  #flush(): void {
-    const { store, clock } = this.#deps;
-    const { view } = store;
-    this.#lastFlushMs = clock.monotonicMs();
-    const changes = this.#rows.take(view);
-    const to = this.#position(view);
-    for (const session of this.#sessions.values()) session.update(this.#rows, view, to, changes);
-    this.#checkDrains();
-    this.#tellSettled();
-  }
-
-  #checkDrains(): void {
-    const done = this.#drains.take(
-      this.#deps.store.view,
-      (nodeId) => this.#sessions.get(nodeId)?.acknowledgedIndex,
-    );
-    if (done.length > 0) this.#deps.onDrainAcknowledged(done);
-  }
-
-  #position(view: View): Position {
-    const epoch = view.table('clusterSecrets').get(CLUSTER_KEY)?.epoch ?? 0;
-    return PositionCodec.create({ epoch, term: this.#term ?? 0, index: view.index });
   }
 
   #notLeader(): SwarmError {
