@@ -194,6 +194,6 @@ export async function perform(choice: Choice, context: Context): Promise<number>
 }
 
 /** A word that is missing from a command, for verbs that check more than commander does. */
-export function missing(what: string, command: string): SwarmError {
+function missing(what: string, command: string): SwarmError {
   return new SwarmError('INVALID_ARGUMENT', `${what} is missing.`, { command });
 }

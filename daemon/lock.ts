@@ -22,7 +22,7 @@ function identifyProcess(pid: number): ProcessIdentity | undefined {
   }
 }
 
-export function isAlive(identity: ProcessIdentity): boolean {
+function isAlive(identity: ProcessIdentity): boolean {
   const now = identifyProcess(identity.pid);
   return now?.startTicks === identity.startTicks && now.bootId === identity.bootId;
 }

@@ -186,7 +186,7 @@ export function fsyncDirectoryOf(io: Io, path: string): Promise<void> {
 }
 
 /** The `code` of a Node error, or an empty text. */
-export function codeOf(error: unknown): string {
+function codeOf(error: unknown): string {
   return (error as { code?: string } | null)?.code ?? '';
 }
 

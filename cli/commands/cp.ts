@@ -209,7 +209,7 @@ function targetOf(naming: Naming): { readonly parent: string; readonly name: str
 }
 
 /** The first part of a name, or nothing, becomes the new one. */
-export function renamed(entry: string, from: string, to: string): string {
+function renamed(entry: string, from: string, to: string): string {
   const rest = from === '' ? entry : entry.slice(from.length).replace(/^\//, '');
   return [to, rest].filter((part) => part !== '').join('/');
 }

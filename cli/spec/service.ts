@@ -25,7 +25,7 @@ import { changeLimits, changeReservations } from './resources.ts';
 import { changeRestart } from './restart.ts';
 import { changeUpdateConfig } from './update-config.ts';
 
-export const MODES: { readonly [word: string]: ServiceMode } = {
+const MODES: { readonly [word: string]: ServiceMode } = {
   replicated: ServiceMode.REPLICATED,
   global: ServiceMode.GLOBAL,
   'replicated-job': ServiceMode.REPLICATED_JOB,

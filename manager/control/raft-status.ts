@@ -38,7 +38,7 @@ async function askOthers(own: RaftStatus, deps: ControlDeps): Promise<Map<number
 }
 
 /** Pure. `answers`: of the members that answered, this one's own among them. */
-export function mergeStatus(
+function mergeStatus(
   own: RaftStatus,
   answers: ReadonlyMap<number, RaftStatus>,
   view: View,

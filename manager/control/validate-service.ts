@@ -42,7 +42,7 @@ export function validateService(spec: ServiceSpec): void {
   if (spec.endpoint !== null) validateEndpoint(spec.endpoint);
 }
 
-export function validateName(name: string): void {
+function validateName(name: string): void {
   check(
     name.length <= LIMITS.serviceNameMax && NAME.test(name),
     'name',

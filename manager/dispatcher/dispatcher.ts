@@ -361,7 +361,7 @@ function reportOf(report: StatusReport): ReportContent {
 }
 
 /** host:port of every manager, in one order. */
-export function managerAddresses(view: View): string[] {
+function managerAddresses(view: View): string[] {
   const addresses = [...view.table('member').all()].map((member) => member.address);
   return addresses.filter((address) => address !== '').sort();
 }

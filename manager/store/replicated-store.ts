@@ -300,7 +300,7 @@ function rowsOf(draft: GroupDraft): DraftRows {
   return rows;
 }
 
-export function answerOf(row: AnswerRow): unknown {
+function answerOf(row: AnswerRow): unknown {
   const text = Buffer.from(row.answer).toString('utf8');
   return text === '' ? undefined : JSON.parse(text);
 }

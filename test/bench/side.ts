@@ -31,7 +31,7 @@ export interface Wanted {
   readonly once?: boolean;
 }
 
-export const POLL_MS = 50;
+const POLL_MS = 50;
 
 /** Asks every 50 ms from now on; resolves with the time until `done`. */
 export async function pollUntil(what: string, done: () => Promise<boolean>): Promise<number> {

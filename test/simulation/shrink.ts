@@ -47,7 +47,7 @@ export async function shrink(
 }
 
 /** What went wrong, whoever it went wrong with; empty: nothing did. */
-export function kindOf({ violations }: Report): string {
+function kindOf({ violations }: Report): string {
   const [first = ''] = violations;
   return first
     .replace(/(?: after \d+ ms|linearizable|is another one): .*/s, '')

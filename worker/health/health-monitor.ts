@@ -27,7 +27,7 @@ export interface HealthState {
 }
 
 /** Docker's verdict on one more result. `retries` failures in a row make it unhealthy. */
-export function judge(state: HealthState, ok: boolean, retries: number): HealthState {
+function judge(state: HealthState, ok: boolean, retries: number): HealthState {
   if (ok) return { health: 'healthy', failures: 0, grace: false };
   if (state.grace && state.health === 'starting') return state;
   const failures = state.failures + 1;

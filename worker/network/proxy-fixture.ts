@@ -23,7 +23,7 @@ interface Applied {
 }
 
 /** A swarmd's network with a real netd process, and what was seen of both. */
-export class Node {
+class Node {
   readonly stateDir: string;
   readonly pids: number[] = [];
   readonly events: { fields: Record<string, unknown>; message: string }[] = [];

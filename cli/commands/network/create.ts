@@ -36,7 +36,7 @@ export const create: Verb = {
   },
 };
 
-export function networkSpec(name: string, flags: Flags): NetworkSpec {
+function networkSpec(name: string, flags: Flags): NetworkSpec {
   const options = flags.list('opt').map((text) => (text.includes('=') ? text : `${text}=`));
   return NetworkSpec.create({
     name,

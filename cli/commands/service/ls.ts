@@ -37,7 +37,7 @@ export const ls: Verb = {
   },
 };
 
-export function serviceRow(view: ServiceView, flags: Flags): Row {
+function serviceRow(view: ServiceView, flags: Flags): Row {
   const spec = view.service?.spec;
   return {
     ID: shortId(view.service?.id ?? '', flags),

@@ -24,7 +24,7 @@ function imageText(container: ContainerSpec | null): string {
 }
 
 /** A word as a shell would need it. */
-export function quoted(word: string): string {
+function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 

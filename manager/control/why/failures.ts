@@ -146,7 +146,7 @@ export function whyFailed(view: View, entry: Entry): Reason | undefined {
   );
 }
 
-export function howItEnded(status: TaskStatus): string {
+function howItEnded(status: TaskStatus): string {
   if (status.oom) return 'it ran out of memory';
   if (status.lost) return status.err || 'it was lost with its supervisor';
   if (status.state === TaskState.REJECTED) return status.err || 'its node refused it';

@@ -30,7 +30,7 @@ async function tornFile(point: WritePoint, file: string, most: number): Promise<
 }
 
 /** At most `most` numbers of [from, to] at equal distances, both ends among them. */
-export function spread(from: number, to: number, most: number): number[] {
+function spread(from: number, to: number, most: number): number[] {
   const count = Math.min(most, to - from + 1);
   if (count <= 1) return count === 1 ? [from] : [];
   const step = (to - from) / (count - 1);

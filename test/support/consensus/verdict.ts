@@ -30,7 +30,7 @@ export function whyNotLinearizable(history: readonly Recorded[]): string {
 }
 
 /** Writes each register's history and the verdict that is hoped for. Returns the directory. */
-export function keep(histories: ReadonlyMap<string, readonly Recorded[]>, into?: string): string {
+function keep(histories: ReadonlyMap<string, readonly Recorded[]>, into?: string): string {
   const directory = into ?? mkdtempSync(join(tmpdir(), 'swarm-history-'));
   const verdicts: string[] = [];
   for (const [key, operations] of histories) {
@@ -41,7 +41,7 @@ export function keep(histories: ReadonlyMap<string, readonly Recorded[]>, into?:
   return directory;
 }
 
-export function byKey(history: readonly Recorded[]): Map<string, Recorded[]> {
+function byKey(history: readonly Recorded[]): Map<string, Recorded[]> {
   const keys = new Map<string, Recorded[]>();
   for (const operation of history) {
     const known = keys.get(operation.input.key);

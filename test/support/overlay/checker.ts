@@ -33,7 +33,7 @@ interface State {
  * Compares what every node really has with what follows from the managers' state; each difference is
  * a line. Works from tasks and services alone, not from the rows that nodes are sent.
  */
-export async function differences(cluster: OverlayCluster, via: OverlayNode): Promise<Lines> {
+async function differences(cluster: OverlayCluster, via: OverlayNode): Promise<Lines> {
   const state = await stateOf(cluster, via);
   const found = await Promise.all(
     cluster.nodes.map(async (node) => {

@@ -109,7 +109,7 @@ export function published(
   });
 }
 
-export function nodeOf(task: number): string {
+function nodeOf(task: number): string {
   return peer(((task - 1) % 3) + 1).nodeId;
 }
 

@@ -92,7 +92,7 @@ export interface ContainerdRuntimeDeps {
 }
 
 /** First 8 characters of the node id: whatever belongs to this node on the machine has them. */
-export function shortId(nodeId: string): string {
+function shortId(nodeId: string): string {
   return nodeId.slice(0, 8);
 }
 

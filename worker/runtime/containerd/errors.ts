@@ -43,6 +43,6 @@ function brief(text: string): string {
   return parts.slice(-3).join(': ').slice(0, 300);
 }
 
-export function reasonOf(error: unknown): string {
+function reasonOf(error: unknown): string {
   return messageOf(error).slice(0, 500);
 }
