@@ -1,5 +1,4 @@
 import { Command, CommanderError, Option } from 'commander';
-import { SwarmError } from '../shared/errors.ts';
 import type { Consistency } from '../shared/rpc/rpc.ts';
 import { typedFlags, type Verb } from './command.ts';
 import type { Context, Globals } from './context.ts';
@@ -191,9 +190,4 @@ export async function perform(choice: Choice, context: Context): Promise<number>
   if ('code' in choice) return choice.code;
   const code = await choice.verb.run(context, choice.words, choice.flags);
   return code ?? 0;
-}
-
-/** A word that is missing from a command, for verbs that check more than commander does. */
-function missing(what: string, command: string): SwarmError {
-  return new SwarmError('INVALID_ARGUMENT', `${what} is missing.`, { command });
 }

@@ -1,5 +1,4 @@
 import { ImageError } from '../../../shared/distribution/image-error.ts';
-import { messageOf } from '../../../shared/errors.ts';
 import { ContainerdError } from '../../containerd.ts';
 import { RuntimeError } from '../../runtime.ts';
 
@@ -41,8 +40,4 @@ export function asRuntimeError(error: unknown, doing: string): unknown {
 function brief(text: string): string {
   const parts = text.split(': ').filter((part) => part !== 'unknown');
   return parts.slice(-3).join(': ').slice(0, 300);
-}
-
-function reasonOf(error: unknown): string {
-  return messageOf(error).slice(0, 500);
 }
