@@ -21,24 +21,27 @@ export function readRegisterHistory(text: string): Operation<RegisterInput, Regi
     if (found === null) throw new Error(`line ${at + 1} is no event: ${line}`);
     const [process, type, name, value] = found.slice(1) as [string, string, string, string];
     if (type === 'invoke') {
-      open.set(process, { call: at, input: registerInput(name, value) });
+      begin(open, process, at, registerInput(name, value), line);
       continue;
     }
-    const started = open.get(process);
-    if (started === undefined) throw new Error(`line ${at + 1} ends nothing: ${line}`);
-    // What timed out may still take place: it stays open.
-    if (value === ':timed-out') {
-      if (name === 'read') open.delete(process);
-      else if (type === 'fail') throw new Error(`line ${at + 1}: a ${name} that failed: ${line}`);
-      else close(open, process, operations, started);
-      continue;
-    }
-    open.delete(process);
-    const output = name === 'read' ? { value } : name === 'cas' ? { ok: type === 'ok' } : {};
-    operations.push({ ...started, end: at, output });
+    const started = end(open, process, at, line);
+    if (started.input.kind !== name)
+      throw new Error(`line ${at + 1} ends a ${started.input.kind}: ${line}`);
+    const isTimedOut = value === ':timed-out';
+    if (type === 'info' || (type === 'ok' && isTimedOut)) {
+      // What timed out may still take place: it stays open. A read told nothing.
+      if (name !== 'read') operations.push(forEver(started));
+    } else if (type === 'fail' && name === 'cas') {
+      // It found another value; one that does not say so may as well have been done.
+      if (isTimedOut) throw new Error(`line ${at + 1}: a cas that failed and timed out: ${line}`);
+      operations.push({ ...started, end: at, output: { ok: false } });
+    } else if (type === 'ok') {
+      const output = name === 'read' ? { value } : name === 'cas' ? { ok: true } : {};
+      operations.push({ ...started, end: at, output });
+    } else if (type !== 'fail') throw new Error(`line ${at + 1} is no event: ${line}`);
+    // A read or write that failed did not take place.
   }
-  for (const [process, started] of [...open]) close(open, process, operations, started);
-  return operations;
+  return [...operations, ...[...open.values()].map(forEver)];
 }
 
 /** The same form: each operation as a process of its own, what has no end as one that timed out. */
@@ -63,14 +66,28 @@ function textOf(input: RegisterInput): string {
   return input.kind === 'write' ? input.value : `[${input.from} ${input.to}]`;
 }
 
-function close<In, Out>(
+function begin<In>(
   open: Map<string, Open<In>>,
   process: string,
-  operations: Operation<In, Out>[],
-  started: Open<In>,
+  at: number,
+  input: In,
+  line: string,
 ): void {
+  if (open.has(process))
+    throw new Error(`line ${at + 1}: process ${process} is not done with the last one: ${line}`);
+  open.set(process, { call: at, input });
+}
+
+function end<In>(open: Map<string, Open<In>>, process: string, at: number, line: string): Open<In> {
+  const started = open.get(process);
+  if (started === undefined) throw new Error(`line ${at + 1} ends nothing: ${line}`);
   open.delete(process);
-  operations.push({ ...started, end: Number.POSITIVE_INFINITY, output: undefined });
+  return started;
+}
+
+/** Nobody knows whether and when it took place. */
+function forEver<In>(started: Open<In>): Operation<In, never> {
+  return { ...started, end: Number.POSITIVE_INFINITY, output: undefined };
 }
 
 function registerInput(name: string, value: string): RegisterInput {
@@ -99,20 +116,16 @@ export function readKvHistory(text: string): Operation<KvInput, string>[] {
     ];
     const value = found[6] ?? '';
     if (type === 'invoke') {
-      open.set(process, { call: at, input: kvInput(kind, key, value) });
+      begin(open, process, at, kvInput(kind, key, value), line);
       continue;
     }
-    const started = open.get(process);
-    if (started === undefined) throw new Error(`line ${at + 1} ends nothing: ${line}`);
-    if (type === 'ok') {
-      open.delete(process);
-      operations.push({ ...started, end: at, output: value });
-    } else if (type === 'info') {
-      close(open, process, operations, started);
-    } else open.delete(process);
+    const started = end(open, process, at, line);
+    if (type === 'ok') operations.push({ ...started, end: at, output: value });
+    else if (type === 'info') operations.push(forEver(started));
+    // What failed did not take place.
+    else if (type !== 'fail') throw new Error(`line ${at + 1} is no event: ${line}`);
   }
-  for (const [process, started] of [...open]) close(open, process, operations, started);
-  return operations;
+  return [...operations, ...[...open.values()].map(forEver)];
 }
 
 function kvInput(kind: string, key: string, value: string): KvInput {

@@ -33,14 +33,17 @@ test('what cannot be judged is said of its line, and the other histories are jud
   try {
     writeFileSync(join(path, 'good.log'), history('0 :invoke :write 1', '0 :ok :write 1'));
     writeFileSync(join(path, 'none.log'), 'hello\n');
+    writeFileSync(join(path, 'with blanks.log'), '');
     const lines = ['good.log\ttrue', 'none.log\ttrue', 'absent.log\tfalse', 'good.log\tperhaps'];
-    writeFileSync(join(path, 'verdicts.tsv'), `${lines.join('\r\n')}\n`);
+    const more = ['good.log', 'with blanks.log\ttrue'];
+    writeFileSync(join(path, 'verdicts.tsv'), `${[...lines, ...more].join('\r\n')}\n`);
     const verdicts = judgeDirectory(path);
     assert.deepEqual(
       verdicts.map(({ found }) => found),
-      [true, undefined, undefined, undefined],
+      [true, undefined, undefined, undefined, undefined, true],
     );
-    const problems = [/^$/, /line 1 is no event/, /ENOENT/, /neither true nor false/];
+    const neither = /neither true nor false/;
+    const problems = [/^$/, /line 1 is no event/, /ENOENT/, neither, neither, /^$/];
     for (const [at, { problem }] of verdicts.entries()) assert.match(problem, problems[at]!);
   } finally {
     remove();
@@ -69,6 +72,34 @@ test('a write that timed out may take place at any later moment, or never', () =
   assert.equal(judge(history(...late, ...reads, '2 :ok :read 1')), true);
   assert.equal(judge(history(...late, ...reads, '2 :ok :read nil')), true);
   assert.equal(judge(history(...late, ...reads, '2 :ok :read 2')), false);
+});
+
+test('a write or a read that failed did not take place', () => {
+  const lines = ['0 :invoke :write 1', '0 :ok :write 1', '1 :invoke :write 2', '1 :fail :write 2'];
+  const read = (value: string): string[] => ['2 :invoke :read nil', `2 :ok :read ${value}`];
+  assert.equal(judge(history(...lines, ...read('1'))), true);
+  assert.equal(judge(history(...lines, ...read('2'))), false);
+  const none = ['3 :invoke :read nil', '3 :fail :read :no-leader'];
+  assert.equal(judge(history(...lines, ...none, ...read('1'))), true);
+});
+
+test('a history that cannot be read says in which line', () => {
+  const begun = '0 :invoke :write 1';
+  const cases: [string[], RegExp][] = [
+    [[begun, '0 :invoke :read nil'], /line 2: process 0 is not done/],
+    [[begun, '1 :ok :write 1'], /line 2 ends nothing/],
+    [[begun, '0 :ok :read 1'], /line 2 ends a write/],
+    [[begun, '0 :perhaps :write 1'], /line 2 is no event/],
+    [['0 :invoke :swap [1 2]'], /an operation nobody knows: swap/],
+  ];
+  for (const [lines, says] of cases) assert.throws(() => judge(history(...lines)), says);
+  assert.throws(() => judge('{:process 1}'), /line 1 is no event/);
+});
+
+test('a history that takes too long to judge is not called wrong', () => {
+  const lines = Array.from({ length: 12 }, (_, at) => `${at} :invoke :write ${at}`);
+  const ends = Array.from({ length: 12 }, (_, at) => `${at} :ok :write ${at}`);
+  assert.throws(() => judge(history(...lines, ...ends), 5), /given up after 5 positions/);
 });
 
 test('a compare-and-set that failed found another value', () => {

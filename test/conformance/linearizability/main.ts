@@ -10,18 +10,23 @@ function main(): number {
     console.error('no histories: name a directory, or set SWARM_VECTORS to the test vectors');
     return 2;
   }
-  if (!existsSync(join(directory, 'verdicts.tsv'))) {
-    console.error(`no histories: there is no ${join(directory, 'verdicts.tsv')}`);
+  const missing = [directory, join(directory, 'verdicts.tsv')].find((path) => !existsSync(path));
+  if (missing !== undefined) {
+    console.error(`no histories: there is no ${missing}`);
     return 2;
   }
   const verdicts = judgeDirectory(directory);
+  if (verdicts.length === 0) {
+    console.error(`no histories: ${join(directory, 'verdicts.tsv')} names none`);
+    return 2;
+  }
   const wrong = verdicts.filter((verdict) => verdict.expected !== verdict.found);
   for (const { name, expected, found, problem } of wrong) {
     if (problem !== '') console.log(`${name}: not judged: ${problem}`);
     else console.log(`${name}: judged ${found}, the verdict is ${expected}`);
   }
   console.log(`${verdicts.length - wrong.length} of ${verdicts.length} verdicts agree`);
-  return verdicts.length > 0 && wrong.length === 0 ? 0 : 1;
+  return wrong.length === 0 ? 0 : 1;
 }
 
 process.exitCode = main();

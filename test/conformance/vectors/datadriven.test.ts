@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -118,6 +118,23 @@ test('a script that differs is shown with its first difference', () => {
       ['b.txt', true],
       ['c.txt', false],
     ]);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test('what is no script is said so, and the others are run', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'swarm-vectors-'));
+  try {
+    mkdirSync(join(directory, 'inner.txt'));
+    symlinkSync('..', join(directory, 'inner.txt', 'up'));
+    symlinkSync('nowhere', join(directory, 'gone.txt'));
+    writeFileSync(join(directory, 'empty.txt'), '# only a comment\n');
+    writeFileSync(join(directory, 'inner.txt', 'a.txt'), 'log-level none\n----\nok\n');
+    writeFileSync(join(directory, 'notes.md'), 'no script');
+    const said = runScripts(directory).map(({ name, difference }) => `${name}: ${difference}`);
+    assert.match(said[1]!, /^gone.txt: ENOENT/);
+    assert.deepEqual(said.toSpliced(1, 1), ['empty.txt: no command is in it', 'inner.txt/a.txt: ']);
   } finally {
     rmSync(directory, { recursive: true });
   }

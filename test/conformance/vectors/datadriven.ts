@@ -80,7 +80,7 @@ function ended(lines: string[]): string {
 
 /** A command with its arguments: `word`, `key=value`, `key=(a, b)`; values may have parentheses. */
 export function parseLine(line: string): { command: string; args: Argument[] } {
-  const [, command = '', rest = ''] = /^\s*(\S*)\s*(.*)$/.exec(line)!;
+  const [, command = '', rest = ''] = /^\s*(\S*)\s*(.*)$/s.exec(line)!;
   const args: Argument[] = [];
   let left = rest.trim();
   while (left !== '') {

@@ -14,11 +14,14 @@ function main(): number {
     return 2;
   }
   const results = runScripts(directory);
-  if (results.length === 0) console.error(`no scripts: ${directory} has no file that ends in .txt`);
+  if (results.length === 0) {
+    console.error(`no scripts: ${directory} has no file that ends in .txt`);
+    return 2;
+  }
   const failed = results.filter((r) => r.difference !== '');
   for (const { name, difference } of failed) console.log(`${name}: ${difference}`);
   console.log(`${results.length - failed.length} of ${results.length} scripts hold`);
-  return results.length > 0 && failed.length === 0 ? 0 : 1;
+  return failed.length === 0 ? 0 : 1;
 }
 
 process.exitCode = main();

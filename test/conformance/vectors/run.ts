@@ -1,5 +1,5 @@
 /** Runs script files and compares, byte for byte but for the lines named in `normalise.ts`. */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { confChangeRunner } from './confchange.ts';
 import type { Directive } from './datadriven.ts';
@@ -15,15 +15,27 @@ export interface ScriptResult {
 }
 
 /** All `.txt` files below a directory, sorted by path; or the one file that is named. */
-export function findScripts(directory: string): string[] {
-  if (!statSync(directory).isDirectory()) return [directory];
+export function findScripts(directory: string, above: readonly string[] = []): string[] {
+  if (!isDirectory(directory)) return [directory];
+  const here = realpathSync(directory);
+  // A link to where it lies itself.
+  if (above.includes(here)) return [];
   const found: string[] = [];
   for (const name of readdirSync(directory).sort()) {
     const path = join(directory, name);
-    if (statSync(path).isDirectory()) found.push(...findScripts(path));
+    if (isDirectory(path)) found.push(...findScripts(path, [...above, here]));
     else if (name.endsWith('.txt')) found.push(path);
   }
   return found;
+}
+
+/** What cannot be looked at is none: reading it says why. */
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
 }
 
 export function runScripts(directory: string): ScriptResult[] {
@@ -38,15 +50,16 @@ export function runScript(path: string): string {
   try {
     directives = parseScript(readFileSync(path, 'utf8'));
   } catch (e) {
-    return String(e);
+    return (e as Error).message;
   }
+  if (directives.length === 0) return 'no command is in it';
   const handle = runnerFor(path, directives);
   for (const d of directives) {
     let actual: string;
     try {
       actual = handle(d);
     } catch (e) {
-      actual = e instanceof Error ? `${e.message}` : String(e);
+      actual = (e as Error).message;
     }
     if (actual !== '' && !actual.endsWith('\n')) actual += '\n';
     const difference = compare(d, actual);
