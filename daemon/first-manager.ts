@@ -32,6 +32,7 @@ export async function makeCluster(request: InitRequest, steps: NodeSteps): Promi
     await createFirstMember(steps.paths.raft, member, rows, deps);
     const { allowProcess } = request;
     await steps.enter(identity, steps.configFor(addresses, nodeName, allowProcess, offer));
+    await steps.untilLeader();
   });
   const { ca } = steps.manager();
   return InitResponse.create({

@@ -7,8 +7,8 @@ import type { Offer } from './offer.ts';
 import type { NodePaths } from './paths.ts';
 
 /**
- * What making a cluster, restoring, recovering and moving need of the node (node.ts), which holds its
- * turn meanwhile.
+ * What making a cluster, joining, restoring, recovering and moving need of the node (node.ts), which
+ * holds its turn meanwhile.
  */
 export interface NodeSteps {
   readonly stateDir: string;
@@ -24,8 +24,12 @@ export interface NodeSteps {
   ): NodeConfig;
   /** Runs steps that put this node into a cluster; a failure takes all of them back. */
   entering(steps: () => Promise<void>): Promise<void>;
-  /** The node is in the cluster of `identity` from now on; resolves when it leads. */
+  /** The node is in the cluster of `identity` from now on. */
   enter(identity: Identity, config: NodeConfig): Promise<void>;
+  /** For a manager that is alone. */
+  untilLeader(): Promise<void>;
+  /** False: it still has no vote after a while. */
+  untilVoter(): Promise<boolean>;
   /** What this node is now. Throws NOT_IN_CLUSTER. */
   present(): { readonly identity: Identity; readonly config: NodeConfig; manager?: Manager };
   /** Ends the present membership; tasks go on. Resolves when the state is closed. */

@@ -1,4 +1,3 @@
-import { rmSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { receiveBlobs } from '../manager/images/blob-upload.ts';
@@ -12,7 +11,7 @@ import {
   type InitRequest,
   type InitResponse,
   type JoinRequest,
-  JoinResponse,
+  type JoinResponse,
   Liveness,
   LocalService,
   type LocalTask,
@@ -26,40 +25,29 @@ import {
   type RecoverResponse,
   type RestoreChunk,
   type RestoreResponse,
-  Role,
   type StopRequest,
 } from '../proto/index.ts';
-import { joinCluster } from '../shared/enrolment/join.ts';
 import { messageOf, SwarmError } from '../shared/errors.ts';
 import type { CallContext } from '../shared/rpc/rpc.ts';
 import { RpcServer } from '../shared/rpc/server.ts';
-import { newKey } from '../shared/tls/csr.ts';
-import {
-  type Identity,
-  loadIdentity,
-  loadKey,
-  saveIdentity,
-  writeSecret,
-} from '../shared/tls/identity.ts';
+import { type Identity, loadIdentity, saveIdentity } from '../shared/tls/identity.ts';
 import { VERSION } from '../shared/version.ts';
-import { addressesOf } from './address.ts';
 import { controlGate } from './control-gate.ts';
 import type { DaemonDeps } from './deps.ts';
-import { hostName } from './describe.ts';
 import { makeCluster } from './first-manager.ts';
 import { reasonForEnding } from './goodbye.ts';
+import { joinNode } from './join-cluster.ts';
 import { localService } from './local-service.ts';
-import { ManagerPart } from './manager-part.ts';
 import { Membership } from './membership.ts';
 import { makeConfig, type NodeConfig, readNodeConfig, writeNodeConfig } from './node-config.ts';
 import type { NodeSteps } from './node-steps.ts';
-import { joinOffers, NO_OFFER, requestedOffer } from './offer.ts';
+import { joinOffers, NO_OFFER } from './offer.ts';
 import type { DaemonOptions } from './options.ts';
 import { type NodePaths, nodePaths } from './paths.ts';
-import { checkPortFree } from './port-check.ts';
 import { readdressNode, redetected } from './readdress.ts';
 import { backUpNode, recoverNode, restoreNode } from './recovery.ts';
 import { SYSTEM_DIR, socketAccess } from './socket-access.ts';
+import { wipeNode } from './wipe.ts';
 
 /** Whoever asked this daemon to stop has its answer by then. */
 const LAST_ANSWERS_MS = 250;
@@ -147,7 +135,7 @@ export class NodeDaemon {
     return this.#exclusive(() => makeCluster(request, this.#steps()));
   }
   join(request: JoinRequest): Promise<JoinResponse> {
-    return this.#exclusive(() => this.#join(request));
+    return this.#exclusive(() => joinNode(request, this.#steps()));
   }
   leave(force: boolean): Promise<void> {
     return this.#exclusive(() => this.#leave(force));
@@ -195,53 +183,14 @@ export class NodeDaemon {
 
   // -- entering
 
-  async #join(request: JoinRequest): Promise<JoinResponse> {
-    this.#refuseIfMember();
-    const { clock } = this.#deps;
-    const addresses = addressesOf(request);
-    const nodeName = request.nodeName || hostName();
-    const keyPem = (await loadKey(this.#paths.joinKey)) ?? (await newKey());
-    await writeSecret(this.#paths.joinKey, keyPem);
-    const joined = await joinCluster(
-      {
-        managers: request.managers,
-        token: request.token,
-        keyPem,
-        hostname: nodeName,
-        availability: request.availability,
-      },
-      clock,
-    );
-    const managers = [...new Set([...joined.managers, ...request.managers])];
-    if (joined.role === Role.MANAGER) await checkPortFree(addresses.listen);
-    const config = makeConfig(
-      addresses,
-      nodeName,
-      request.allowProcess || this.#options.allowProcess,
-      managers,
-      requestedOffer(request.offer),
-    );
-    await this.#entering(() => this.#enter(joined.identity, config));
-    rmSync(this.#paths.joinKey, { force: true });
-    const warnings = joined.role === Role.MANAGER ? [...addresses.warnings] : [];
-    if (joined.role === Role.MANAGER && !(await this.#member().untilVoter()))
-      warnings.push('this manager does not vote yet: it is still catching up (swarm node ls)');
-    return JoinResponse.create({
-      nodeId: joined.nodeId,
-      clusterId: joined.clusterId,
-      role: joined.role,
-      warnings,
-    });
-  }
-
   /** Runs the steps that put this node into a cluster; a failure takes them all back. */
   async #entering(steps: () => Promise<void>): Promise<void> {
     try {
-      await this.#wipe();
+      await wipeNode(this.#options.stateDir);
       await steps();
     } catch (error) {
       await this.#endMembership({ handOver: false, goodbye: undefined });
-      await this.#wipe();
+      await wipeNode(this.#options.stateDir);
       throw error;
     }
   }
@@ -307,7 +256,7 @@ export class NodeDaemon {
       await now.worker.destroy('stopped: this node leaves the cluster');
       await this.#endMembership({ handOver: true, goodbye: Liveness.LEAVING });
     }
-    await this.#wipe();
+    await wipeNode(this.#options.stateDir);
     this.#problem = '';
     this.#deps.log.info({}, 'this node left its cluster');
   }
@@ -341,25 +290,7 @@ export class NodeDaemon {
     this.#membership = undefined;
   }
 
-  /** Forgets the cluster. Logs of tasks and the daemon's own log stay. */
-  async #wipe(): Promise<void> {
-    const { stateDir } = this.#options;
-    for (const name of [
-      'node.json',
-      'identity.pem',
-      'tasks',
-      'run',
-      'work',
-      'containers',
-      'position',
-      'network',
-      'managers.json',
-    ])
-      rmSync(`${stateDir}/${name}`, { recursive: true, force: true });
-    await ManagerPart.wipe(this.#paths);
-  }
-
-  /** What the operator's side of consensus does with this node (recovery.ts). */
+  /** What may be done with this node while it is in nobody else's hands. */
   #steps(): NodeSteps {
     const { stateDir } = this.#options;
     return {
@@ -370,8 +301,9 @@ export class NodeDaemon {
       configFor: (to, name, process, offer = NO_OFFER) =>
         makeConfig(to, name, process || this.#options.allowProcess, [to.advertise], offer),
       entering: (steps) => this.#entering(steps),
-      enter: (identity, config) =>
-        this.#enter(identity, config).then(() => this.#member().untilLeader()),
+      enter: (identity, config) => this.#enter(identity, config),
+      untilLeader: () => this.#member().untilLeader(),
+      untilVoter: () => this.#member().untilVoter(),
       present: () => {
         const { live, config, manager } = this.#member();
         return { identity: live.current, config, ...(manager && { manager: manager.manager }) };

@@ -73,6 +73,7 @@ export async function restoreNode(
     log.info({ index: restored.backup.index }, 'restored the state of a cluster from a backup');
     const config = steps.configFor(addresses, restored.nodeName, request.allowProcess);
     await steps.enter(restored.identity, config);
+    await steps.untilLeader();
   });
   const { backup, formerManagers } = restored!;
   return RestoreResponse.create({
