@@ -243,6 +243,21 @@ test('wrong words and flags are refused with what was meant', async () => {
   await refused('service scale web 5', 'swarm service scale web=5');
 });
 
+test('words and flags of Docker lead to what does it here', async () => {
+  const refused = async (line: string, part: string) => {
+    const { code, err } = await runCli(line.split(' '));
+    assert.equal(code, 2, line);
+    assert.ok(err.includes(part), err);
+  };
+  await refused('stack deploy -c compose.yml app', 'no stack files yet');
+  await refused('secret create key', 'no secrets yet');
+  await refused('service create -v data:/data nginx', 'Did you mean --mount?');
+  await refused('service create --memory=1g nginx', 'Did you mean --limit-memory?');
+  await refused('service create --secret key nginx', 'no secrets yet');
+  await refused('service update --volume data:/data web', '--mount-add or --mount-rm?');
+  await refused('init --autolock', 'Managers have no lock');
+});
+
 test('what is called otherwise elsewhere is named by what it is called here', async () => {
   for (const [word, part] of [
     ['ps', 'swarm task ls'],

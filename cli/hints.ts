@@ -3,25 +3,39 @@
  * alone does not lead to.
  */
 const ELSEWHERE: { readonly [word: string]: string } = {
+  build: 'docker build makes an image, swarm image push gives it to the managers.',
+  ca: 'Certificates renew themselves; swarm cluster update --cert-expiry sets their life.',
+  compose: 'There are no stack files yet: each service is made with swarm service create.',
+  config: 'There are no configs yet: swarm service create takes --env-file and --mount.',
+  container: 'swarm task ls lists tasks; swarm exec, cp and logs look into them.',
   create: 'swarm service create makes a service.',
+  deploy: 'There are no stack files yet: each service is made with swarm service create.',
   images: 'Nodes pull images when a task needs them: swarm service create IMAGE.',
   inspect: 'swarm service inspect, swarm node inspect and swarm task inspect show everything.',
   kill: 'swarm service rm ends a service; swarm dev kill ends a node of a cluster for trying out.',
   list: 'swarm service ls, swarm node ls and swarm task ls list what is there.',
-  logs: 'swarm service logs SERVICE shows the logs of its tasks.',
   ls: 'swarm service ls, swarm node ls and swarm task ls list what is there.',
+  login: 'swarm registry login HOST keeps a login of a registry.',
+  logout: 'swarm registry logout HOST forgets a login of a registry.',
   nodes: 'swarm node ls lists nodes.',
   ps: 'swarm task ls lists tasks, swarm service ps SERVICE those of one service.',
+  pull: 'Nodes pull images when a task needs them: swarm service create IMAGE.',
+  push: "swarm image push copies an image of this machine's Docker to the managers.",
   restart: 'swarm service update --force SERVICE starts its tasks anew.',
   rm: 'swarm service rm removes services.',
   rollback: 'swarm service rollback SERVICE goes back to the revision before.',
   run: 'swarm service create makes a service, here --process CMD runs a command of the host.',
   scale: 'swarm service scale SERVICE=REPLICAS changes how many tasks run.',
+  secret: 'There are no secrets yet: swarm service create takes --env-file and --mount.',
   services: 'swarm service ls lists services.',
+  stack: 'There are no stack files yet: each service is made with swarm service create.',
   status: 'swarm info tells of this node, swarm cluster status of the managers.',
   swarm: 'What is docker swarm there is without a noun here: swarm init, swarm join, swarm leave.',
   tasks: 'swarm task ls lists tasks.',
+  system:
+    'swarm info tells of this node, swarm events of what happens, swarm image prune cleans up.',
   token: 'swarm join-token worker prints the line with which a worker joins.',
+  unlock: 'Managers have no lock: whoever may read the state directory may start one.',
   up: 'In a clone npm run up starts a cluster; swarm dev up starts one of several nodes.',
   down: 'In a clone npm run down ends what npm run up made; swarm dev down ends its own.',
 };
@@ -29,4 +43,44 @@ const ELSEWHERE: { readonly [word: string]: string } = {
 /** One sentence on what to type instead of a command that is not there. */
 export function hintFor(word: string): string | undefined {
   return Object.hasOwn(ELSEWHERE, word) ? ELSEWHERE[word] : undefined;
+}
+
+/** Flags that people know from `docker run`, Compose and Docker's own Swarm, and the one that does it. */
+const SAME: { readonly [flag: string]: string } = {
+  '--cpus': '--limit-cpu',
+  '--dispatcher-heartbeat': '--node-grace',
+  '--memory': '--limit-memory',
+  '-m': '--limit-memory',
+  '--memory-reservation': '--reserve-memory',
+  '--net': '--network',
+  '--network-alias': '--network',
+  '--pids-limit': '--limit-pids',
+  '--port': '--publish',
+  '--ports': '--publish',
+  '--restart': '--restart-condition',
+  '--stop-timeout': '--stop-grace-period',
+  '--volume': '--mount',
+  '-v': '--mount',
+};
+
+/** Flags of Docker that nothing here stands for. */
+const NONE: { readonly [flag: string]: string } = {
+  '--autolock': 'Managers have no lock: keep state directories on disks that you trust.',
+  '--config': 'There are no configs yet: --env-file and --mount bring files and values.',
+  '--external-ca': 'The managers sign certificates themselves.',
+  '--link': 'Services on the same --network find each other by name.',
+  '--max-snapshots': 'Managers take and delete snapshots by themselves.',
+  '--rm': 'Ended tasks go by themselves: swarm cluster update --task-history-limit.',
+  '--secret': 'There are no secrets yet: --env-file and --mount bring files and values.',
+  '--snapshot-interval': 'Managers take and delete snapshots by themselves.',
+};
+
+/** One sentence on a flag that a command does not have, of which it has `flags`. */
+export function hintForFlag(typed: string, flags: readonly string[]): string | undefined {
+  const flag = typed.split('=')[0]!;
+  // What create takes once, update adds to and takes from.
+  const means = Object.hasOwn(SAME, flag) ? SAME[flag]! : flag;
+  if (flags.includes(`${means}-add`)) return `Did you mean ${means}-add or ${means}-rm?`;
+  if (means !== flag && flags.includes(means)) return `Did you mean ${means}?`;
+  return Object.hasOwn(NONE, flag) ? NONE[flag] : undefined;
 }

@@ -3,7 +3,7 @@ import type { Consistency } from '../shared/rpc/rpc.ts';
 import { typedFlags, type Verb } from './command.ts';
 import type { Context, Globals } from './context.ts';
 import type { Entry } from './entry.ts';
-import { hintFor } from './hints.ts';
+import { hintFor, hintForFlag } from './hints.ts';
 import type { Io } from './io.ts';
 import { Flags } from './spec/flags.ts';
 import { withSwitches } from './switches.ts';
@@ -169,9 +169,10 @@ function usageError(text: string, command: Command): string {
 function betterHint(sentence: string, command: Command): string | undefined {
   const [, kind, word = ''] = /^unknown (command|option) '([^']*)'/.exec(sentence) ?? [];
   if (kind === 'command') return command.parent === null ? hintFor(word) : undefined;
-  // What create takes once, update adds to and takes from.
-  const adds = command.options.some((option) => option.long === `${word}-add`);
-  return adds ? `Did you mean ${word}-add or ${word}-rm?` : undefined;
+  return hintForFlag(
+    word,
+    command.options.flatMap(({ long }) => long ?? []),
+  );
 }
 
 /** Noun and verb among the arguments; the values of global options are not words. */

@@ -10,8 +10,9 @@ const WORDS: { readonly [word: string]: boolean } = {
 };
 
 /**
- * Docker's `--tty=false`, which commander does not know of switches: it becomes `--no-tty` where `command`
- * has that. Words of a task's own command, behind the first operand, are left as they are.
+ * Docker's `--tty=false`, which commander does not know of switches: it becomes `--no-tty` where
+ * `command` has that, else it is left out: what nobody switches on is off. Words of a task's own
+ * command, behind the first operand, are left as they are.
  */
 export function withSwitches(
   argv: readonly string[],
@@ -25,12 +26,21 @@ export function withSwitches(
     if (arg === '--') return [...out, ...argv.slice(at)];
     if (!arg.startsWith('-') && ++words > path && takesCommand) return [...out, ...argv.slice(at)];
     const [, name, value] = /^(--[a-z-]+)=(\w+)$/.exec(arg) ?? [];
-    const negated = `--no-${name?.slice(2)}`;
-    const known = name !== undefined && command.options.some(({ long }) => long === negated);
-    const on = known ? WORDS[value!.toLowerCase()] : undefined;
-    out.push(on === undefined ? arg : on ? name! : negated);
+    const on = isSwitch(command, name) ? WORDS[value!.toLowerCase()] : undefined;
+    if (on === undefined) out.push(arg);
+    else out.push(...(on ? [name!] : turnedOff(command, name!)));
     const option = command.options.find(({ long, short }) => arg === long || arg === short);
     if (option?.required && at + 1 < argv.length) out.push(argv[++at]!);
   }
   return out;
+}
+
+function turnedOff(command: Command, name: string): readonly string[] {
+  const negated = `--no-${name.slice(2)}`;
+  return command.options.some(({ long }) => long === negated) ? [negated] : [];
+}
+
+/** Whether `name` is an option that takes no value. */
+function isSwitch(command: Command, name: string | undefined): boolean {
+  return command.options.some((o) => o.long === name && !o.required && !o.optional);
 }

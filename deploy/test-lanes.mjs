@@ -15,15 +15,27 @@ const NEED_WAY_OUT = /\/integration\/clone\//;
 const NEED_MACHINE =
   /\/integration\/(consensus|storage|services\/(zero-loss|foreign)|network\/zero-loss)/;
 
-/** As `runFiles`. */
+/** As `runFiles`. Resolves to what each file took: `{file, seconds}`. */
 export async function runInLanes(root, files, seen) {
-  if (!canIsolate()) return runFiles(root, files, { concurrency: 1 }, seen);
-  const outside = files.filter((file) => NEED_WAY_OUT.test(file));
-  const single = files.filter((file) => NEED_MACHINE.test(file));
-  const shared = files.filter((file) => !outside.includes(file) && !single.includes(file));
-  await drain(shared, LANES, (file) => isolated(root, file, seen));
-  await drain(single, 1, (file) => isolated(root, file, seen));
-  if (outside.length > 0) await runFiles(root, outside, { concurrency: 1 }, seen);
+  const took = [];
+  const timed = (work) => async (file) => {
+    const startMs = performance.now();
+    await work(root, file, seen);
+    took.push({ file, seconds: (performance.now() - startMs) / 1000 });
+  };
+  const mayIsolate = canIsolate();
+  const outside = files.filter((file) => !mayIsolate || NEED_WAY_OUT.test(file));
+  const inside = files.filter((file) => !outside.includes(file));
+  const single = inside.filter((file) => NEED_MACHINE.test(file));
+  const shared = inside.filter((file) => !single.includes(file));
+  await drain(shared, LANES, timed(isolated));
+  await drain(single, 1, timed(isolated));
+  await drain(outside, 1, timed(onMachine));
+  return took;
+}
+
+function onMachine(root, file, seen) {
+  return runFiles(root, [file], { concurrency: 1 }, seen);
 }
 
 /** Gives the next of `queue` to whichever of `width` is free. */

@@ -1,6 +1,6 @@
 // Runs the compiled tests folder by folder: unit tests first, what crosses folders next, real daemons
 // last. Prints failures with the output of their file, what was skipped and why, the time of each
-// folder, and last of all "N passed, N failed, N skipped".
+// folder and of the longest files with real daemons, and last of all "N passed, N failed, N skipped".
 import { existsSync, readdirSync } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 import { runInLanes } from './test-lanes.mjs';
@@ -23,6 +23,9 @@ const FOLDERS = [
   { path: 'test/integration', alone: true },
 ];
 
+/** How many of the files with real daemons are listed with their times. */
+const LONGEST = 12;
+
 /** `args`: folders or files (as sources or compiled), none means all. Resolves to the exit code. */
 export async function runTests(root, args) {
   const wanted = args.map((arg) => relative(root, resolve(root, arg)));
@@ -41,7 +44,7 @@ export async function runTests(root, args) {
     const compiled = files.map((file) =>
       file.endsWith('.mjs') ? join(root, file) : join(root, 'dist', file.replace(/\.ts$/, '.js')),
     );
-    if (folder.alone) await runInLanes(root, compiled, seen);
+    if (folder.alone) slowest(root, await runInLanes(root, compiled, seen));
     else await runFiles(root, compiled, { concurrency: true }, seen);
     for (const key of Object.keys(total)) total[key] += counts[key];
     const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
@@ -59,6 +62,15 @@ export async function runTests(root, args) {
   const { passed, failed, skipped } = total;
   process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
   return failed > 0 ? 1 : 0;
+}
+
+/** Where the time of the longest folder goes, so that nobody has to guess which file to shorten. */
+function slowest(root, took) {
+  const order = took.toSorted((a, b) => b.seconds - a.seconds).slice(0, LONGEST);
+  for (const { file, seconds } of order) {
+    const name = relative(join(root, 'dist'), file).replace(/\.js$/, '.ts');
+    process.stdout.write(`${seconds.toFixed(1).padStart(7)} s    ${name}\n`);
+  }
 }
 
 /** Sources decide, not what lies in dist: a deleted test leaves its compiled file behind. */

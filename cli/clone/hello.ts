@@ -11,6 +11,7 @@ import {
 import { delay } from '../../shared/clock.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import type { Context } from '../context.ts';
+import type { Io } from '../io.ts';
 import type { Session } from '../session.ts';
 import { Flags } from '../spec/flags.ts';
 import { createSpec } from '../spec/service.ts';
@@ -24,15 +25,15 @@ const MADE_BY = 'npm-run-up';
 /** How long the first answer may take once the service has converged. */
 const ANSWER_MS = 20_000;
 
-/** The user as whom a root daemon runs `hello`: who typed sudo, else root. */
-export function helloUser(context: Context): string {
-  if (context.io.uid !== 0) return '';
-  const { SUDO_UID, SUDO_GID } = context.io.env;
+/** The user as whom a root daemon runs `hello`: who typed sudo, else root; '' where nobody is named. */
+export function helloUser({ uid, env }: Pick<Io, 'uid' | 'env'>): string {
+  if (uid !== 0) return '';
+  const { SUDO_UID, SUDO_GID } = env;
   return SUDO_UID ? `${SUDO_UID}${SUDO_GID ? `:${SUDO_GID}` : ''}` : 'root';
 }
 
 function helloSpec(context: Context, port: number): ServiceSpec {
-  const user = helloUser(context);
+  const user = helloUser(context.io);
   const flags = new Flags({
     name: NAME,
     process: true,

@@ -26,11 +26,15 @@ export const OPTION_GROUPS: readonly {
       {
         name: 'mode',
         value: 'MODE',
-        text: 'replicated, global, replicated-job, global-job (default replicated)',
+        text: 'replicated or global (default replicated)',
         only: 'create',
       },
       { name: 'replicas', value: 'N', text: 'Number of tasks (default 1)' },
-      { name: 'max-concurrent', value: 'N', text: 'Tasks of a job at a time (default: replicas)' },
+      {
+        name: 'max-concurrent',
+        value: 'N',
+        text: 'Tasks of a job at a time (jobs are not there yet)',
+      },
       { name: 'label', short: 'l', value: 'KEY=VALUE', text: 'Label', repeat: true, rm: 'KEY' },
       { name: 'force', text: 'Replace every task, changed or not', only: 'update' },
     ],

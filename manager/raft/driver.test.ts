@@ -86,3 +86,30 @@ describe('three members', () => {
     await cluster.open(other);
   });
 });
+
+test('the election timeout is changed while the members work, and all timers follow it', async () => {
+  const cluster = new TestCluster();
+  await cluster.start(3);
+  try {
+    const silentFor = async (timeoutMs: number): Promise<number> => {
+      const old = cluster.leader();
+      for (const { driver } of cluster.members) driver.setElectionTimeout(timeoutMs);
+      // Time for a healed member to be connected again.
+      await cluster.pass(5_000);
+      const fromMs = cluster.clock.monotonicMs();
+      cluster.network.cut(old.address);
+      const led = () => cluster.members.some((m) => m !== old && m.driver.isLeader);
+      await cluster.until(led, 10 * timeoutMs);
+      const tookMs = cluster.clock.monotonicMs() - fromMs;
+      cluster.network.heal(old.address);
+      await cluster.until(() => !old.driver.isLeader);
+      return tookMs;
+    };
+    const long = await silentFor(4_000);
+    assert.ok(long >= 3_000, `after ${long} ms`);
+    const short = await silentFor(200);
+    assert.ok(short >= 150 && short <= 1_000, `after ${short} ms`);
+  } finally {
+    await cluster.stop();
+  }
+});

@@ -28,3 +28,12 @@ export function commandLines(): ProcessWords[] {
       }
     });
 }
+
+/** The environment of a process as one text; empty where it has ended or may not be seen. */
+export function environmentOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'latin1');
+  } catch {
+    return '';
+  }
+}

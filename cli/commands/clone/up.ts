@@ -125,7 +125,7 @@ function sayRoot(context: Context): void {
   if (context.io.uid !== 0) return;
   context.io.err(
     'You are root: this cluster runs with --allow-process, ' +
-      `and hello as user ${helloUser(context)}.\n`,
+      `and hello as user ${helloUser(context.io)}.\n`,
   );
 }
 
