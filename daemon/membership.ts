@@ -1,6 +1,5 @@
 import type { Manager } from '../manager/manager.ts';
-import type { CertificateNews, Liveness } from '../proto/index.ts';
-import { Role } from '../proto/index.ts';
+import { type CertificateNews, Liveness, Role } from '../proto/index.ts';
 import { Backoff } from '../shared/backoff.ts';
 import { delay } from '../shared/clock.ts';
 import { Renewal, renewIdentity } from '../shared/enrolment/renewal.ts';
@@ -12,7 +11,7 @@ import { ManagerPart } from './manager-part.ts';
 import { type NodeConfig, readNodeConfig, writeNodeConfig } from './node-config.ts';
 import type { Offer } from './offer.ts';
 import type { NodePaths } from './paths.ts';
-import { WorkerPart } from './worker-part.ts';
+import { WorkerPart, type WorkerPartDeps } from './worker-part.ts';
 
 const MANAGER_WAIT_MS = 10_000;
 const LEADER_WAIT_MS = 15_000;
@@ -46,16 +45,19 @@ export interface MembershipDeps extends DaemonDeps {
  */
 export class Membership {
   readonly live: LiveIdentity;
-  readonly worker: WorkerPart;
   readonly #options: MembershipOptions;
   readonly #deps: MembershipDeps;
+  readonly #makeWorker: (config: NodeConfig) => Promise<WorkerPart>;
   readonly #renewal: Renewal;
   /** Aborted when this node stops or leaves. */
   readonly #ending = new AbortController();
   #config: NodeConfig;
+  #worker: WorkerPart;
   #manager: ManagerPart | undefined;
   /** Holds the root key: there from the moment when the manager part's tables are. */
   #signer: Manager | undefined;
+  /** Settles when the worker part that is made anew runs. */
+  #workerAnew: Promise<void> | undefined;
   /** Settles when the manager part that is starting runs, or does not. */
   #starting: Promise<void> | undefined;
   /** True while it is tried until it runs; what stands in its way. */
@@ -65,23 +67,20 @@ export class Membership {
   static async create(options: MembershipOptions, deps: MembershipDeps): Promise<Membership> {
     const live = new LiveIdentity(options.identity);
     let self: Membership | undefined;
-    const worker = await WorkerPart.create(
-      {
-        stateDir: options.stateDir,
-        socket: options.socket,
-        paths: options.paths,
-        config: { ...options.config, allowProcess: options.allowProcess, offer: options.offer },
-        live,
-      },
-      {
-        ...deps,
-        onManagers: (addresses) => self?.rememberManagers(addresses),
-        otherManagers: () => self?.otherManagers() ?? [],
-        onCertificateNews: (news) => void self?.certificateNews(news),
-        onRemoved: (reason) => deps.onRemoved(reason),
-      },
-    );
-    self = new Membership(options, deps, live, worker);
+    const workerDeps: WorkerPartDeps = {
+      ...deps,
+      onManagers: (addresses) => self?.rememberManagers(addresses),
+      otherManagers: () => self?.otherManagers() ?? [],
+      onCertificateNews: (news) => void self?.certificateNews(news),
+      onRemoved: (reason) => deps.onRemoved(reason),
+      onOverlayPossible: () => void deps.exclusive(async () => self!.#renewWorker()),
+    };
+    const makeWorker = (config: NodeConfig): Promise<WorkerPart> => {
+      const { stateDir, socket, paths, allowProcess, offer } = options;
+      const own = { ...config, allowProcess, offer };
+      return WorkerPart.create({ stateDir, socket, paths, config: own, live }, workerDeps);
+    };
+    self = new Membership(options, deps, live, makeWorker, await makeWorker(options.config));
     return self;
   }
 
@@ -89,10 +88,12 @@ export class Membership {
     options: MembershipOptions,
     deps: MembershipDeps,
     live: LiveIdentity,
+    makeWorker: (config: NodeConfig) => Promise<WorkerPart>,
     worker: WorkerPart,
   ) {
     this.live = live;
-    this.worker = worker;
+    this.#makeWorker = makeWorker;
+    this.#worker = worker;
     this.#options = options;
     this.#deps = deps;
     this.#config = options.config;
@@ -108,7 +109,7 @@ export class Membership {
 
   /** The worker part first: it runs tasks while the manager part still loads. */
   async start(waitForManager: boolean): Promise<void> {
-    await this.worker.start();
+    await this.#worker.start();
     this.#renewal.start();
     if (!this.#hasManagerRole) return;
     if (waitForManager) await this.#startManager();
@@ -120,9 +121,13 @@ export class Membership {
     this.#ending.abort();
     await this.#renewal.stop();
     await this.#manager?.stop({ handOver: how.handOver });
-    await this.worker.stop(how.goodbye);
+    await this.#workerAnew;
+    await this.#worker.stop(how.goodbye);
   }
 
+  get worker(): WorkerPart {
+    return this.#worker;
+  }
   get config(): NodeConfig {
     return this.#config;
   }
@@ -144,7 +149,7 @@ export class Membership {
   }
   managerAddresses(): string[] {
     const own = this.#manager?.manager.managerAddresses() ?? [];
-    return [...new Set([...own, ...this.worker.managers, ...this.#config.managers])];
+    return [...new Set([...own, ...this.#worker.managers, ...this.#config.managers])];
   }
   otherManagers(): string[] {
     const own = this.#manager?.manager.managerAddresses() ?? [];
@@ -188,6 +193,21 @@ export class Membership {
     if (isSame) return;
     const { stateDir } = this.#options;
     if (readNodeConfig(stateDir)) writeNodeConfig(stateDir, this.#config);
+  }
+
+  /** As a restart of the daemon would: tasks and published ports go on, and so does the manager part. */
+  #renewWorker(): Promise<void> {
+    this.#workerAnew = this.#restartWorker().catch((error) => {
+      this.#deps.log.error({ err: error }, 'the worker part cannot go on');
+      this.#deps.exit(1);
+    });
+    return this.#workerAnew;
+  }
+  async #restartWorker(): Promise<void> {
+    if (this.#ending.signal.aborted) return;
+    await this.#worker.stop(Liveness.RESTARTING);
+    this.#worker = await this.#makeWorker(this.#config);
+    await this.#worker.start();
   }
 
   // -- the role follows the certificate

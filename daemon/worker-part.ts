@@ -21,7 +21,7 @@ import type { Network } from '../worker/network/network.ts';
 import { OverlayNetwork } from '../worker/network/overlay-network.ts';
 import { ProxyNetwork } from '../worker/network/proxy-network.ts';
 import { SystemNetcmd } from '../worker/network/router/netcmd.ts';
-import { Router } from '../worker/network/router/router.ts';
+import { Router, type RouterDeps } from '../worker/network/router/router.ts';
 import { TunnelKeys } from '../worker/network/router/tunnel-keys.ts';
 import { watchKernel } from '../worker/network/router/watch.ts';
 import { GenericUnits } from '../worker/runtime/generic-units.ts';
@@ -36,9 +36,16 @@ import { HostLook } from './host-look.ts';
 import { findInstallation, type Installation } from './installation.ts';
 import type { NodeConfig } from './node-config.ts';
 import { genericOffers, NO_OFFER } from './offer.ts';
-import { findOverlayTier, giveUpOverlay } from './overlay-tier.ts';
+import {
+  findOverlayTier,
+  findTunnel,
+  giveUpOverlay,
+  type OverlayTier,
+  overlayObstacle,
+} from './overlay-tier.ts';
 import type { NodePaths } from './paths.ts';
 import { SYSTEM_DIR } from './socket-access.ts';
+import { TierLook } from './tier-look.ts';
 
 export interface WorkerPartOptions {
   readonly stateDir: string;
@@ -55,6 +62,8 @@ export interface WorkerPartDeps extends DaemonDeps {
   otherManagers(): readonly string[];
   onCertificateNews(news: CertificateNews): void;
   onRemoved(reason: string): void;
+  /** This machine can carry networks by now: this part is to be made anew. */
+  onOverlayPossible(): void;
 }
 
 /** The worker part of a node: agent, runtimes, logs and network, put together for this machine. */
@@ -67,6 +76,9 @@ export class WorkerPart {
   readonly #containers: ContainerRuntime | undefined;
   readonly #units: GenericUnits;
   readonly #host: HostLook;
+  readonly #tierLook: TierLook;
+  readonly #tier: OverlayTier;
+  readonly #stopListening: () => void;
   #forget = false;
 
   private constructor(parts: {
@@ -78,6 +90,9 @@ export class WorkerPart {
     readonly containers: ContainerRuntime | undefined;
     readonly units: GenericUnits;
     readonly host: HostLook;
+    readonly tierLook: TierLook;
+    readonly tier: OverlayTier;
+    readonly stopListening: () => void;
   }) {
     this.#agent = parts.agent;
     this.#logs = parts.logs;
@@ -87,6 +102,9 @@ export class WorkerPart {
     this.#containers = parts.containers;
     this.#units = parts.units;
     this.#host = parts.host;
+    this.#tierLook = parts.tierLook;
+    this.#tier = parts.tier;
+    this.#stopListening = parts.stopListening;
   }
 
   /** Finds out on the way which runtimes this machine has. Nothing of it works before `start`. */
@@ -99,40 +117,19 @@ export class WorkerPart {
     const installation = findInstallation();
     const logs = new TaskLogs({ io, clock, log, stateDir, nodeId });
     const netcmd = new SystemNetcmd(io, clock);
-    const tier = await findOverlayTier({ io, netcmd, config, nodeId, stateDir });
-    log.info({ ...tier }, 'networks between nodes');
-    const isEverywhere = tier.found && config.publishesEverywhere === true;
-    const publishAddress = isEverywhere ? '' : config.publishAddress;
-    const proxy = new ProxyNetwork({
-      stateDir,
-      socketPath: paths.netdSocket,
-      nodeId,
-      publishAddress,
-      versionText: VERSION,
-      netd: { execPath: process.execPath, args: [installation.netdScript] },
-      clock,
-      random,
-      log,
-    });
+    const tierDeps = { io, netcmd, config, nodeId, stateDir };
+    const firstTier = await findOverlayTier(tierDeps);
+    log.info({ ...firstTier }, 'networks between nodes');
+    let tier = firstTier;
     const around = { io, clock, random, log, stateDir, nodeId, nodeName: config.nodeName };
     // The agent is made of the runtimes: what they ask of it is known a moment later.
     let known: Pick<Agent, 'managers' | 'keptImages'> = {
       managers: config.managers,
       keptImages: () => new Set<string>(),
     };
-    const router = new Router({
-      ...around,
-      short: nodeId.slice(0, 8),
-      tunnelKeys: paths.tunnelKeys,
-      netcmd,
-      carries: tier.found,
-      watch: (names, onChange) => watchKernel(clock, names, onChange),
-    });
+    const { proxy, router, network } = networkParts(options, around, netcmd, tier, installation);
     const tunnelKeys = new TunnelKeys({ io, clock, directory: paths.tunnelKeys });
     const tunnelKey = (): string => (tier.found && tier.tunnel.found ? tunnelKeys.publicKey() : '');
-    const inner = tier.found ? new OverlayNetwork({ proxy, router, clock, publishAddress }) : proxy;
-    const places = { nodeId, addressesOf: addressesOfInterface };
-    const network = new BoundNetwork({ inner, places, clock });
     const { bindRoots, genericResources } = config.offer ?? NO_OFFER;
     const generic = genericOffers(genericResources);
     const units = new GenericUnits(io, join(stateDir, 'units'), generic);
@@ -159,7 +156,7 @@ export class WorkerPart {
       netcmd,
       router,
       short: nodeId.slice(0, 8),
-      lacks: tier.found ? '' : tier.why,
+      lacks: () => (tier.found ? '' : tier.why),
       inside: { execPath: process.execPath, args: [installation.insideScript] },
     };
     const agent = new Agent({
@@ -189,14 +186,37 @@ export class WorkerPart {
     });
     known = agent;
     // A new certificate is told, and with it a new key where that has come of age.
-    live.onChange(() => agent.descriptionChanged());
+    const stopListening = live.onChange(() => agent.descriptionChanged());
     const host = new HostLook({
       clock,
       look: () => JSON.stringify(hostPlaces()),
       onChange: () => agent.descriptionChanged(),
     });
-    const forgetNetwork = (): void => giveUpOverlay(io, nodeId);
-    return new WorkerPart({ agent, logs, network, forgetNetwork, router, containers, units, host });
+    const tierLook = new TierLook({
+      clock,
+      obstacle: () => overlayObstacle(tierDeps),
+      find: async () =>
+        tier.found ? { ...tier, tunnel: await findTunnel(tierDeps) } : findOverlayTier(tierDeps),
+      onOther: (other) => {
+        log.info({ ...other }, 'networks between nodes');
+        if (other.found && !tier.found) return deps.onOverlayPossible();
+        tier = other;
+        agent.descriptionChanged();
+      },
+    });
+    return new WorkerPart({
+      agent,
+      logs,
+      network,
+      forgetNetwork: () => giveUpOverlay(io, nodeId),
+      router,
+      containers,
+      units,
+      host,
+      tierLook,
+      tier: firstTier,
+      stopListening,
+    });
   }
 
   async start(): Promise<void> {
@@ -204,6 +224,7 @@ export class WorkerPart {
     await this.#network.start();
     this.#host.start();
     await this.#agent.start();
+    this.#tierLook.start(this.#tier);
     this.#units.keepOnly(new Set(this.#agent.localTasks().map(({ id }) => id)));
   }
   /** Tasks and published ports go on. */
@@ -211,6 +232,8 @@ export class WorkerPart {
     if (goodbye === Liveness.RESTARTING || goodbye === Liveness.LEAVING)
       this.#agent.sayGoodbye(goodbye);
     this.#host.stop();
+    this.#tierLook.stop();
+    this.#stopListening();
     await this.#agent.stop();
     if (this.#forget) {
       await this.#containers?.destroy();
@@ -253,6 +276,41 @@ export class WorkerPart {
   readLogs(taskId: string, request: LogRequest, signal: AbortSignal): AsyncIterable<LogRecord> {
     return this.#agent.readLogs(taskId, request, signal);
   }
+}
+
+/** The node's network as the agent sees it, and what it is made of. */
+function networkParts(
+  { stateDir, paths, config }: WorkerPartOptions,
+  around: Omit<RouterDeps, 'short' | 'tunnelKeys' | 'netcmd' | 'carries' | 'watch'>,
+  netcmd: SystemNetcmd,
+  tier: OverlayTier,
+  installation: Installation,
+) {
+  const { clock, random, log, nodeId } = around;
+  const isEverywhere = tier.found && config.publishesEverywhere === true;
+  const publishAddress = isEverywhere ? '' : config.publishAddress;
+  const proxy = new ProxyNetwork({
+    stateDir,
+    socketPath: paths.netdSocket,
+    nodeId,
+    publishAddress,
+    versionText: VERSION,
+    netd: { execPath: process.execPath, args: [installation.netdScript] },
+    clock,
+    random,
+    log,
+  });
+  const router = new Router({
+    ...around,
+    short: nodeId.slice(0, 8),
+    tunnelKeys: paths.tunnelKeys,
+    netcmd,
+    carries: tier.found,
+    watch: (names, onChange) => watchKernel(clock, names, onChange),
+  });
+  const inner = tier.found ? new OverlayNetwork({ proxy, router, clock, publishAddress }) : proxy;
+  const places = { nodeId, addressesOf: addressesOfInterface };
+  return { proxy, router, network: new BoundNetwork({ inner, places, clock }) };
 }
 
 /** A root daemon runs commands of the host only when its operator said so. */

@@ -11,7 +11,7 @@ import { type ProbeDeps, probePeers } from './probe.ts';
 export interface ExamineDeps extends Omit<ProbeDeps, 'router'> {
   readonly router: Router;
   /** Why this node carries no networks; empty: it does. */
-  readonly lacks: string;
+  readonly lacks: () => string;
 }
 
 /** What this node finds of its own network: its rows, the kernel, the host underneath, the ways out. */
@@ -26,7 +26,8 @@ export async function examineNetwork(
     digest: networkDigest({ peers, networks, networkServices }),
     services: request.rows ? networkServices : [],
   };
-  if (deps.lacks !== '') return NodeNetwork.create({ tier: 'proxy', reason: deps.lacks, ...told });
+  const reason = deps.lacks();
+  if (reason !== '') return NodeNetwork.create({ tier: 'proxy', reason, ...told });
   const { router } = deps;
   const problem = await router.repair();
   const around = router.plan?.around;
