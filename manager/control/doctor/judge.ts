@@ -36,7 +36,9 @@ function nodeFindings(node: Examined, networks: readonly KnownNetwork[]): readon
   if (network.tier !== 'overlay')
     return [
       finding('note', 'kernel', node, `it carries no networks: ${network.reason}`, {
-        advice: 'Install what is missing (deploy/install-deps), then stop and start the node.',
+        advice:
+          'Put that right if it is to carry them (deploy/install-deps has the programs): it tries again ' +
+          'every minute.',
       }),
     ];
   return [

@@ -39,7 +39,7 @@ describe('the network doctor', { skip: missing || false }, () => {
       netcmd: new SystemNetcmd(io, clock, hosts.name(host)),
       router: routers.routers[host - 1]!,
       short: routers.short(host),
-      lacks: '',
+      lacks: () => '',
       inside: {
         execPath: process.execPath,
         args: [join(ROOT, 'dist', 'worker', 'inside', 'main.js')],

@@ -69,7 +69,7 @@ describe('an encrypted network', { skip: missing || false }, () => {
       netcmd: new SystemNetcmd(io, clock, hosts.name(host)),
       router: routers.routers[host - 1]!,
       short: routers.short(host),
-      lacks: '',
+      lacks: () => '',
       inside: { execPath: process.execPath, args: [] },
     };
     return examineNetwork(deps, { index: 1, ...routers.rows }, NetworkLookRequest.create({}));

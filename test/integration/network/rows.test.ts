@@ -111,6 +111,13 @@ describe('routers driven by rows', { skip: missing || false }, () => {
     assert.deepEqual(await at['c1']!.call('udp', '10.0.1.13', 80), ['c3 10.0.1.11']);
     assert.equal(await at['c2']!.call('tcp', 'fd00:0:0:1::13', 80), 'c3 fd00:0:0:1::12');
   });
+  it('learn no neighbours on links of containers, which a machine has room for 1,024 of', async () => {
+    const learned = 'ip neigh show | grep -v -e PERMANENT -e " dev up0 " || true';
+    for (const host of [1, 2, 3]) {
+      assert.equal(await hosts.must(routers.inside(host), learned), '');
+      assert.equal(await hosts.must(`swt-${routers.short(host)}-c${host}`, learned), '');
+    }
+  });
   it('spread a virtual address over its backends, which see the client; one may be itself', async () => {
     const expected = ['c1 10.0.1.2', 'c2 10.0.1.11', 'c3 10.0.1.11'];
     assert.deepEqual(await at['c1']!.times(OFTEN, 'tcp', '10.0.1.2', 80), expected);

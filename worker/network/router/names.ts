@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 /**
  * What everything that a node's network is made of is called. All of it follows from ids, so that
  * every node, and every later daemon of this node, comes to the same names without asking anybody.
@@ -33,6 +35,15 @@ export const GATEWAY = '198.18.0.1';
 export const GATEWAY6 = 'fe80::1';
 /** MAC address of every link's end in the router: a container that moves finds the gateway it knew. */
 export const GATEWAY_MAC = '02:42:00:00:00:01';
+
+/**
+ * MAC address of a container's nth link. Both ends of a link are told each other's: the entries that
+ * kernels learn by asking are counted for the whole machine (`gc_thresh3`), those that are told are not.
+ */
+export function taskMac(taskId: string, link: number): string {
+  const bytes = createHash('sha256').update(`${taskId} ${link}`).digest().subarray(0, 5);
+  return ['02', ...[...bytes].map(hex)].join(':');
+}
 
 /**
  * Published ports come from the host to the router under these addresses, which say where they were

@@ -3,8 +3,18 @@ import { LIMITS } from '../../../shared/limits.ts';
 import { contains, parsePrefix } from '../../../shared/prefix.ts';
 import { RuntimeError } from '../../runtime.ts';
 import type { Attachment, LocalEndpoint } from '../container-network.ts';
-import { element, type Item, isV6, MAIN, route, routerTable, setting, taskLink } from './items.ts';
-import { endpointDevice, GATEWAY, taskNamespace } from './names.ts';
+import {
+  element,
+  type Item,
+  isV6,
+  MAIN,
+  neighbour,
+  route,
+  routerTable,
+  setting,
+  taskLink,
+} from './items.ts';
+import { endpointDevice, GATEWAY, taskMac, taskNamespace } from './names.ts';
 import { addressesOf, mtuOf, tableOf } from './surroundings.ts';
 import type { TaskLink } from './task-link.ts';
 import { digestOf } from './task-script.ts';
@@ -31,6 +41,7 @@ export function planEndpoint(
       taskLink(device, digestOf(link)),
       setting(device, link.mtu || DEFAULT_MTU, group),
       ...own.flatMap((to) => [
+        neighbour(device, to, link.mac),
         route({ to, table: MAIN, device }),
         element(tableOf(to), 'sw_addr', `"${device}" . ${to}`),
         element(tableOf(to), 'sw_self', `${to} . ${to}`),
@@ -71,6 +82,7 @@ function linksOf(
       device: endpointDevice(index, 0),
       namespace,
       name: 'eth0',
+      mac: taskMac(taskId, 0),
       mtu: 0,
       addresses: [`${localAddress(index)}/32`],
       gateway: GATEWAY,
@@ -88,6 +100,7 @@ function linksOf(
       device: endpointDevice(index, at),
       namespace,
       name: `eth${at}`,
+      mac: taskMac(taskId, at),
       mtu: mtuOf(network),
       addresses: addressesOf(attachment).map((each) => withLength(each, prefixes)),
       gateway: gatewayOf(attachment, network),

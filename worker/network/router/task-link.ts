@@ -4,6 +4,7 @@ export interface TaskLink {
   readonly namespace: string;
   /** Its name in there. */
   readonly name: string;
+  readonly mac: string;
   /** 0: as the kernel makes it. */
   readonly mtu: number;
   /** With their networks' lengths, which route nothing. */

@@ -47,7 +47,7 @@ END
 }
 
 function insideLines(link: TaskLink): readonly string[] {
-  const { name, mtu, addresses, gateway, hasDefault, prefixes } = link;
+  const { name, mac, mtu, addresses, gateway, hasDefault, prefixes } = link;
   const six = addresses.some(isV6);
   const by = (prefix: string): string => (isV6(prefix) ? GATEWAY6 : gateway);
   const ways = (hasDefault ? ['0.0.0.0/0', ...(six ? ['::/0'] : [])] : prefixes).filter(
@@ -55,11 +55,14 @@ function insideLines(link: TaskLink): readonly string[] {
   );
   return [
     'link set lo up',
-    `link set ${name}${mtu === 0 ? '' : ` mtu ${mtu}`} up`,
+    `link set ${name} address ${mac}${mtu === 0 ? '' : ` mtu ${mtu}`} up`,
     ...addresses.map(
       (each) => `addr replace ${each} dev ${name} noprefixroute${isV6(each) ? ' nodad' : ''}`,
     ),
     `route replace ${gateway}/32 dev ${name} scope link`,
+    ...[gateway, ...(six ? [GATEWAY6] : [])].map(
+      (each) => `neigh replace ${each} lladdr ${GATEWAY_MAC} dev ${name} nud permanent`,
+    ),
     ...ways.map((prefix) => `route replace ${prefix} via ${by(prefix)} dev ${name}`),
   ];
 }
