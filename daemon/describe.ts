@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { arch, availableParallelism, hostname, networkInterfaces, totalmem } from 'node:os';
 import { NodeDescription } from '../proto/index.ts';
 import { VERSION } from '../shared/version.ts';
+import { IPV6 } from '../worker/network/router/names.ts';
 import type { RuntimeFeatures } from '../worker/runtime.ts';
 import { hostRoutes } from './host-routes.ts';
 import type { OverlayTier } from './overlay-tier.ts';
@@ -47,6 +48,7 @@ function networkFeatures(overlay: OverlayTier): { [key: string]: string } {
   const { tunnel } = overlay;
   return {
     network: 'overlay',
+    ...(existsSync(IPV6) ? {} : { ipv6: 'none' }),
     encryption: tunnel.found ? tunnel.kind : 'none',
     ...(tunnel.found ? {} : { 'encryption-reason': tunnel.why }),
   };

@@ -1,4 +1,4 @@
-import { Empty, InfoResponse, LocalService } from '../../proto/index.ts';
+import { Empty, InfoResponse, LocalService, type NodeDescription } from '../../proto/index.ts';
 import { VERSION } from '../../shared/version.ts';
 import type { Verb } from '../command.ts';
 import { jsonView } from '../output/json-view.ts';
@@ -43,7 +43,7 @@ function infoText(answer: InfoResponse, socket: string): string {
     ['Managers', answer.managers.join(', ')],
     ['Tasks', answer.state === 'none' ? '' : String(answer.tasks)],
     ['Runtimes', (description?.runtimes ?? []).join(', ')],
-    ['Network', answer.networkTier],
+    ['Network', networkText(answer.networkTier, description)],
     ['Processors', resources ? String(resources.nanoCpus / 1e9) : ''],
     ['Memory', resources ? formatBytes(resources.memoryBytes) : ''],
     ['State directory', answer.stateDir],
@@ -53,4 +53,10 @@ function infoText(answer: InfoResponse, socket: string): string {
   ];
   const shown = lines.filter(([, value]) => value !== '');
   return `${shown.map(([name, value]) => `${`${name}:`.padEnd(17)}${value}`).join('\n')}\n`;
+}
+
+/** With the reason where it carries no networks of containers. */
+function networkText(tier: string, description: NodeDescription | null): string {
+  const reason = description?.features['network-reason'] ?? '';
+  return tier === 'overlay' || reason === '' ? tier : `${tier} (${printable(reason)})`;
 }

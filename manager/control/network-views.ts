@@ -70,8 +70,10 @@ export function networkWarnings(view: View, network: Network): string[] {
 function missingNodes({ spec }: Network, nodes: readonly NodeStatus[]): string[] {
   if (!nodes.some((status) => isOverlayNode(status)))
     return ['no node of this cluster can carry overlay networks: tasks on it will wait'];
-  if (spec?.encrypted && nodes.every((status) => lacks(status, 'encrypted') !== ''))
+  if (spec?.encrypted && nodes.every((status) => lacks(status, 'overlay encrypted') !== ''))
     return ['no node of this cluster has WireGuard: tasks on it will wait'];
+  if (spec?.ipv6 && nodes.every((status) => lacks(status, 'overlay ipv6') !== ''))
+    return ['no node of this cluster has IPv6 (ipv6.disable): tasks on it will wait'];
   return [];
 }
 

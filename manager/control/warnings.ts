@@ -177,9 +177,11 @@ export function clusterNetworks(task: TaskSpec): readonly NetworkAttachmentSpec[
 }
 
 export function noNetworkText(needs: NetworkNeeds): string {
-  return needs === 'encrypted'
-    ? 'no node can carry encrypted networks (WireGuard)'
-    : 'no node can carry overlay networks';
+  const kinds = [
+    ...(needs.includes('encrypted') ? ['encrypted networks (WireGuard)'] : []),
+    ...(needs.includes('ipv6') ? ['IPv6'] : []),
+  ];
+  return `no node can carry ${kinds.join(' and ') || 'overlay networks'}`;
 }
 
 function tooLarge(task: TaskSpec, nodes: readonly KnownNode[]): string | undefined {

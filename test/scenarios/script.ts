@@ -23,7 +23,7 @@ import { World } from './world.ts';
  *
  * nodes N.. [zone=a ..] [cpu=N] [memory=MIB] [gpu=N] [runtimes=a,b] [overlay=ADDRESS] [mtu=N] [routes=A,B]
  * [wireguard=KEY] [bind-roots=A,B]   host-access on|off   volumes N VOLUME..
- * describe N overlay=ADDRESS|mtu=N|routes=A,B|wireguard=KEY|bind-roots=A,B
+ * describe N overlay=ADDRESS [no-ipv6]|mtu=N|routes=A,B|wireguard=KEY|bind-roots=A,B
  * node N ready|suspect|down|leaving|restarting|active|pause|drain|remove|removing|runs=RUNTIME|zone=b
  * pool CIDR LENGTH   network NAME [subnet=A+B] [ipv6] [encrypted] [mtu=N]   network-rm NAME
  * create|update NAME WORD..   rollback NAME REV
@@ -331,7 +331,7 @@ class Script {
 }
 
 /** Words of a node's description. */
-const DESCRIPTION = ['overlay', 'mtu', 'routes', 'wireguard', 'bind-roots'];
+const DESCRIPTION = ['overlay', 'no-ipv6', 'mtu', 'routes', 'wireguard', 'bind-roots'];
 
 function optionsOf(words: readonly string[]): Map<string, string> {
   return new Map(words.map((word) => [word.split('=')[0]!, word.slice(word.indexOf('=') + 1)]));
@@ -341,8 +341,9 @@ function describedBy(options: ReadonlyMap<string, string>): Partial<NodeDescript
   const dataAddress = options.get('overlay');
   const routes = options.get('routes');
   const roots = options.get('bind-roots');
+  const features = { network: 'overlay', ...(options.has('no-ipv6') ? { ipv6: 'none' } : {}) };
   return {
-    ...(dataAddress === undefined ? {} : { dataAddress, features: { network: 'overlay' } }),
+    ...(dataAddress === undefined ? {} : { dataAddress, features }),
     ...(options.has('mtu') ? { mtu: Number(options.get('mtu')) } : {}),
     ...(routes === undefined ? {} : { routes: routes.split(',') }),
     ...(roots === undefined ? {} : { bindRoots: roots.split(',') }),

@@ -32,17 +32,31 @@ export interface GuestFile {
   readonly content: string | Buffer;
 }
 
+export interface GuestRun {
+  /** Of shell. */
+  readonly script: string;
+  /** Of this machine, which are there beside busybox. */
+  readonly programs: readonly string[];
+  readonly files?: readonly GuestFile[];
+  /** What its kernel is told at its start. */
+  readonly bootWords?: string;
+}
+
+export interface GuestRan {
+  readonly code: number;
+  readonly output: string;
+  /** Its version. */
+  readonly kernel: string;
+}
+
+const BOOT_MS = 300_000;
+
 /**
- * Runs a script of shell as the only program of a machine of its own, with another kernel than this one,
- * emulated where nothing else is to be had. `programs` of this machine are there, beside busybox.
- * Resolves with its exit code and what it printed.
+ * Runs a script as the only program of a machine of its own, with another kernel than this one, emulated
+ * where nothing else is to be had. Resolves with its exit code and what it printed.
  */
-export async function runInGuest(
-  script: string,
-  programs: readonly string[],
-  files: readonly GuestFile[],
-  timeoutMs: number,
-): Promise<{ readonly code: number; readonly output: string; readonly kernel: string }> {
+export async function runInGuest(given: GuestRun): Promise<GuestRan> {
+  const { script, programs, files = [], bootWords = '' } = given;
   const kernel = await kernelOfDebian();
   const directory = tempDir();
   try {
@@ -61,7 +75,7 @@ export async function runInGuest(
       '-c',
       `cd '${root}' && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1 >'${image}'`,
     ]);
-    const console = await boot(kernel.image, image, timeoutMs);
+    const console = await boot(kernel.image, image, bootWords);
     return { ...readConsole(console), kernel: kernel.version };
   } finally {
     directory.remove();
@@ -148,14 +162,14 @@ echo '${END}' $?
 poweroff -f
 `;
 
-async function boot(kernel: string, image: string, timeoutMs: number): Promise<string> {
+async function boot(kernel: string, image: string, bootWords: string): Promise<string> {
   const words = [
     ...['-accel', 'tcg', '-m', '512', '-nographic', '-no-reboot', '-nodefaults'],
     ...['-serial', 'stdio', '-kernel', kernel, '-initrd', image],
     // Its own test of the timer fails where this machine is busy.
-    ...['-append', 'console=ttyS0 quiet panic=-1 loglevel=4 no_timer_check'],
+    ...['-append', `console=ttyS0 quiet panic=-1 loglevel=4 no_timer_check ${bootWords}`],
   ];
-  const { stdout, stderr } = await run('qemu-system-x86_64', words, { timeoutMs });
+  const { stdout, stderr } = await run('qemu-system-x86_64', words, { timeoutMs: BOOT_MS });
   return `${stdout}${stderr}`;
 }
 

@@ -1,5 +1,6 @@
 import { debian } from './debian.ts';
 import { machine } from './machine.ts';
+import { noIpv6 } from './no-ipv6.ts';
 import { wireguard } from './wireguard.ts';
 
 /**
@@ -9,6 +10,7 @@ import { wireguard } from './wireguard.ts';
 const SCRIPTS: { readonly [name: string]: (args: readonly string[]) => Promise<void> } = {
   debian,
   machine,
+  'no-ipv6': noIpv6,
   wireguard,
 };
 

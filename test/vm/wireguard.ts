@@ -3,32 +3,20 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NetworkPeer } from '../../proto/index.ts';
 import { SystemClock } from '../../shared/clock.ts';
-import { Kernel } from '../../worker/network/router/kernel.ts';
-import { nodeNames, taskNamespace } from '../../worker/network/router/names.ts';
-import type { Command } from '../../worker/network/router/netcmd.ts';
-import { Planner } from '../../worker/network/router/plan.ts';
-import { RecordingNetcmd } from '../../worker/network/router/recording-netcmd.ts';
-import {
-  at,
-  endpoint,
-  INGRESS,
-  input,
-  network,
-  peer,
-  service,
-} from '../../worker/network/router/rows-fixture.ts';
+import { taskNamespace } from '../../worker/network/router/names.ts';
+import { at, INGRESS, network, peer, service } from '../../worker/network/router/rows-fixture.ts';
 import { TunnelKeys, tunnelKeyPath } from '../../worker/network/router/tunnel-keys.ts';
 import { tunnelPort } from '../../worker/network/router/tunnel-names.ts';
 import { SystemIo } from '../../worker/system-io.ts';
 import { tempDir } from '../support/swarm.ts';
 import { type GuestFile, runInGuest } from './guest.ts';
+import { CABLE, shortOf, TUNNEL_KEYS, typedBy } from './two-nodes.ts';
 
 const PROGRAMS = ['ip', 'bridge', 'nft', 'wg', 'flock', 'nsenter'];
 const DATA_PORT = 4_799;
 const PINGS = 20;
 /** What just fits: 1370 less the headers of IP and ICMP. */
 const WHOLE_BYTES = 1_342;
-const BOOT_MS = 300_000;
 
 /**
  * Two nodes with a container each on an encrypted network, in one machine whose kernel has WireGuard. What
@@ -37,15 +25,16 @@ const BOOT_MS = 300_000;
 export async function wireguard(): Promise<void> {
   const directory = tempDir();
   try {
-    const nodes = [1, 2].map((number) => new Node(number, join(directory.path, String(number))));
-    const peers = nodes.map(({ peer }) => peer);
-    const script = [
-      HOSTS,
-      ...(await Promise.all(nodes.map((node) => node.typed(peers)))),
-      CHECKS,
-    ].join('\n');
-    const keys = nodes.map(({ keyFile }) => keyFile);
-    const { code, output, kernel } = await runInGuest(script, PROGRAMS, keys, BOOT_MS);
+    const nodes = [1, 2].map((number) => keyed(number, join(directory.path, String(number))));
+    const rows = {
+      peers: nodes.map((node) => node.peer),
+      networks: [INGRESS, network(1, { encrypted: true, mtu: 1_370 })],
+      networkServices: [service(1, [1, 2])],
+    };
+    const typed = await Promise.all([1, 2].map((number) => typedBy(number, rows)));
+    const script = [CABLE, COUNTERS, ...typed.map((node) => node.script), CHECKS].join('\n');
+    const files = nodes.map(({ keyFile }) => keyFile);
+    const { code, output, kernel } = await runInGuest({ script, programs: PROGRAMS, files });
     console.log(`Linux ${kernel}\n${output}`);
     assert.equal(code, 0, 'the script in the guest');
     judge(output);
@@ -64,64 +53,26 @@ function judge(output: string): void {
   assert.match(output, /^dead: 100% packet loss, in plain 0$/m);
 }
 
-class Node {
-  readonly peer: NetworkPeer;
-  readonly keyFile: GuestFile;
-  readonly #number: number;
-
-  constructor(number: number, directory: string) {
-    const clock = new SystemClock();
-    const keys = new TunnelKeys({ io: new SystemIo(clock), clock, directory });
-    const wireguardKey = keys.publicKey();
-    this.#number = number;
-    this.peer = peer(number, { wireguardKey });
-    const path = tunnelKeyPath(directory, wireguardKey);
-    this.keyFile = {
+/** A node with keys of its own, as its daemon makes them. */
+function keyed(
+  number: number,
+  directory: string,
+): { readonly peer: NetworkPeer; readonly keyFile: GuestFile } {
+  const clock = new SystemClock();
+  const keys = new TunnelKeys({ io: new SystemIo(clock), clock, directory });
+  const wireguardKey = keys.publicKey();
+  const path = tunnelKeyPath(directory, wireguardKey);
+  return {
+    peer: peer(number, { wireguardKey }),
+    keyFile: {
       path: path.replace(directory, TUNNEL_KEYS),
       content: readFileSync(path, 'utf8'),
-    };
-  }
-  /** Everything that its router types from nothing, as shell in the guest. */
-  async typed(peers: readonly NetworkPeer[]): Promise<string> {
-    const number = this.#number;
-    const short = `node${number}000`;
-    const netcmd = new RecordingNetcmd();
-    const kernel = new Kernel({ netcmd, names: nodeNames(short) });
-    const net = network(1, { encrypted: true, mtu: 1_370 });
-    const rows = { peers, networks: [INGRESS, net], networkServices: [service(1, [1, 2])] };
-    const given = input(rows, [endpoint(number, { attachments: [at(1, number)], names: false })]);
-    const plan = new Planner().plan({
-      ...given,
-      nodeId: this.peer.nodeId,
-      short,
-      names: nodeNames(short),
-      tunnelKeys: TUNNEL_KEYS,
-    });
-    const { problem, tunnelProblem } = await kernel.bring(plan, false);
-    assert.equal(problem + tunnelProblem, '');
-    return netcmd.commands.map((command) => shell(command, `host${number}`)).join('\n');
-  }
+    },
+  };
 }
 
-const TUNNEL_KEYS = '/var/lib/swarm/tunnel';
-
-function shell({ place, program, args, input: text }: Command, host: string): string {
-  const name = place.in === 'host' ? host : place.name;
-  const words = args.map((arg) => `'${arg}'`).join(' ');
-  return `nsenter --net=/run/netns/${name} ${program} ${words} >/dev/null <<'END_OF_INPUT' || exit 1
-${text.replace(/\n?$/, '\n')}END_OF_INPUT`;
-}
-
-/** Two hosts on one cable; what leaves them is counted. */
-const HOSTS = `
-ip netns add host1
-ip netns add host2
-ip link add eth0 netns host1 type veth peer name eth0 netns host2
-for n in 1 2; do
-  ip -n host$n link set lo up
-  ip -n host$n addr add 192.168.99.1$n/24 dev eth0
-  ip -n host$n link set eth0 up
-done
+/** What leaves the first host. */
+const COUNTERS = `
 nsenter --net=/run/netns/host1 nft -f - <<'END_OF_INPUT' || exit 1
 table inet capture {
   counter tunnel { }
@@ -135,7 +86,7 @@ table inet capture {
 }
 END_OF_INPUT`;
 
-const TASK = taskNamespace('node1000', 'task1');
+const TASK = taskNamespace(shortOf(1), 'task1');
 const CHECKS = `
 inside="nsenter --net=/run/netns/${TASK}"
 to=${at(1, 2).address}

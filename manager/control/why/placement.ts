@@ -51,10 +51,10 @@ export function whyNotPlaced(placing: Placing): Reason {
   );
   if (linked.length === 0)
     return why('no-overlay-node', `${name}: ${noNetworkText(needs)}`, {
-      advice:
-        needs === 'encrypted'
-          ? 'Install wireguard-tools, and wireguard-go where the kernel has no WireGuard; then stop and start the node.'
-          : 'Run swarm network doctor on a node to see what it lacks, or take the network away.',
+      advice: needs.includes('encrypted')
+        ? 'Install wireguard-tools, and wireguard-go where the kernel has no WireGuard: ' +
+          'the node sees it within a minute.'
+        : 'Run swarm network doctor on a node to see what it lacks, or take the network away.',
       command: 'swarm node ls',
       details: detailsOf(placing),
     });

@@ -1,8 +1,8 @@
 import type { Network, NodeStatus } from '../../../proto/index.ts';
 import type { View } from '../../store/view.ts';
 
-/** What a revision's networks ask of a node. */
-export type NetworkNeeds = '' | 'overlay' | 'encrypted';
+/** What a revision's networks ask of a node, in words. */
+export type NetworkNeeds = '' | `overlay${'' | ' encrypted'}${'' | ' ipv6'}`;
 
 /**
  * `networks`: those of a revision that are not of the node alone. They come and go under their names,
@@ -13,10 +13,10 @@ export function needsOf(
   networks: readonly { readonly target: string }[],
 ): NetworkNeeds {
   if (networks.length === 0) return '';
-  const encrypted = networks.some(
-    ({ target }) => networkNamed(view, target)?.spec?.encrypted === true,
-  );
-  return encrypted ? 'encrypted' : 'overlay';
+  const specs = networks.map(({ target }) => networkNamed(view, target)?.spec);
+  const encrypted = specs.some((spec) => spec?.encrypted === true);
+  const six = specs.some((spec) => spec?.ipv6 === true);
+  return `overlay${encrypted ? ' encrypted' : ''}${six ? ' ipv6' : ''}`;
 }
 
 /** One that is there to stay. */
@@ -31,7 +31,9 @@ export function lacks(status: NodeStatus | undefined, needs: NetworkNeeds): stri
   if (needs === '') return '';
   const description = status?.description;
   if (!isOverlayNode(status)) return 'no overlay networks';
-  if (needs !== 'encrypted' || description?.wireguardKey !== '') return '';
+  if (needs.includes('ipv6') && description?.features['ipv6'] === 'none')
+    return 'no IPv6 (its kernel was started with ipv6.disable)';
+  if (!needs.includes('encrypted') || description?.wireguardKey !== '') return '';
   const reason = description.features['encryption-reason'] || 'no WireGuard';
   return `no encrypted networks (${reason})`;
 }

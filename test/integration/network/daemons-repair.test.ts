@@ -142,6 +142,25 @@ describe('a node whose network somebody disturbs', { skip: missing || false }, (
       return String(seen) === String(left) || undefined;
     });
   });
+  it('carries networks when its address comes after its daemon, without another restart', async () => {
+    const node = cluster.node(2);
+    const address = `${cluster.hosts.address6(node.host)}/64 dev eth0`;
+    const told = (): Promise<string> => cluster.must(node, ['info']);
+    await cluster.kill(node);
+    await cluster.sh(node, `ip addr del ${address}`);
+    await cluster.start(node);
+    assert.match(await told(), /^Network: +proxy \(fd99::12 is no address of this machine/m);
+    await cluster.sh(node, `ip addr add ${address} nodad`);
+    await until(
+      'the overlay tier',
+      async () => /^Network: +overlay$/m.test(await told()) || undefined,
+    );
+    await cluster.create('late', ['--network', 'front', '--constraint', 'node.hostname==n2']);
+    const [late] = await cluster.inhabit('late', 1);
+    const answer = await web[0]!.peer.call('tcp', late!.addresses[0], PORT);
+    assert.equal(answer, `late.1 ${web[0]!.addresses[0]}`);
+    await agreed(cluster, node, PASS_MS);
+  });
   /** Of a host's network namespace, which names what daemons keep for it under /run. */
   const inode = async (name: string): Promise<string> =>
     (await cluster.hosts.must(name, 'stat -Lc %i /proc/self/ns/net')).trim();

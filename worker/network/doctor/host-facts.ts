@@ -1,3 +1,4 @@
+import { IPV6 } from '../router/names.ts';
 import { HOST, type Netcmd } from '../router/netcmd.ts';
 
 /** What this host is like underneath the networks of containers. */
@@ -23,7 +24,7 @@ export async function hostFacts(netcmd: Netcmd, dataAddress: string): Promise<Ho
 function factsScript(dataAddress: string): string {
   return `ip -j addr show; echo
 ip -j -4 route show; echo
-ip -j -6 route show; echo
+[ ! -e ${IPV6} ] || ip -j -6 route show; echo
 nft -j list chains 2>/dev/null || echo '{}'; echo
 device=$(ip -o addr show to ${dataAddress} | sed -n '1s/^[0-9]*: *\\([^ ]*\\) .*/\\1/p')
 [ -n "$device" ] || exit 0

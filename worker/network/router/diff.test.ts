@@ -18,7 +18,7 @@ describe('what differs', () => {
   it('is nothing between a plan and itself', () => {
     fc.assert(
       fc.property(inputs, (given) => {
-        const items = flat(new Planner().plan(given).parts);
+        const items = flat(new Planner(true).plan(given).parts);
         assert.deepEqual(diff(items, items), { clear: [], make: [], take: [] });
       }),
       { numRuns: 50 },
@@ -27,14 +27,14 @@ describe('what differs', () => {
   it('brings a kernel from any plan to any other, by parts as well as by reading it', () => {
     fc.assert(
       fc.property(fc.array(inputs, { minLength: 2, maxLength: 5 }), (all) => {
-        const planner = new Planner();
+        const planner = new Planner(true);
         let parts: ReadonlyMap<string, readonly Item[]> = new Map();
         const kernel = new Map<string, Item>();
         for (const given of all) {
           const next = planner.plan(given).parts;
           const { have, want } = differing(parts, next);
           carryOut(kernel, diff(have, want));
-          assert.deepEqual(texts(kernel), texts(flat(new Planner().plan(given).parts), kernel));
+          assert.deepEqual(texts(kernel), texts(flat(new Planner(true).plan(given).parts), kernel));
           parts = next;
         }
         const end = flat(parts);
@@ -47,7 +47,7 @@ describe('what differs', () => {
   it('is repaired from whatever somebody else has left of it', () => {
     fc.assert(
       fc.property(inputs, fc.infiniteStream(fc.boolean()), (given, kept) => {
-        const want = flat(new Planner().plan(given).parts);
+        const want = flat(new Planner(true).plan(given).parts);
         const kernel = new Map([...want].filter(() => kept.next().value));
         // What hangs on a link is never there without it.
         for (const [id, { device }] of kernel)
@@ -69,7 +69,7 @@ describe('what differs', () => {
     assert.deepEqual(take, []);
   });
   it('names backends that get nothing new, not those that only moved', () => {
-    const planner = new Planner();
+    const planner = new Planner(true);
     const rows = { networks: [INGRESS, network(1)] };
     const three = input({ ...rows, networkServices: [service(1, [1, 2, 3])] });
     const before = planner.plan(three).parts;
@@ -81,7 +81,7 @@ describe('what differs', () => {
     assert.deepEqual(leavingBackends(have, want), ['10.0.1.11']);
   });
   it('does not look into parts whose rows are the same', () => {
-    const planner = new Planner();
+    const planner = new Planner(true);
     const rows = { networks: [INGRESS, network(1)], networkServices: [service(1, [1, 2, 3])] };
     const given = input(rows);
     const before = planner.plan(given).parts;

@@ -38,6 +38,13 @@ describe('what is typed for', () => {
     await bring(input(ROWS, [endpoint(1, { attachments: [at(1, 1)] })]));
     golden('overlay', typed());
   });
+  it('the same where the kernel has no IPv6', async () => {
+    const { bring, typed } = node(false);
+    await bring(input(ROWS, [endpoint(1, { attachments: [at(1, 1)] })]));
+    const text = typed();
+    golden('overlay-four', text);
+    assert.doesNotMatch(text, /^(route|rule|neigh|addr|address) .*::|ip6 swarm/m);
+  });
   it('a backend that drains, and then is gone', async () => {
     const { bring, typed, netcmd } = node();
     const here = [endpoint(1, { attachments: [at(1, 1)] })];
@@ -108,10 +115,10 @@ const ROWS = {
   services: [published(1, [1, 2, 3])],
 };
 
-function node() {
+function node(six = true) {
   const netcmd = new RecordingNetcmd();
-  const kernel = new Kernel({ netcmd, names: nodeNames('node1000') });
-  const planner = new Planner();
+  const kernel = new Kernel({ netcmd, names: nodeNames('node1000'), six });
+  const planner = new Planner(six);
   return {
     async bring(given: Parameters<Planner['plan']>[0]): Promise<void> {
       const { problem } = await kernel.bring(planner.plan(given), false);

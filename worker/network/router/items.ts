@@ -29,6 +29,8 @@ export interface Item {
   readonly device?: string;
   /** The link that this is. */
   readonly link?: string;
+  /** A kernel with no IPv6 knows nothing of it. */
+  readonly six: boolean;
   readonly make: Line;
   readonly take: Line;
   /** Position among the steps of a change; taken away in the opposite order. */
@@ -72,6 +74,7 @@ export function vxlan(link: Vxlan): Item {
     text,
     replaces: false,
     link: device,
+    six: false,
     make: { batch: 'host-links', line },
     take: { batch: 'router', line: `link del ${device}` },
     step: STEP.link,
@@ -85,6 +88,7 @@ export function taskLink(device: string, digest: string): Item {
     text: digest,
     replaces: true,
     link: device,
+    six: false,
     make: { batch: 'tasks', line: device },
     take: { batch: 'router', line: `link del ${device}` },
     step: STEP.link,
@@ -98,6 +102,7 @@ export function tunnelDevice(tunnel: TunnelDevice): Item {
     id: `tunnel ${device}`,
     text: `key ${key} port ${port} address ${address} mtu ${mtu}`,
     replaces: true,
+    six: false,
     make: { batch: 'tunnel', line: makeTunnel(tunnel) },
     take: { batch: 'tunnel', line: takeTunnel(device) },
     step: STEP.link,
@@ -119,6 +124,7 @@ export function tunnelPeer(peer: {
     id: `tunnel-peer ${device} ${key}`,
     text: `own ${ownKey} endpoint ${endpoint} address ${address}`,
     replaces: true,
+    six: false,
     // Turning it on shakes hands at once: nobody has to wait for that with a first packet.
     make: { batch: 'tunnel', line: `${words} ${settings}\n${words} persistent-keepalive 25` },
     take: { batch: 'tunnel', line: `${words} remove` },
@@ -134,6 +140,7 @@ export function setting(device: string, mtu: number, group: number): Item {
     text,
     replaces: true,
     device,
+    six: false,
     make: { batch: 'router', line: `link set ${device} ${text} up` },
     take: { batch: 'router', line: `link set ${device} group 0` },
     step: STEP.setting,
@@ -147,6 +154,7 @@ export function ownAddress(address: string): Item {
     id: `address ${address}`,
     text: '',
     replaces: true,
+    six: isV6(address),
     make: { batch: 'router', line: `address replace ${address}/${prefix} dev lo` },
     take: { batch: 'router', line: `address del ${address}/${prefix} dev lo` },
     step: STEP.address,
@@ -160,6 +168,7 @@ export function neighbour(device: string, hop: string, mac: string): Item {
     text: mac,
     replaces: true,
     device,
+    six: isV6(hop),
     make: { batch: 'router', line },
     take: { batch: 'router', line: `neigh del ${hop} dev ${device}` },
     step: STEP.neighbour,
@@ -174,6 +183,7 @@ export function forwarding(device: string, mac: string, to: string): Item {
     text: to,
     replaces: true,
     device,
+    six: isV6(to),
     make: { batch: 'router-bridge', line },
     take: { batch: 'router-bridge', line: `fdb del ${mac} dev ${device} dst ${to} self` },
     step: STEP.neighbour,
@@ -204,6 +214,7 @@ export function route(given: Route): Item {
     text,
     replaces: true,
     ...(device === undefined ? {} : { device }),
+    six: isV6(to),
     make: { batch, line: `route replace ${kind}${to}${rest}${where} proto ${PROTOCOL}` },
     take: { batch, line: `route del ${kind}${to}${where} proto ${PROTOCOL}` },
     step: STEP.route,
@@ -218,6 +229,7 @@ export function rule(family: Family, preference: number, selector: string): Item
     id: `rule ${family} ${preference} ${selector}`,
     text: '',
     replaces: false,
+    six: family === 6,
     make: { batch, line: `rule add ${words}` },
     take: { batch, line: `rule del ${words}` },
     step: STEP.rule,
@@ -246,6 +258,7 @@ export function element(table: Table, set: string, key: string, value?: string):
     id: `element ${words} ${key}`,
     text: value ?? '',
     replaces: false,
+    six: table.family === 6,
     make: { batch, set: words, line: full },
     take: { batch, set: words, line: key },
     step: STEP.element,
@@ -261,6 +274,7 @@ export function chain(table: Table, name: string, rules: readonly string[]): Ite
     id: `chain ${words}`,
     text: '',
     replaces: true,
+    six: table.family === 6,
     make: { batch, line: [`add chain ${words}`, `flush chain ${words}`, ...lines].join('\n') },
     take: { batch, line: `delete chain ${words}` },
     step: STEP.chain,

@@ -17,6 +17,8 @@ import { observeTunnelScript } from './tunnel-script.ts';
 export interface KernelDeps {
   readonly netcmd: Netcmd;
   readonly names: NodeNames;
+  /** It has IPv6. */
+  readonly six: boolean;
 }
 
 export interface Done {
@@ -48,6 +50,7 @@ export class Kernel {
   readonly #netcmd: Netcmd;
   readonly #names: NodeNames;
   readonly #flows: FlowSweep;
+  readonly #families: readonly Family[];
   /** Undefined: not known, so it has to be looked at. */
   #parts: Parts | undefined;
   #tables = new Map<string, LoadedTable>();
@@ -60,6 +63,7 @@ export class Kernel {
     this.#netcmd = deps.netcmd;
     this.#names = deps.names;
     this.#flows = new FlowSweep(deps);
+    this.#families = deps.six ? [4, 6] : [4];
   }
   /** Undefined: not made yet. */
   get uplink(): Uplink | undefined {
@@ -118,9 +122,10 @@ export class Kernel {
   }
 
   async #makeUplink({ around }: Plan, look: boolean): Promise<void> {
-    const six = [...(around?.networks.values() ?? [])].some(({ subnets }) =>
+    const isAsked = [...(around?.networks.values() ?? [])].some(({ subnets }) =>
       subnets.some(({ cidr }) => cidr.includes(':')),
     );
+    const six = isAsked && this.#families.includes(6);
     const input = hostScript({ names: this.#names, overlay: around !== undefined, six });
     if (look || input !== this.#uplinkMadeBy) await this.#linkUp(input);
   }
@@ -215,8 +220,7 @@ export class Kernel {
     };
     const isOurs = (family: Family): boolean =>
       (family === 6 ? uplink.forwardingIsOurs6 : uplink.forwardingIsOurs) && !this.#othersForward;
-    const families: readonly Family[] = [4, 6];
-    return families.flatMap((family) => [
+    return this.#families.flatMap((family) => [
       [routerTable(family), routerTableText(family)] as const,
       [
         { place: 'host', family, name: this.#names.table } as const,

@@ -91,6 +91,9 @@ export const INGRESS_TABLE = 99_999;
 /** Mark of a packet that came to a published port; marks below are node indexes. */
 export const INGRESS_MARK = 0x1_0000;
 
+/** Where a kernel has IPv6; one that was started with `ipv6.disable=1` has no such directory. */
+export const IPV6 = '/proc/sys/net/ipv6';
+
 /** Marks the routes and rules of ours: the kernel's own are left out when they are read. */
 export const PROTOCOL = 83;
 

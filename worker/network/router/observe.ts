@@ -17,7 +17,7 @@ import {
   tunnelPeer,
   vxlan,
 } from './items.ts';
-import { PROTOCOL } from './names.ts';
+import { IPV6, PROTOCOL } from './names.ts';
 
 /** What is read from the router's namespace: one program, one line of JSON for each question. */
 export const OBSERVE_SCRIPT = `ip -j -d link show; echo
@@ -26,7 +26,7 @@ ip -j neigh show nud permanent; echo
 bridge -j fdb show; echo
 ip -j route show table all proto ${PROTOCOL}; echo
 ip -j rule show; echo
-ip -j -6 rule show`;
+if [ -e ${IPV6} ]; then ip -j -6 rule show; else echo '[]'; fi`;
 
 interface Link {
   readonly ifname: string;

@@ -32,8 +32,9 @@ export function planEndpoint(
   short: string,
   endpoint: LocalEndpoint,
   networks: ReadonlyMap<string, AttachedNetwork>,
+  six: boolean,
 ): EndpointPart {
-  const links = linksOf(short, endpoint, networks);
+  const links = linksOf(short, endpoint, networks, six);
   const items = links.flatMap(({ link, group }) => {
     const { device } = link;
     const own = link.addresses.map((address) => address.replace(/\/\d+$/, ''));
@@ -74,6 +75,7 @@ function linksOf(
   short: string,
   endpoint: LocalEndpoint,
   networks: ReadonlyMap<string, AttachedNetwork>,
+  six: boolean,
 ): readonly { readonly link: TaskLink; readonly group: number }[] {
   const { taskId, index, attachments } = endpoint;
   const namespace = taskNamespace(short, taskId);
@@ -92,6 +94,8 @@ function linksOf(
     };
     return [{ link, group: 0 }];
   }
+  const ownOf = (attachment: Attachment): readonly string[] =>
+    addressesOf(attachment).filter((address) => six || !isV6(address));
   return attachments.flatMap((attachment, at) => {
     const network = networks.get(attachment.networkId);
     if (network === undefined) return [];
@@ -102,7 +106,7 @@ function linksOf(
       name: `eth${at}`,
       mac: taskMac(taskId, at),
       mtu: mtuOf(network),
-      addresses: addressesOf(attachment).map((each) => withLength(each, prefixes)),
+      addresses: ownOf(attachment).map((each) => withLength(each, prefixes)),
       gateway: gatewayOf(attachment, network),
       hasDefault: at === 0,
       prefixes: at === 0 ? [] : prefixes,

@@ -51,9 +51,16 @@ export class Planner {
   #endpoints = new WeakMap<LocalEndpoint, EndpointPart>();
   #fixed: ReadonlyMap<string, readonly Item[]> = new Map();
   readonly #base = planBase();
+  /** Of parts with IPv6 in them. */
+  readonly #withoutSix = new WeakMap<readonly Item[], readonly Item[]>();
   readonly #choices = new Map<string, Choice>();
   #chains: readonly Item[] = [];
+  readonly #six: boolean;
 
+  /** `six`: the kernel has IPv6; else nothing of it is in any plan. */
+  constructor(six: boolean) {
+    this.#six = six;
+  }
   plan(input: PlanInput): Plan {
     this.#look(input);
     const parts = new Map<string, readonly Item[]>([['base', this.#base], ...this.#fixed]);
@@ -61,13 +68,19 @@ export class Planner {
     const networks = this.#around?.networks ?? new Map();
     for (const endpoint of input.endpoints) {
       const part = cached(this.#endpoints, endpoint, () =>
-        planEndpoint(input.short, endpoint, networks),
+        planEndpoint(input.short, endpoint, networks, this.#six),
       );
       parts.set(`endpoint ${endpoint.taskId}`, part.items);
       for (const link of part.links) links.set(link.device, link);
     }
     if (this.#around && input.overlay) this.#planOverlay(this.#around, input.overlay, parts);
-    return { parts, links, around: this.#around };
+    return { parts: this.#six ? parts : this.#four(parts), links, around: this.#around };
+  }
+
+  #four(parts: Plan['parts']): Plan['parts'] {
+    const four = (part: readonly Item[]): readonly Item[] =>
+      cached(this.#withoutSix, part, () => part.filter(({ six }) => !six));
+    return new Map([...parts].map(([name, part]) => [name, four(part)]));
   }
 
   #planOverlay(

@@ -9,7 +9,7 @@ import type { ContainerNetwork, LocalEndpoint } from '../container-network.ts';
 import { countUnconfirmed } from '../task-sockets.ts';
 import { destroyScript } from './host-script.ts';
 import { Kernel } from './kernel.ts';
-import { type NodeNames, nodeNames, taskNamespace } from './names.ts';
+import { IPV6, type NodeNames, nodeNames, taskNamespace } from './names.ts';
 import { NamespaceRemoval } from './namespace-removal.ts';
 import { HOST, type Netcmd } from './netcmd.ts';
 import { type Plan, type PlanInput, Planner } from './plan.ts';
@@ -55,7 +55,7 @@ const DOUBT_MS_MAX = 10_000;
 export class Router implements ContainerNetwork {
   readonly names: NodeNames;
   readonly #deps: RouterDeps;
-  readonly #planner = new Planner();
+  readonly #planner: Planner;
   readonly #kernel: Kernel;
   readonly #backoff: Backoff;
   readonly #removal: NamespaceRemoval;
@@ -89,7 +89,9 @@ export class Router implements ContainerNetwork {
   constructor(deps: RouterDeps) {
     this.#deps = deps;
     this.names = nodeNames(deps.short);
-    this.#kernel = new Kernel({ netcmd: deps.netcmd, names: this.names });
+    const six = deps.io.stat(IPV6) !== undefined;
+    this.#planner = new Planner(six);
+    this.#kernel = new Kernel({ netcmd: deps.netcmd, names: this.names, six });
     this.#removal = new NamespaceRemoval(deps.netcmd);
     this.#backoff = new Backoff(deps.random, RETRY_MIN_MS, RETRY_MAX_MS);
   }

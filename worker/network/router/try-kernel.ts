@@ -1,5 +1,6 @@
 import { hostTableText } from './host-table.ts';
-import { nodeNames } from './names.ts';
+import type { Family } from './items.ts';
+import { IPV6, nodeNames } from './names.ts';
 import { HOST, type Netcmd } from './netcmd.ts';
 import { routerTableText } from './router-table.ts';
 
@@ -18,17 +19,12 @@ export async function tryKernel(netcmd: Netcmd, short: string): Promise<string> 
     encryptedPort: 4_800,
     onlyOurs: true,
   };
-  const tables = [
-    routerTableText(4),
-    routerTableText(6),
-    hostTableText(host, 4),
-    hostTableText(host, 6),
-  ];
+  const tables = (family: Family): string =>
+    `${routerTableText(family)}\n${hostTableText(host, family)}`;
   const inside = `nsenter --net=/run/netns/${name}`;
   const input = `for program in ip bridge nft nsenter flock setpriv; do
   command -v $program >/dev/null || { echo "$program is not installed"; exit 1; }
 done
-[ -e /proc/sys/net/ipv6 ] || { echo "it has no IPv6 (ipv6.disable)"; exit 1; }
 ip netns del ${name} 2>/dev/null
 trap 'ip netns del ${name} 2>/dev/null' EXIT
 set -e
@@ -40,7 +36,11 @@ ip -n ${name} link set swx0 up
 ip -n ${name} route add 10.0.0.1 via 198.19.0.2 dev swx0 onlink proto 83
 ip -n ${name} rule add fwmark 0x1/0xffff lookup 1 protocol 83
 ${inside} nft -f - <<END
-${tables.join('\n')}
+${tables(4)}
+END
+[ -e ${IPV6} ] || exit 0
+${inside} nft -f - <<END
+${tables(6)}
 END
 `;
   const { code, output } = await netcmd.run({ place: HOST, program: 'sh', args: ['-s'], input });
