@@ -1,5 +1,4 @@
-import { Backoff } from '../../../shared/backoff.ts';
-import type { Clock, Timer } from '../../../shared/clock.ts';
+import type { Clock } from '../../../shared/clock.ts';
 import { messageOf } from '../../../shared/errors.ts';
 import type { Log } from '../../../shared/log.ts';
 import type { Random } from '../../../shared/random.ts';
@@ -8,10 +7,11 @@ import { RuntimeError } from '../../runtime.ts';
 import type { ContainerNetwork, LocalEndpoint } from '../container-network.ts';
 import { countUnconfirmed } from '../task-sockets.ts';
 import { destroyScript } from './host-script.ts';
-import { Kernel } from './kernel.ts';
+import { type Done, Kernel } from './kernel.ts';
 import { IPV6, type NodeNames, nodeNames, taskNamespace } from './names.ts';
 import { NamespaceRemoval } from './namespace-removal.ts';
 import { HOST, type Netcmd } from './netcmd.ts';
+import { Passes } from './passes.ts';
 import { type Plan, type PlanInput, Planner } from './plan.ts';
 import { localAddress } from './plan-endpoints.ts';
 
@@ -32,21 +32,6 @@ export interface RouterDeps {
   readonly watch: (names: NodeNames, onChange: () => void) => { close(): void };
 }
 
-/** What is looked at although nobody said that it changed. */
-const LOOK_MS = 30_000;
-const RETRY_MIN_MS = 100;
-const RETRY_MAX_MS = 10_000;
-/**
- * What changes while a pass runs or this soon after it is most likely its own doing; after one that took
- * longer, as long: where the machine is busy, news comes late. Never longer than the greatest.
- */
-const OWN_NOISE_MS = 100;
-const OWN_NOISE_MS_MAX = 1_000;
-/** It may have been somebody else's nevertheless: it is looked at once more when this long is quiet. */
-const DOUBT_MS = 1_500;
-/** While rows keep coming, looks would hold them up: so late at the latest. */
-const DOUBT_MS_MAX = 10_000;
-
 /**
  * The router of a node: the network namespace that all traffic of its containers passes. What is wanted
  * comes in as rows; every pass makes the kernel like that, from what the last pass left or, at the
@@ -57,7 +42,7 @@ export class Router implements ContainerNetwork {
   readonly #deps: RouterDeps;
   readonly #planner: Planner;
   readonly #kernel: Kernel;
-  readonly #backoff: Backoff;
+  readonly #passes: Passes;
   readonly #removal: NamespaceRemoval;
   readonly #endpoints = new Map<string, LocalEndpoint>();
   #overlay: PlanInput['overlay'];
@@ -76,14 +61,6 @@ export class Router implements ContainerNetwork {
   /** Taken away for good: rows that still come build nothing again. */
   #isDestroyed = false;
   #opening: Promise<void> | undefined;
-  #look = true;
-  /** The last of those that run or will. */
-  #running: Promise<void> | undefined;
-  /** It has not begun: what is wanted until then is done in it. */
-  #next: Promise<void> | undefined;
-  #quietAtMs = 0;
-  #timer: Timer | undefined;
-  #doubt: { readonly endMs: number; timer: Timer } | undefined;
   #watcher: { close(): void } | undefined;
 
   constructor(deps: RouterDeps) {
@@ -93,7 +70,8 @@ export class Router implements ContainerNetwork {
     this.#planner = new Planner(six);
     this.#kernel = new Kernel({ netcmd: deps.netcmd, names: this.names, six });
     this.#removal = new NamespaceRemoval(deps.netcmd);
-    this.#backoff = new Backoff(deps.random, RETRY_MIN_MS, RETRY_MAX_MS);
+    const { clock, random } = deps;
+    this.#passes = new Passes({ clock, random, work: (look) => this.#work(look) });
   }
   /** Builds the router, or takes up the one that is there. Throws RuntimeError UNSUPPORTED. */
   async open(): Promise<void> {
@@ -110,10 +88,8 @@ export class Router implements ContainerNetwork {
     await this.#opening?.catch(() => undefined);
     this.#opening = undefined;
     this.#state = 'closed';
-    this.#timer?.cancel();
-    this.#doubt?.timer.cancel();
     this.#watcher?.close();
-    await this.#running;
+    await this.#passes.close();
   }
   /** Takes everything of this node's away; it is not opened again. */
   async destroy(): Promise<void> {
@@ -149,12 +125,12 @@ export class Router implements ContainerNetwork {
   async settle(): Promise<string> {
     if (this.#state === 'closed') return 'the network of containers is not open';
     if (this.#isWaiting) return 'this node has not heard yet what its networks carry';
-    await this.#pass(false);
+    await this.#passes.run(false);
     return this.#problem;
   }
   /** As somebody else's change would: everything is looked at again. */
   async repair(): Promise<string> {
-    await this.#pass(true);
+    await this.#passes.run(true);
     return this.#problem;
   }
   get problem(): string {
@@ -195,7 +171,7 @@ export class Router implements ContainerNetwork {
   }
   adopt(endpoint: LocalEndpoint): void {
     this.#put(endpoint);
-    if (this.#state === 'open') void this.#pass(false);
+    if (this.#state === 'open') void this.#passes.run(false);
   }
   async unconfirmed(taskId: string): Promise<number> {
     const path = this.namespacePath(taskId);
@@ -230,16 +206,17 @@ export class Router implements ContainerNetwork {
   }
   async #open(): Promise<void> {
     this.#state = 'open';
+    this.#passes.open();
     this.#isWaiting = this.#deps.carries && this.#overlay === undefined && this.#exists();
     if (this.#isWaiting) await this.#takeUp();
-    else await this.#pass(true);
+    else await this.#passes.run(true);
     if (this.#kernel.uplink === undefined) {
       this.#state = 'closed';
-      this.#timer?.cancel();
+      await this.#passes.close();
       const why = `can't build the network of containers: ${this.#problem}`;
       throw new RuntimeError('UNSUPPORTED', why);
     }
-    this.#watcher = this.#deps.watch(this.names, () => this.#disturbed());
+    this.#watcher = this.#deps.watch(this.names, () => this.#passes.disturbed());
   }
   #exists(): boolean {
     return this.#deps.io.stat(`/run/netns/${this.names.router}`) !== undefined;
@@ -273,46 +250,14 @@ export class Router implements ContainerNetwork {
       throw new RuntimeError('IO', `can't remove ${name}: ${said}`, true);
   }
 
-  /** Passes run one after the other; calls that come while one runs share the next. */
-  #pass(look: boolean): Promise<void> {
-    this.#look ||= look;
-    if (this.#next !== undefined) return this.#next;
-    const before = this.#running ?? Promise.resolve();
-    const next = before.then(() => {
-      this.#next = undefined;
-      return this.#work();
-    });
-    const running = next.finally(() => {
-      if (this.#running === running) this.#running = undefined;
-    });
-    this.#next = next;
-    this.#running = running;
-    return next;
-  }
-  async #work(): Promise<void> {
-    const { clock, log, nodeId, short, tunnelKeys } = this.#deps;
+  async #work(look: boolean): Promise<'well' | 'unwell' | 'held'> {
+    const { log } = this.#deps;
     // The first rows bring a pass that looks.
-    if (this.#isWaiting) return;
-    const look = this.#look;
-    this.#look = false;
+    if (this.#isWaiting) return 'held';
     const before = this.#problems;
-    const startMs = clock.monotonicMs();
     const index = this.#overlayIndex;
     try {
-      const plan = this.#planner.plan({
-        nodeId,
-        short,
-        names: this.names,
-        endpoints: this.endpoints,
-        overlay: this.#overlay,
-        tunnelKeys,
-      });
-      this.#plan = plan;
-      const done = await this.#kernel.bring(plan, look);
-      this.#failedLinks = done.failedLinks;
-      this.#problem = done.problem;
-      this.#tunnelProblem = done.tunnelProblem;
-      if (look) this.#repaired = done.repaired;
+      const done = await this.#bring(look);
       if (look && done.repaired > 0)
         log.info({ repaired: done.repaired }, 'the network differed from what it should be');
     } catch (error) {
@@ -321,34 +266,27 @@ export class Router implements ContainerNetwork {
     if (this.#problems !== '' && this.#problems !== before)
       log.warn({ problem: this.#problems }, 'the network is not as it should be');
     if (this.#problem === '') for (const fn of this.#settledFns) fn(index);
-    const nowMs = clock.monotonicMs();
-    this.#quietAtMs = nowMs + Math.min(OWN_NOISE_MS_MAX, Math.max(OWN_NOISE_MS, nowMs - startMs));
-    this.#arm();
+    return this.#problems === '' && this.#failedLinks.size === 0 ? 'well' : 'unwell';
+  }
+  async #bring(look: boolean): Promise<Done> {
+    const { nodeId, short, tunnelKeys } = this.#deps;
+    const plan = this.#planner.plan({
+      nodeId,
+      short,
+      names: this.names,
+      endpoints: this.endpoints,
+      overlay: this.#overlay,
+      tunnelKeys,
+    });
+    this.#plan = plan;
+    const done = await this.#kernel.bring(plan, look);
+    this.#failedLinks = done.failedLinks;
+    this.#problem = done.problem;
+    this.#tunnelProblem = done.tunnelProblem;
+    if (look) this.#repaired = done.repaired;
+    return done;
   }
   get #problems(): string {
     return this.#problem || this.#tunnelProblem;
-  }
-  #arm(): void {
-    this.#timer?.cancel();
-    if (this.#state === 'closed') return;
-    const isWell = this.#problems === '' && this.#failedLinks.size === 0;
-    if (isWell) this.#backoff.reset();
-    const afterMs = isWell ? LOOK_MS : this.#backoff.nextDelayMs();
-    this.#timer = this.#deps.clock.setTimer(afterMs, () => void this.#pass(true));
-  }
-  #disturbed(): void {
-    if (this.#state === 'closed') return;
-    const nowMs = this.#deps.clock.monotonicMs();
-    if (this.#running === undefined && nowMs >= this.#quietAtMs) void this.#pass(true);
-    else this.#doubtAt(nowMs);
-  }
-  #doubtAt(nowMs: number): void {
-    this.#doubt?.timer.cancel();
-    const endMs = this.#doubt?.endMs ?? nowMs + DOUBT_MS_MAX;
-    const timer = this.#deps.clock.setTimer(Math.min(DOUBT_MS, endMs - nowMs), () => {
-      this.#doubt = undefined;
-      void this.#pass(true);
-    });
-    this.#doubt = { endMs, timer };
   }
 }
