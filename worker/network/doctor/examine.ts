@@ -2,7 +2,7 @@ import { type Init, type NetworkLookRequest, NodeNetwork } from '../../../proto/
 import { messageOf } from '../../../shared/errors.ts';
 import { networkDigest } from '../../../shared/network-digest.ts';
 import type { NetworkRows } from '../network.ts';
-import { HOST, namespace } from '../router/netcmd.ts';
+import { HOST, namespace, script } from '../router/netcmd.ts';
 import type { Router } from '../router/router.ts';
 import type { Surroundings } from '../router/surroundings.ts';
 import { hostFacts } from './host-facts.ts';
@@ -67,12 +67,7 @@ const SILENT_S = 180;
 async function tunnelAnswers(deps: ExamineDeps, around: Surroundings): Promise<Init<NodeNetwork>> {
   const { tunnel } = deps.router.names;
   const input = `timeout 5 wg show ${tunnel} latest-handshakes 2>/dev/null && date +%s\n`;
-  const { code, output } = await deps.netcmd.run({
-    place: HOST,
-    program: 'sh',
-    args: ['-s'],
-    input,
-  });
+  const { code, output } = await deps.netcmd.run(script(HOST, input));
   if (code !== 0) return {};
   const lines = output.trim().split('\n');
   const nowS = Number(lines.at(-1));
@@ -91,7 +86,7 @@ async function tunnelAnswers(deps: ExamineDeps, around: Surroundings): Promise<I
 async function trackedConnections(deps: ExamineDeps): Promise<Init<NodeNetwork>> {
   const place = namespace(deps.router.names.router);
   const input = 'cd /proc/sys/net/netfilter && cat nf_conntrack_count nf_conntrack_max\n';
-  const { code, output } = await deps.netcmd.run({ place, program: 'sh', args: ['-s'], input });
+  const { code, output } = await deps.netcmd.run(script(place, input));
   const [connections = 0, connectionsMax = 0] = output.trim().split('\n').map(Number);
   return code === 0 ? { connections, connectionsMax } : {};
 }

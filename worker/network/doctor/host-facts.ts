@@ -1,5 +1,5 @@
 import { IPV6 } from '../router/names.ts';
-import { HOST, type Netcmd } from '../router/netcmd.ts';
+import { HOST, type Netcmd, script } from '../router/netcmd.ts';
 
 /** What this host is like underneath the networks of containers. */
 export interface HostFacts {
@@ -16,7 +16,7 @@ export interface HostFacts {
 
 export async function hostFacts(netcmd: Netcmd, dataAddress: string): Promise<HostFacts> {
   const input = factsScript(dataAddress);
-  const { output } = await netcmd.run({ place: HOST, program: 'sh', args: ['-s'], input });
+  const { output } = await netcmd.run(script(HOST, input));
   return readFacts(output, dataAddress);
 }
 

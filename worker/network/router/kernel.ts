@@ -3,12 +3,20 @@ import { type Changes, diff, differing, flat, type Items, type Parts } from './d
 import { FlowSweep } from './flow-sweep.ts';
 import { hostScript, readUplink, type Uplink } from './host-script.ts';
 import { hostTableText } from './host-table.ts';
-import { type Family, type Item, routerTable, type Table, tableWords } from './items.ts';
+import { type Family, type Item, routerTable } from './items.ts';
+import { LoadedTables, type WantedTable } from './loaded-tables.ts';
 import type { NodeNames } from './names.ts';
-import { type Command, HOST, type Netcmd, namespace, type Outcome, type Place } from './netcmd.ts';
-import { OBSERVE_SCRIPT, readRouter, readTable, readTunnel, type TableState } from './observe.ts';
+import {
+  type Command,
+  HOST,
+  must,
+  type Netcmd,
+  namespace,
+  type Outcome,
+  script,
+} from './netcmd.ts';
+import { OBSERVE_SCRIPT, readRouter, readTunnel } from './observe.ts';
 import type { Plan } from './plan.ts';
-import { tableReplacement } from './render.ts';
 import { routerTableText } from './router-table.ts';
 import { digestOf, taskLinkScript } from './task-script.ts';
 import { encryptedPort } from './tunnel-names.ts';
@@ -32,15 +40,7 @@ export interface Done {
   readonly repaired: number;
 }
 
-interface LoadedTable {
-  readonly table: Table;
-  readonly text: string;
-  /** As the kernel lists it. */
-  readonly structure: string;
-}
-
 const CONTAINERS_AT_ONCE = 4;
-const PLACES = ['router', 'host'] as const;
 
 /**
  * What the kernel has of this node's network, and how it is brought to a plan. Remembers what it left,
@@ -53,7 +53,7 @@ export class Kernel {
   readonly #families: readonly Family[];
   /** Undefined: not known, so it has to be looked at. */
   #parts: Parts | undefined;
-  #tables = new Map<string, LoadedTable>();
+  readonly #tables: LoadedTables;
   #uplink: Uplink | undefined;
   /** The script that was run for it last. */
   #uplinkMadeBy = '';
@@ -64,6 +64,7 @@ export class Kernel {
     this.#names = deps.names;
     this.#flows = new FlowSweep(deps);
     this.#families = deps.six ? [4, 6] : [4];
+    this.#tables = new LoadedTables(deps);
   }
   /** Undefined: not made yet. */
   get uplink(): Uplink | undefined {
@@ -71,7 +72,7 @@ export class Kernel {
   }
   forget(): void {
     this.#parts = undefined;
-    this.#tables.clear();
+    this.#tables.forget();
     this.#uplink = undefined;
     this.#uplinkMadeBy = '';
   }
@@ -86,18 +87,18 @@ export class Kernel {
       want = flat(plan.parts);
       have = await this.#observe(want);
     } else ({ have, want } = differing(before, plan.parts));
-    const known = new Set(this.#tables.keys());
-    const reloaded = await this.#loadTables(plan);
+    const known = this.#tables.names;
+    const reloaded = await this.#tables.load(this.#wantedTables(plan), plan);
     const changes = diff(withTables(have, want, reloaded), want);
     const { problem, tunnelProblem, failedLinks, madeLinks } = await this.#carryOut(changes, plan);
     const remade = !isRepeated && madeLinks.some((device) => have.has(`link ${device}`));
     await this.#flows.sweep({ have, want, plan, isSure: before !== undefined });
     if (changes.make.some(({ id }) => id.startsWith('chain ')))
-      await this.#learnStructures('router');
+      await this.#tables.learnStructures('router');
     const isDone = problem === '' && tunnelProblem === '' && failedLinks.size === 0;
     if (isDone && !remade) this.#parts = plan.parts;
     // One that is only to be another was not taken away by anybody.
-    const lost = [...this.#tables.keys()].filter((key) => !known.has(key));
+    const lost = [...this.#tables.names].filter((name) => !known.has(name));
     const made = this.#uplink?.made === true ? 1 : 0;
     const repaired = before === undefined ? 0 : repairs(changes) + lost.length + made;
     if (!remade) return { problem, tunnelProblem, failedLinks, repaired };
@@ -107,7 +108,7 @@ export class Kernel {
   /** Whether programs other than ours filter what this host forwards. */
   async othersForward(): Promise<boolean> {
     const input = 'nft -j list chains; echo; cat /proc/net/ip_tables_names 2>/dev/null || true\n';
-    const output = await this.#must({ place: HOST, program: 'sh', args: ['-s'], input });
+    const output = await must(this.#netcmd, script(HOST, input));
     const [chains = '{}', ...legacy] = output.split('\n');
     const { nftables = [] } = JSON.parse(chains) as { readonly nftables?: readonly ListedChain[] };
     return (
@@ -130,7 +131,7 @@ export class Kernel {
     if (look || input !== this.#uplinkMadeBy) await this.#linkUp(input);
   }
   async #linkUp(input: string): Promise<void> {
-    const output = await this.#must({ place: HOST, program: 'sh', args: ['-s'], input });
+    const output = await must(this.#netcmd, script(HOST, input));
     this.#uplinkMadeBy = input;
     this.#uplink = readUplink(output);
     const { forwardingIsOurs, forwardingIsOurs6 } = this.#uplink;
@@ -139,19 +140,11 @@ export class Kernel {
   /** Also finds out which tables are as they were loaded; the others will be loaded again. */
   async #observe(want: Items): Promise<Items> {
     const place = namespace(this.#names.router);
-    const output = await this.#must({ place, program: 'sh', args: ['-s'], input: OBSERVE_SCRIPT });
+    const output = await must(this.#netcmd, script(place, OBSERVE_SCRIPT));
     const have = new Map<string, Item>();
     for (const item of readRouter(output, this.#names.router)) have.set(item.id, item);
     for (const item of await this.#observeTunnel(want)) have.set(item.id, item);
-    for (const where of PLACES) {
-      const states = await this.#list(where);
-      for (const [key, loaded] of this.#tables) {
-        if (loaded.table.place !== where) continue;
-        const state = states.get(key);
-        if (state === undefined || state.structure !== loaded.structure) this.#tables.delete(key);
-        else for (const item of state.items) have.set(item.id, item);
-      }
-    }
+    for (const item of await this.#tables.observe()) have.set(item.id, item);
     // Text of chains is covered by the structure of their table.
     for (const item of want.values())
       if (have.has(item.id) && item.id.startsWith('chain ')) have.set(item.id, item);
@@ -160,53 +153,10 @@ export class Kernel {
   async #observeTunnel(want: Items): Promise<readonly Item[]> {
     const { tunnel } = this.#names;
     const input = observeTunnelScript(tunnel);
-    const output = await this.#must({ place: HOST, program: 'sh', args: ['-s'], input });
+    const output = await must(this.#netcmd, script(HOST, input));
     return readTunnel(output, tunnel, want);
   }
-  /** What the kernel has of the tables that were loaded; one that is missing is not in it. */
-  async #list(where: Table['place']): Promise<ReadonlyMap<string, TableState>> {
-    const tables = [...this.#tables.values()].filter(({ table }) => table.place === where);
-    if (tables.length === 0) return new Map();
-    const lines = tables.map(
-      ({ table }) => `nft -j -n list table ${tableWords(table)} 2>/dev/null; echo`,
-    );
-    const input = lines.join('\n');
-    const output = await this.#must({
-      place: this.#place(where),
-      program: 'sh',
-      args: ['-s'],
-      input,
-    });
-    const states = new Map<string, TableState>();
-    for (const line of output.split('\n').filter((each) => each.trim() !== '')) {
-      const table = tables.find((each) => isListing(line, each.table))?.table;
-      if (table !== undefined) states.set(keyOf(table), readTable(line, table));
-    }
-    return states;
-  }
-  #place(where: Table['place']): Place {
-    return where === 'router' ? namespace(this.#names.router) : HOST;
-  }
-  /** Loads tables that are missing, changed, or to be of another structure. Returns their names. */
-  async #loadTables(plan: Plan): Promise<ReadonlySet<string>> {
-    const reloaded = new Set<string>();
-    for (const where of PLACES) {
-      const missing = this.#wantedTables(plan).filter(
-        ([table, text]) => table.place === where && this.#tables.get(keyOf(table))?.text !== text,
-      );
-      if (missing.length === 0) continue;
-      const items = [...flat(plan.parts).values()];
-      const input = missing.map(([table, text]) => tableReplacement(table, text, items)).join('');
-      await this.#must({ place: this.#place(where), program: 'nft', args: ['-f', '-'], input });
-      for (const [table, text] of missing) {
-        this.#tables.set(keyOf(table), { table, text, structure: '' });
-        reloaded.add(tableWords(table));
-      }
-      await this.#learnStructures(where);
-    }
-    return reloaded;
-  }
-  #wantedTables(plan: Plan): readonly (readonly [Table, string])[] {
+  #wantedTables(plan: Plan): readonly WantedTable[] {
     const { self } = plan.around ?? {};
     const uplink = this.#uplink!;
     const dataIsV4 = self !== undefined && !self.dataAddress.includes(':');
@@ -221,16 +171,12 @@ export class Kernel {
     const isOurs = (family: Family): boolean =>
       (family === 6 ? uplink.forwardingIsOurs6 : uplink.forwardingIsOurs) && !this.#othersForward;
     return this.#families.flatMap((family) => [
-      [routerTable(family), routerTableText(family)] as const,
-      [
-        { place: 'host', family, name: this.#names.table } as const,
-        hostTableText({ ...host, onlyOurs: isOurs(family) }, family),
-      ] as const,
+      { table: routerTable(family), text: routerTableText(family) },
+      {
+        table: { place: 'host', family, name: this.#names.table } as const,
+        text: hostTableText({ ...host, onlyOurs: isOurs(family) }, family),
+      },
     ]);
-  }
-  async #learnStructures(where: Table['place']): Promise<void> {
-    for (const [key, { structure }] of await this.#list(where))
-      this.#tables.set(key, { ...this.#tables.get(key)!, structure });
   }
   async #carryOut(changes: Changes, plan: Plan) {
     const { before, tunnel, tasks, after } = stepsOf(changes, this.#names.router);
@@ -263,16 +209,11 @@ export class Kernel {
   #setUpLink(device: string, plan: Plan): Promise<Outcome> {
     const link = plan.links.get(device)!;
     const input = taskLinkScript(link, digestOf(link));
-    return this.#run({ place: namespace(this.#names.router), program: 'sh', args: ['-s'], input });
+    return this.#run(script(namespace(this.#names.router), input));
   }
   async #try(command: Command): Promise<readonly string[]> {
     const { code, output } = await this.#run(command);
     return code === 0 ? [] : [`${command.program}: ${firstLine(output)}`];
-  }
-  async #must(command: Command): Promise<string> {
-    const { code, output } = await this.#run(command);
-    if (code !== 0) throw new Error(lastLine(output) || `${command.program} failed`);
-    return output;
   }
   #run(command: Command): Promise<Outcome> {
     return this.#netcmd.run(command);
@@ -281,16 +222,6 @@ export class Kernel {
 
 interface ListedChain {
   readonly chain?: { readonly table: string; readonly hook?: string };
-}
-
-function keyOf(table: Table): string {
-  return `${table.place} ${tableWords(table)}`;
-}
-
-/** The table stands before everything that is in it. */
-function isListing(line: string, { family, name }: Table): boolean {
-  const words = `"table": {"family": "${family === 6 ? 'ip6' : 'ip'}", "name": "${name}"`;
-  return line.slice(0, 400).includes(words);
 }
 
 /** What was just loaded with its table is there. */

@@ -1,4 +1,4 @@
-import { HOST, type Netcmd } from './netcmd.ts';
+import { HOST, type Netcmd, script } from './netcmd.ts';
 
 interface Batch {
   readonly names: Set<string>;
@@ -39,7 +39,7 @@ export class NamespaceRemoval {
   [ ! -e /run/netns/$name ] || echo "netns del $name"
 done | ip -force -batch -
 `;
-    const { output } = await this.#netcmd.run({ place: HOST, program: 'sh', args: ['-s'], input });
+    const { output } = await this.#netcmd.run(script(HOST, input));
     return output.trim();
   }
 }

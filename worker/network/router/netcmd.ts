@@ -24,6 +24,18 @@ export interface Netcmd {
   run(command: Command): Promise<Outcome>;
 }
 
+/** Lines of shell. */
+export function script(place: Place, input: string): Command {
+  return { place, program: 'sh', args: ['-s'], input };
+}
+
+/** What it prints. Throws its last line when it fails. */
+export async function must(netcmd: Netcmd, command: Command): Promise<string> {
+  const { code, output } = await netcmd.run(command);
+  if (code === 0) return output;
+  throw new Error(output.trim().split('\n').at(-1) || `${command.program} failed`);
+}
+
 const RUN_MS = 30_000;
 /** As many containers' links are set up at a time. */
 const SHELLS_MAX = 4;

@@ -1,5 +1,5 @@
 import { type Batch, type Item, type Line, type Table, tableWords } from './items.ts';
-import { type Command, HOST, namespace, type Place } from './netcmd.ts';
+import { type Command, HOST, namespace, type Place, script } from './netcmd.ts';
 
 /** The text of a batch: elements of one set of nftables stand together. */
 export function batchText(lines: readonly Line[], verb: 'add' | 'delete'): string {
@@ -35,7 +35,7 @@ export function batchCommand(
     case 'host-links':
       return made(HOST, 'ip', ['-force', '-batch', '-']);
     case 'tunnel':
-      return { place: HOST, program: 'sh', args: ['-s'], input: `set -e\n${text}` };
+      return script(HOST, `set -e\n${text}`);
     case 'router':
       return made(inRouter, 'ip', ['-force', '-batch', '-']);
     case 'router6':

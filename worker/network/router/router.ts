@@ -10,7 +10,7 @@ import { destroyScript } from './host-script.ts';
 import { type Done, Kernel } from './kernel.ts';
 import { IPV6, type NodeNames, nodeNames, taskNamespace } from './names.ts';
 import { NamespaceRemoval } from './namespace-removal.ts';
-import { HOST, type Netcmd } from './netcmd.ts';
+import { HOST, type Netcmd, script } from './netcmd.ts';
 import { Passes } from './passes.ts';
 import { type Plan, type PlanInput, Planner } from './plan.ts';
 import { localAddress } from './plan-endpoints.ts';
@@ -100,7 +100,7 @@ export class Router implements ContainerNetwork {
     await Promise.all(this.attached().map((taskId) => this.#removeNamespace(taskId)));
     const keep = await this.#kernel.othersForward().catch(() => true);
     const input = destroyScript(this.names, keep);
-    await this.#deps.netcmd.run({ place: HOST, program: 'sh', args: ['-s'], input });
+    await this.#deps.netcmd.run(script(HOST, input));
     this.#kernel.forget();
   }
 
@@ -177,7 +177,7 @@ export class Router implements ContainerNetwork {
     const path = this.namespacePath(taskId);
     const input = `exec nsenter --net=${path} cat /proc/net/tcp /proc/net/tcp6 2>/dev/null\n`;
     const { netcmd } = this.#deps;
-    const { output } = await netcmd.run({ place: HOST, program: 'sh', args: ['-s'], input });
+    const { output } = await netcmd.run(script(HOST, input));
     return countUnconfirmed(output);
   }
   async detach(taskId: string): Promise<void> {

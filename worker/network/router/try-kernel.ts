@@ -1,7 +1,7 @@
 import { hostTableText } from './host-table.ts';
 import type { Family } from './items.ts';
 import { IPV6, nodeNames } from './names.ts';
-import { HOST, type Netcmd } from './netcmd.ts';
+import { HOST, type Netcmd, script } from './netcmd.ts';
 import { routerTableText } from './router-table.ts';
 
 /**
@@ -43,6 +43,6 @@ ${inside} nft -f - <<END
 ${tables(6)}
 END
 `;
-  const { code, output } = await netcmd.run({ place: HOST, program: 'sh', args: ['-s'], input });
+  const { code, output } = await netcmd.run(script(HOST, input));
   return code === 0 ? '' : output.trim().split('\n').at(-1) || 'no reason was given';
 }

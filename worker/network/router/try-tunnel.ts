@@ -1,4 +1,4 @@
-import { HOST, type Netcmd } from './netcmd.ts';
+import { HOST, type Netcmd, script } from './netcmd.ts';
 
 /** What encrypts traffic between nodes, or why nothing does. */
 export type TunnelKind =
@@ -18,7 +18,7 @@ command -v wireguard-go >/dev/null ||
 [ -c /dev/net/tun ] || { echo "wireguard-go needs /dev/net/tun"; exit 1; }
 echo wireguard-go
 `;
-  const { code, output } = await netcmd.run({ place: HOST, program: 'sh', args: ['-s'], input });
+  const { code, output } = await netcmd.run(script(HOST, input));
   const said = output.trim().split('\n').at(-1) ?? '';
   if (code === 0 && (said === 'kernel' || said === 'wireguard-go'))
     return { found: true, kind: said };
