@@ -115,6 +115,21 @@ describe('a channel to a peer', () => {
     assert.deepEqual([streams[0]!.frames.length, dropped], [LIMITS.raftPeerQueueMessagesMax, 10]);
   });
 
+  test('counts only what the stream in use holds, whatever becomes of one before it', async () => {
+    channel.send(append(1));
+    await turn();
+    streams[0]!.breaks();
+    clock.advance(1_000);
+    for (let index = 1; index <= LIMITS.raftPeerQueueMessagesMax; index++) {
+      channel.send(append(index));
+      await turn();
+    }
+    streams[0]!.drain();
+    channel.send(append(1));
+    await turn();
+    assert.equal(streams[1]!.frames.length, LIMITS.raftPeerQueueMessagesMax);
+  });
+
   test('that broke says so, and is dialed again after a while', async () => {
     channel.send(append(1));
     await turn();

@@ -126,6 +126,8 @@ export class Channel {
     this.#stream = stream;
     this.#unsentFrames = 0;
     stream.onDrain(() => {
+      // One that is given up may still drain: that says nothing of what the next one holds.
+      if (this.#stream !== stream) return;
       this.#unsentFrames = 0;
       this.#backoff.reset();
     });
