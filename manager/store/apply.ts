@@ -115,8 +115,13 @@ export function storedRow(tables: Tables, table: string, id: string): RowChange 
   const row = tables.table(name).get(id);
   if (row === undefined) return undefined;
   const { secret } = SCHEMA[name];
-  const codec = SCHEMA[name].codec as unknown as Codec<{ version?: number | undefined }>;
-  const bytes = codec.encode(codec.with(row, { version: undefined }));
+  const codec = SCHEMA[name].codec as unknown as Codec<{
+    id: string;
+    version?: number | undefined;
+  }>;
+  // The key of a row of events is the index of its entry, which was not known when it was encoded.
+  const stored = { id: name === 'event' ? '' : id, version: undefined };
+  const bytes = codec.encode(codec.with(row, stored));
   return { table, id, version: row.version, bytes, secret };
 }
 

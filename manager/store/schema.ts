@@ -117,7 +117,7 @@ export const SCHEMA: { readonly [T in TableName]: TableSchema<Rows[T]> } = {
       levels: { groupOf: (row) => row.serviceId, partOf: slotPart, split: splitSlotKey },
     },
   }),
-  taskStatus: table(TaskStatus, 'status', { alsoPut: ['loop'], alsoDelete: ['loop'] }),
+  taskStatus: table(TaskStatus, 'status', { alsoDelete: ['loop'] }),
   node: table(Node, 'users', { alsoPut: ['ca'], indexes: { name: (row) => [row.name] } }),
   nodeStatus: table(NodeStatus, 'status', { alsoPut: ['ca'], alsoDelete: ['users'] }),
   nodeState: table(NodeState, 'loop'),

@@ -1,15 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import {
-  Cluster,
-  EventRow,
-  Node,
-  Service,
-  Task,
-  TaskState,
-  TaskStatus,
-} from '../../proto/index.ts';
+import { Cluster, Node, Service, Task, TaskState, TaskStatus } from '../../proto/index.ts';
 import { ManualClock } from '../../shared/clock.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import { SeededIds } from '../../shared/ids.ts';
@@ -122,7 +114,6 @@ test('a row is stored anew as it was stored', async () => {
   );
   assert.ok(disk.size >= 4);
   for (const { table, id, version, secret, bytes } of disk.values()) {
-    if (table === 'event') continue;
     const again = store.stored(table, id);
     assert.deepEqual(
       { ...again, bytes: Buffer.from(again!.bytes!) },
@@ -135,9 +126,7 @@ test('a row is stored anew as it was stored', async () => {
       },
     );
   }
-  const [event] = [...store.view.table('event').all()];
-  const again = EventRow.decode(store.stored('event', event!.id)!.bytes!);
-  assert.deepEqual(again.events, event!.events);
+  assert.equal(store.view.table('event').size, 1);
   assert.equal(store.stored('service', 'none'), undefined);
 });
 
