@@ -26,7 +26,7 @@ export async function noIpv6(): Promise<void> {
   const rows = {
     peers: [peer(1), peer(2)],
     networks: [INGRESS, network(1)],
-    networkServices: [service(1, [2])],
+    networkServices: [service(1, [2]), service(1, [1], ASKING)],
     services: [published(1, [2])],
   };
   const nodes = await Promise.all([1, 2].map((number) => typedBy(number, rows, false)));
@@ -52,6 +52,9 @@ export async function noIpv6(): Promise<void> {
   console.log('\nA kernel without IPv6 carries networks, and has all that was planned.');
 }
 
+/** A service that only asks: others have to know the way back. */
+const ASKING = { id: 'asks/net1', serviceId: 'asks', serviceName: 'asks', address: '' };
+
 /** What a daemon asks a kernel at its start. */
 async function trial(): Promise<string> {
   const netcmd = new RecordingNetcmd();
@@ -65,7 +68,7 @@ const inside = (number: number): string =>
 const WHO = {
   path: '/who',
   content: `#!/bin/sh
-echo it is $(netstat -tn 2>/dev/null | sed -n 's/.*:80 *\\([0-9.]*\\):.*ESTABLISHED.*/\\1/p')
+echo it is $(netstat -tn 2>/dev/null | sed -n 's/.*:80 *\\([0-9.]*\\):[0-9].*/\\1/p')
 `,
 };
 const CHECKS = `
