@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   type CreateServiceRequest,
+  GetNodeResponse,
   GetServiceResponse,
   type Init,
   ListNodesResponse,
   ListServicesResponse,
   ListTasksResponse,
+  Role,
   ServiceProgress,
   ServiceView,
   TaskState,
@@ -364,6 +366,16 @@ test('every command has help, and no flag is declared twice', async () => {
       assert.equal(new Set(flags).size, flags.length, `${path.join(' ')}: ${flags}`);
     }
   }
+});
+
+test('promoting a manager says that it is one, and changes nothing', async () => {
+  const node = { name: 'alpha', role: Role.MANAGER };
+  const { code, out, client } = await runCli(['node', 'promote', 'alpha'], {
+    GetNode: () => GetNodeResponse.create({ node: { node } }),
+    ListNodes: () => ListNodesResponse.create(),
+  });
+  assert.deepEqual([code, out], [0, 'Node alpha is already a manager.\n']);
+  assert.deepEqual(client.requestsOf('UpdateNode'), []);
 });
 
 test('completion knows words, flags, values and names', async () => {

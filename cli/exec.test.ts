@@ -38,7 +38,7 @@ test('a command that can not begin is an error with the exit code of Docker', as
     if (open !== null) say({ ended: { code: 127, error: 'there is no command x' } });
   });
   const { code, err } = await runCli(['exec', 'web', 'x'], answers);
-  assert.deepEqual([code, err], [127, 'Error: There is no command x.\n']);
+  assert.deepEqual([code, err], [127, 'Error: there is no command x.\n']);
   const gone = daemon(({ open }, say) => {
     if (open !== null) say({ ended: { error: 'it has ended', errorCode: 'PRECONDITION' } });
   });

@@ -102,6 +102,7 @@ function lost(): SwarmError {
   });
 }
 
+/** It may begin with the name of a command: its first letter stays as it is. */
 function sentence(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`;
+  return /[.!?]$/.test(text) ? text : `${text}.`;
 }

@@ -29,12 +29,21 @@ export function declareDetach(command: Command): Command {
     .option('-q, --quiet', 'Show no progress');
 }
 
+/** Of a list that fits into the terminal, or, with `--no-trunc`, is as wide as it gets. */
 export function listOptions(
+  context: Context,
   flags: Flags,
   columns: ListOptions['columns'],
   idField = 'ID',
 ): ListOptions {
-  return { format: flags.text('format'), quiet: flags.is('quiet'), columns, idField };
+  const { isTerminal, columns: width } = context.io;
+  return {
+    format: flags.text('format'),
+    quiet: flags.is('quiet'),
+    columns,
+    idField,
+    width: isTerminal && !flags.is('no-trunc') ? width : undefined,
+  };
 }
 
 /** Prints objects of an `inspect`. */

@@ -2,6 +2,7 @@ import type { Verb } from '../command.ts';
 import { formatList } from '../output/list.ts';
 import { USAGE_COLUMNS, usageRow } from '../usage/rows.ts';
 import { watchUsage } from '../usage/watch.ts';
+import { listOptions } from './shared-options.ts';
 
 export const stats: Verb = {
   declare(command) {
@@ -12,12 +13,7 @@ export const stats: Verb = {
       .option('--no-trunc', 'Whole ids');
   },
   async run(context, words, flags) {
-    const options = {
-      format: flags.text('format'),
-      quiet: false,
-      columns: USAGE_COLUMNS,
-      idField: 'ID',
-    };
+    const options = listOptions(context, flags, USAGE_COLUMNS);
     return watchUsage(context, {
       refs: words,
       once: flags.is('no-stream'),

@@ -12,12 +12,12 @@ export const TASK_COLUMNS = [
   column('ID', 'ID'),
   // Older tasks of a slot are set in under its newest one.
   { heading: 'NAME', cell: (row: Row) => `${row['Older'] ? ' \\_ ' : ''}${row['Name']}` },
-  column('IMAGE OR COMMAND', 'Image'),
+  column('IMAGE OR COMMAND', 'Image', 3),
   column('NODE', 'Node'),
-  column('DESIRED STATE', 'DesiredState'),
+  column('DESIRED STATE', 'DesiredState', 2),
   column('CURRENT STATE', 'CurrentState'),
   column('ERROR', 'Error'),
-  column('PORTS', 'Ports'),
+  column('PORTS', 'Ports', 1),
 ];
 
 /** Newest first within a slot; older tasks of a slot are set in with "\_". */

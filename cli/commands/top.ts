@@ -1,10 +1,12 @@
 import { SwarmError } from '../../shared/errors.ts';
 import type { Verb } from '../command.ts';
 import type { Context } from '../context.ts';
-import { formatList } from '../output/list.ts';
+import { type Column, formatList, type ListOptions } from '../output/list.ts';
+import { Flags } from '../spec/flags.ts';
 import type { TaskRate, UsageRates } from '../usage/rates.ts';
 import { NODE_USAGE_COLUMNS, nodeUsageRow, USAGE_COLUMNS, usageRow } from '../usage/rows.ts';
 import { watchUsage } from '../usage/watch.ts';
+import { listOptions } from './shared-options.ts';
 
 type Order = 'cpu' | 'memory' | 'name';
 const ORDERS: { readonly [order in Order]: (a: TaskRate, b: TaskRate) => number } = {
@@ -45,16 +47,16 @@ function orderOf(text: string): Order {
 
 /** Nodes above, tasks below, as many as there is room for. */
 function page(context: Context, rates: UsageRates, order: Order, once: boolean): string {
-  const nodes = formatList(rates.nodes().map(nodeUsageRow), options(NODE_USAGE_COLUMNS));
+  const nodes = formatList(rates.nodes().map(nodeUsageRow), options(context, NODE_USAGE_COLUMNS));
   const sorted = [...rates.tasks()].sort(ORDERS[order]);
   const { rows } = context.io.terminal.size();
   const room = once || rows === 0 ? sorted.length : Math.max(1, rows - lines(nodes) - 3);
   const tasks = sorted.slice(0, room).map((rate) => usageRow(rate, false));
-  return `${nodes}\n${formatList(tasks, options(USAGE_COLUMNS))}`;
+  return `${nodes}\n${formatList(tasks, options(context, USAGE_COLUMNS))}`;
 }
 
-function options(columns: typeof USAGE_COLUMNS) {
-  return { format: undefined, quiet: false, columns, idField: 'ID' };
+function options(context: Context, columns: readonly Column[]): ListOptions {
+  return listOptions(context, new Flags({}), columns);
 }
 
 function lines(text: string): number {

@@ -1,3 +1,4 @@
+import { fitTable } from './fit-table.ts';
 import { formatTable } from './table.ts';
 import { Template } from './template.ts';
 
@@ -7,6 +8,8 @@ export type Row = { readonly [field: string]: string | number | boolean | object
 export interface Column {
   readonly heading: string;
   readonly cell: (row: Row) => string;
+  /** A terminal without room for all leaves it out, the lowest rank first; none: it always stays. */
+  readonly rank?: number;
 }
 
 export interface ListOptions {
@@ -15,10 +18,13 @@ export interface ListOptions {
   readonly columns: readonly Column[];
   /** Field that `-q` prints. */
   readonly idField: string;
+  /** Characters in a line of the terminal; undefined: as wide as it gets. */
+  readonly width?: number | undefined;
 }
 
-export function column(heading: string, field: string): Column {
-  return { heading, cell: (row) => String(row[field] ?? '') };
+export function column(heading: string, field: string, rank?: number): Column {
+  const cell = (row: Row): string => String(row[field] ?? '');
+  return rank === undefined ? { heading, cell } : { heading, cell, rank };
 }
 
 /** A list as Docker prints it: table, `table TEMPLATE`, `json` (an object a line), TEMPLATE, `-q`. */
@@ -28,8 +34,14 @@ export function formatList(rows: readonly Row[], options: ListOptions): string {
     return rows.map((row) => `${row[options.idField]}\n`).join('');
   }
   if (format === 'table') {
-    const heading = options.columns.map((c) => c.heading);
-    return formatTable([heading, ...rows.map((row) => options.columns.map((c) => c.cell(row)))]);
+    const { columns, width = Number.POSITIVE_INFINITY } = options;
+    const cells = rows.map((row) => columns.map((c) => c.cell(row)));
+    const fitting = fitTable(
+      [columns.map((c) => c.heading), ...cells],
+      columns.map((c) => c.rank),
+      width,
+    );
+    return formatTable(fitting.rows, fitting.gap);
   }
   if (format === 'json') return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
   if (format.startsWith('table ')) {

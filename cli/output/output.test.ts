@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { ServiceSpec, TaskState } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import { exitCodeOf, formatError } from './error.ts';
+import { fitTable } from './fit-table.ts';
 import { jsonView } from './json-view.ts';
 import { column, formatInspect, formatList } from './list.ts';
 import { printable } from './printable.ts';
@@ -20,6 +21,23 @@ test('columns are padded with three spaces between and no trailing ones', () => 
     ]),
     'ID   NAME\n1    a longer one\n22   b              x\n',
   );
+});
+
+test('a table without room loses empty columns, then those of the lowest rank, then ends of cells', () => {
+  const rows = [
+    ['ID', 'NAME', 'NOTE', 'PORTS', 'STATE'],
+    ['1', 'web', '', '*:8080->80/tcp', 'running since yesterday'],
+  ];
+  const ranks = [undefined, undefined, undefined, 1, undefined];
+  const fit = (width: number) => {
+    const fitting = fitTable(rows, ranks, width);
+    return formatTable(fitting.rows, fitting.gap).split('\n');
+  };
+  assert.equal(fit(80)[0], 'ID   NAME   NOTE   PORTS            STATE');
+  assert.equal(fit(52)[1], '1   web   *:8080->80/tcp  running since yesterday');
+  assert.equal(fit(40)[1], '1   web   running since yesterday');
+  assert.equal(fit(24)[1], '1   web   running since…');
+  assert.equal(fit(5)[1], '1   web   running…', 'what is left is to be read');
 });
 
 test('wide and combining characters count as the screen counts them', () => {

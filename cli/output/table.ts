@@ -1,16 +1,16 @@
-/** Columns as Docker prints them: padded with spaces, three between them, no boxes. */
-export function formatTable(rows: readonly (readonly string[])[]): string {
+/** Columns as Docker prints them: padded with spaces, `gap` between them, no boxes. */
+export function formatTable(rows: readonly (readonly string[])[], gap = 3): string {
   const widths: number[] = [];
   for (const row of rows)
     row.forEach((cell, i) => {
       widths[i] = Math.max(widths[i] ?? 0, displayWidth(cell));
     });
-  return rows.map((row) => `${formatRow(row, widths)}\n`).join('');
+  return rows.map((row) => `${formatRow(row, widths, gap)}\n`).join('');
 }
 
-function formatRow(row: readonly string[], widths: readonly number[]): string {
+function formatRow(row: readonly string[], widths: readonly number[], gap: number): string {
   const cells = row.map((cell, i) =>
-    i === row.length - 1 ? cell : cell + ' '.repeat(widths[i]! - displayWidth(cell) + 3),
+    i === row.length - 1 ? cell : cell + ' '.repeat(widths[i]! - displayWidth(cell) + gap),
   );
   return cells.join('').trimEnd();
 }

@@ -4,15 +4,15 @@ import type { NodeRate, TaskRate } from './rates.ts';
 
 /** Docker's columns, with the node that a task is on. */
 export const USAGE_COLUMNS = [
-  column('TASK ID', 'ID'),
+  column('TASK ID', 'ID', 3),
   column('NAME', 'Name'),
   column('NODE', 'Node'),
   column('CPU %', 'CPUPerc'),
   column('MEM USAGE / LIMIT', 'MemUsage'),
-  column('MEM %', 'MemPerc'),
+  column('MEM %', 'MemPerc', 2),
   column('NET I/O', 'NetIO'),
   column('BLOCK I/O', 'BlockIO'),
-  column('PIDS', 'PIDs'),
+  column('PIDS', 'PIDs', 1),
 ];
 export const NODE_USAGE_COLUMNS = [
   column('NODE', 'Node'),

@@ -142,5 +142,10 @@ const LIMITS_OF: { readonly [F in Field]: (spec: ClusterSpec) => void } = {
 
 function within(field: string, value: number, min: number, max: number): void {
   const unit = field === 'task_history_limit' ? '' : ' ms';
-  check(value >= min && value <= max, field, `${value}${unit}`, `${min} to ${max}${unit}`);
+  check(
+    value >= min && value <= max,
+    field,
+    `${value}${unit} is out of range`,
+    `${min} to ${max}${unit}`,
+  );
 }

@@ -12,7 +12,7 @@ import { column, formatList, type Row } from '../../output/list.ts';
 import { printable } from '../../output/printable.ts';
 import { relativeTime } from '../../output/relative-time.ts';
 import { formatTable } from '../../output/table.ts';
-import { declareInspect, warnStale } from '../shared-options.ts';
+import { declareInspect, listOptions, warnStale } from '../shared-options.ts';
 
 const TERMS_SHOWN = 8;
 
@@ -30,7 +30,7 @@ export const status: Verb = {
       return undefined;
     }
     const rows = sorted(answer).map((member) => memberRow(member, answer));
-    context.io.out(formatList(rows, { format, quiet: false, columns: COLUMNS, idField: 'ID' }));
+    context.io.out(formatList(rows, listOptions(context, flags, COLUMNS)));
     if (format === undefined) context.io.out(rest(answer, context.io.clock.wallMs()));
     return undefined;
   },
@@ -41,8 +41,8 @@ const COLUMNS = [
   column('ROLE', 'Role'),
   column('STATE', 'State'),
   column('ADDRESS', 'Address'),
-  column('MATCH', 'Match'),
-  column('APPLIED', 'Applied'),
+  column('MATCH', 'Match', 2),
+  column('APPLIED', 'Applied', 1),
   column('LAG', 'Lag'),
   column('LAST CONTACT', 'LastContact'),
   column('DISK p50/p99', 'Disk'),

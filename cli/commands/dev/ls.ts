@@ -22,7 +22,7 @@ export const ls: Verb = {
       column('SOCKET', 'Socket'),
     ];
     const rows = await Promise.all(nodes.map(nodeRow));
-    context.io.out(formatList(rows, listOptions(flags, columns, 'Name')));
+    context.io.out(formatList(rows, listOptions(context, flags, columns, 'Name')));
   },
 };
 

@@ -33,7 +33,7 @@ export const ls: Verb = {
     ];
     const nowMs = context.io.clock.wallMs();
     const rows = answer.images.map((view) => imageRow(view, flags, nowMs));
-    context.io.out(formatList(rows, listOptions(flags, columns, 'Name')));
+    context.io.out(formatList(rows, listOptions(context, flags, columns, 'Name')));
     return undefined;
   },
 };

@@ -29,7 +29,7 @@ export const ls: Verb = {
       column('STATUS', 'Status'),
     ];
     const rows = answer.networks.map((view) => networkRow(view, flags));
-    context.io.out(formatList(rows, listOptions(flags, columns)));
+    context.io.out(formatList(rows, listOptions(context, flags, columns)));
   },
 };
 

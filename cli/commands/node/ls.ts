@@ -25,12 +25,12 @@ export const ls: Verb = {
       column('STATUS', 'Status'),
       column('AVAILABILITY', 'Availability'),
       column('MANAGER STATUS', 'ManagerStatus'),
-      column('ADDRESS', 'Address'),
+      column('ADDRESS', 'Address', 2),
       column('TASKS', 'Tasks'),
-      column('VERSION', 'EngineVersion'),
+      column('VERSION', 'EngineVersion', 1),
     ];
     const rows = answer.nodes.map((view) => nodeRow(view, flags));
-    context.io.out(formatList(rows, listOptions(flags, columns)));
+    context.io.out(formatList(rows, listOptions(context, flags, columns)));
     warn(context, answer.warnings);
   },
 };

@@ -29,7 +29,7 @@ export const ls: Verb = {
       Username: printable(username),
       Changed: relativeTime(updatedWallMs, nowMs),
     }));
-    context.io.out(formatList(rows, listOptions(flags, columns, 'Host')));
+    context.io.out(formatList(rows, listOptions(context, flags, columns, 'Host')));
     return undefined;
   },
 };

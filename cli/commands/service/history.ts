@@ -35,7 +35,7 @@ export const history: Verb = {
       column('PORTS', 'Ports'),
       column('NOTE', 'Note'),
     ];
-    context.io.out(formatList(rows, listOptions(flags, columns, 'Revision')));
+    context.io.out(formatList(rows, listOptions(context, flags, columns, 'Revision')));
   },
 };
 

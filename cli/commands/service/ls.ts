@@ -27,13 +27,13 @@ export const ls: Verb = {
     const columns = [
       column('ID', 'ID'),
       column('NAME', 'Name'),
-      column('MODE', 'Mode'),
+      column('MODE', 'Mode', 1),
       column('REPLICAS', 'Replicas'),
       column('IMAGE OR COMMAND', 'Image'),
       column('PORTS', 'Ports'),
     ];
     const rows = answer.services.map((view) => serviceRow(view, flags));
-    context.io.out(formatList(rows, listOptions(flags, columns)));
+    context.io.out(formatList(rows, listOptions(context, flags, columns)));
   },
 };
 

@@ -34,7 +34,7 @@ export const ps: Verb = {
     });
     const rows = taskRows(tasks, flags, context.io.clock.wallMs());
     if (rows.length > 0 || code === 0)
-      context.io.out(formatList(rows, listOptions(flags, TASK_COLUMNS)));
+      context.io.out(formatList(rows, listOptions(context, flags, TASK_COLUMNS)));
     return code;
   },
 };

@@ -17,6 +17,6 @@ export const ls: Verb = {
     const answer = await session.read(ControlService.listTasks, ListRequest.create({ filters }));
     warnStale(context, answer.freshness);
     const rows = taskRows(answer.tasks, flags, context.io.clock.wallMs());
-    context.io.out(formatList(rows, listOptions(flags, TASK_COLUMNS)));
+    context.io.out(formatList(rows, listOptions(context, flags, TASK_COLUMNS)));
   },
 };

@@ -30,7 +30,7 @@ export const ls: Verb = {
     ];
     const nowMs = context.io.clock.wallMs();
     const rows = answer.volumes.map((view) => volumeRow(view, nowMs));
-    context.io.out(formatList(rows, listOptions(flags, columns, 'Place')));
+    context.io.out(formatList(rows, listOptions(context, flags, columns, 'Place')));
   },
 };
 
