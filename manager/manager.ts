@@ -1,12 +1,7 @@
 import {
-  CaService,
   ControlService,
-  type DispatcherService,
   Empty,
-  Freshness,
-  type ImagesService,
   type JoinRaftRequest,
-  type RaftService,
   type RaftStatus,
   Role,
 } from '../proto/index.ts';
@@ -16,26 +11,22 @@ import type { IdSource } from '../shared/ids.ts';
 import { DEFAULTS, LIMITS } from '../shared/limits.ts';
 import type { Log } from '../shared/log.ts';
 import type { Random } from '../shared/random.ts';
-import { forwarding } from '../shared/rpc/forward.ts';
-import type { CallContext, Client, Consistency, Handlers } from '../shared/rpc/rpc.ts';
+import type { CallContext, Client, Consistency } from '../shared/rpc/rpc.ts';
 import type { Authorizer } from '../shared/rpc/rules.ts';
 import type { Identity } from '../shared/tls/identity.ts';
-import { parseToken } from '../shared/tls/token.ts';
 import { Ca, setCertificateRole } from './ca/ca.ts';
-import { LEADER_FIRST, LOCAL_METHODS, makeControl } from './control/control.ts';
 import { openLevel, systemDisk } from './database/index.ts';
 import { Dispatcher } from './dispatcher/dispatcher.ts';
+import { type ManagerHandlers, makeHandlers } from './handlers.ts';
 import { BlobCopies } from './images/blob-copies.ts';
 import type { BlobStore } from './images/blob-store.ts';
 import { ImageKeeper } from './images/image-keeper.ts';
-import { imagesService } from './images/images-service.ts';
 import type { RegistryLookup } from './images/registry-lookup.ts';
 import { type JoiningDeps, MembershipWatch } from './joining.ts';
 import { LeaderClient } from './leader-client.ts';
-import { explain } from './loop/explain.ts';
 import { Loop } from './loop/loop.ts';
 import { withMemberNames } from './member-names.ts';
-import { type OpenedRaft, openRaft, type Probe, raftHandlers } from './raft/index.ts';
+import { type OpenedRaft, openRaft, type Probe } from './raft/index.ts';
 import { onlineSnapshot } from './recovery/index.ts';
 import { Roles } from './roles/roles.ts';
 import { ReplicatedStore } from './store/replicated-store.ts';
@@ -67,14 +58,6 @@ export interface ManagerDeps {
   onFatal(error: SwarmError): void;
   /** This member was removed: the state is worthless, the node may be promoted anew. */
   onRemoved(): void;
-}
-
-export interface ManagerHandlers {
-  readonly control: Handlers<typeof ControlService>;
-  readonly ca: Handlers<typeof CaService>;
-  readonly dispatcher: Handlers<typeof DispatcherService>;
-  readonly raft: Handlers<typeof RaftService>;
-  readonly images: Handlers<typeof ImagesService>;
 }
 
 /**
@@ -119,90 +102,39 @@ export class Manager {
 
   private constructor(raft: OpenedRaft, deps: ManagerDeps) {
     const { driver } = raft;
-    const { clock, random, ids, log } = deps;
+    const { clock, random, ids, log, blobs } = deps;
     this.#deps = deps;
     this.#raft = raft;
-    const leaderAddress = (): string | undefined => driver.leader()?.address || undefined;
+    const leaderAddress = (): string | undefined => this.leaderAddress();
     const store = new ReplicatedStore({ clock, ids, log, proposer: driver, leaderAddress });
     this.store = store;
     const status = (): RaftStatus => withMemberNames(driver.status(), store.view);
     this.#leader = new LeaderClient(driver, { dial: deps.dial, status });
-    this.authorizer = {
-      nodeRole: (nodeId) => this.#nodeRole(nodeId),
-    };
+    this.authorizer = { nodeRole: (nodeId) => this.#nodeRole(nodeId) };
     this.ca = new Ca({ store, clock, random, managers: () => this.managerAddresses() });
     const loop = new Loop({ store, clock, log });
     const dispatcher = this.#makeDispatcher(loop);
-    this.#roles = new Roles({
-      store,
-      raft: driver,
-      clock,
-      log,
-      probe: deps.probe,
-      setCertificateRole: (nodeId, role) => setCertificateRole(store, nodeId, role),
-    });
-    const { blobs } = deps;
-    const electionsMs = (count: number): number => driver.timing.electionTimeoutMs * count;
+    this.#roles = this.#makeRoles();
     this.blobs = blobs;
-    const copies = new BlobCopies({
-      store,
-      blobs,
-      clock,
-      selfNodeId: driver.identity.nodeId,
-      dial: (address) => deps.dialOwn(address),
-    });
+    const dialOwn = (address: string): Client => deps.dialOwn(address);
+    const { nodeId: selfNodeId } = driver.identity;
+    const copies = new BlobCopies({ store, blobs, clock, selfNodeId, dial: dialOwn });
     this.#images = new ImageKeeper({ store, blobs, copies, clock, random, log });
-    const control = makeControl({
+    this.handlers = makeHandlers({
+      ...deps,
       store,
-      clock,
-      log,
-      reads: {
-        linearize: (consistency) => this.#linearize(consistency === 'stale'),
-        hearsLeader: () => driver.hasLeader,
-        leaderlessMs: () =>
-          Math.min(electionsMs(LIMITS.readWithoutLeaderElections), LIMITS.readWithoutLeaderMaxMs),
-      },
-      raft: { status, leader: () => driver.leader(), ask: (address) => this.#askStatus(address) },
+      driver,
+      leader: this.#leader,
+      ca: this.ca,
+      loop,
       dispatcher,
-      explain: (view, taskId) => explain(view, taskId, loop.nodeIndex),
-      tokens: {
-        get: (role) => this.ca.token(role),
-        rotate: (role, asked) => this.ca.rotateToken(role, asked),
-        rootDigest: () => parseToken(this.ca.token(Role.WORKER)).rootDigest,
-      },
-      registries: deps.registries,
-      disks: { blobs, copies, dial: (address) => deps.dialOwn(address) },
-      selfNodeId: driver.identity.nodeId,
+      roles: this.#roles,
+      copies,
+      status,
+      askStatus: (address) => this.#askStatus(address),
+      dialOwn,
     });
-    const forward = {
-      clock,
-      random,
-      isLeader: () => driver.isLeader,
-      leaderClient: () => this.#leader.get(),
-      leaderlessMs: () => electionsMs(LIMITS.writeWithoutLeaderElections),
-      noLeader: () => this.#leader.noLeader(),
-    };
-    this.handlers = {
-      control: forwarding(ControlService, control, {
-        ...forward,
-        local: LOCAL_METHODS,
-        leaderFirst: LEADER_FIRST,
-      }),
-      ca: forwarding(CaService, this.ca.handlers, {
-        ...forward,
-        local: new Set(['getRoot', 'renewalNonce']),
-      }),
-      dispatcher: dispatcher.handlers,
-      raft: raftHandlers(driver, (request, context) => this.#roles.join(request, context)),
-      images: imagesService({ blobs, copies, clock }),
-    };
-    driver.onLeadership(store);
-    driver.onLeadership({
-      gained: (term) => dispatcher.start(term),
-      lost: () => dispatcher.stop(),
-    });
-    driver.onLeadership({ gained: (term) => loop.start(term), lost: () => loop.stop() });
-    driver.onLeadership(this.#roles);
+    this.#followLeadership(loop, dispatcher);
     this.#followSettings();
   }
 
@@ -327,6 +259,19 @@ export class Manager {
     });
   }
 
+  #makeRoles(): Roles {
+    const { store } = this;
+    const { clock, log, probe } = this.#deps;
+    return new Roles({
+      store,
+      raft: this.#raft.driver,
+      clock,
+      log,
+      probe,
+      setCertificateRole: (nodeId, role) => setCertificateRole(store, nodeId, role),
+    });
+  }
+
   /**
    * A member that has no state yet cannot know anybody: then the certificate alone counts, which the
    * root signed and which must say manager.
@@ -337,9 +282,15 @@ export class Manager {
     return view.table('certificate').get(nodeId)?.role ?? 'removed';
   }
 
-  async #linearize(stale: boolean): Promise<Freshness> {
-    if (!stale) await this.#raft.driver.readIndex();
-    return Freshness.create({ stale, asOfWallMs: this.#deps.clock.wallMs() });
+  /** In the order in which they hear of it: the store first. */
+  #followLeadership(loop: Loop, dispatcher: Dispatcher): void {
+    for (const part of [
+      this.store,
+      { gained: (term: number) => dispatcher.start(term), lost: () => dispatcher.stop() },
+      { gained: (term: number) => loop.start(term), lost: () => loop.stop() },
+      this.#roles,
+    ])
+      this.#raft.driver.onLeadership(part);
   }
 
   /** Settings of the cluster that this manager's own parts follow. */
