@@ -85,7 +85,10 @@ export class ManagerPart {
     const server = new RpcServer({
       clock: deps.clock,
       log: log.child({ part: 'rpc' }),
-      authorizer: { nodeRole: (nodeId) => manager?.authorizer.nodeRole(nodeId) },
+      authorizer: {
+        nodeRole: (nodeId) => manager?.authorizer.nodeRole(nodeId),
+        isBehind: () => manager?.authorizer.isBehind?.() ?? false,
+      },
     });
     const { host, port } = parseHostPort(options.listenAddress);
     await checkPortFree(options.listenAddress);

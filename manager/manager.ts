@@ -14,6 +14,7 @@ import type { Random } from '../shared/random.ts';
 import type { CallContext, Client, Consistency } from '../shared/rpc/rpc.ts';
 import type { Authorizer } from '../shared/rpc/rules.ts';
 import type { Identity } from '../shared/tls/identity.ts';
+import { StoreAuthorizer } from './ca/authorizer.ts';
 import { Ca, setCertificateRole } from './ca/ca.ts';
 import { openLevel, systemDisk } from './database/index.ts';
 import { Dispatcher } from './dispatcher/dispatcher.ts';
@@ -110,7 +111,7 @@ export class Manager {
     this.store = store;
     const status = (): RaftStatus => withMemberNames(driver.status(), store.view);
     this.#leader = new LeaderClient(driver, { dial: deps.dial, status });
-    this.authorizer = { nodeRole: (nodeId) => this.#nodeRole(nodeId) };
+    this.authorizer = new StoreAuthorizer(store, driver);
     this.ca = new Ca({ store, clock, random, managers: () => this.managerAddresses() });
     const loop = new Loop({ store, clock, log });
     const dispatcher = this.#makeDispatcher(loop);
@@ -270,16 +271,6 @@ export class Manager {
       probe,
       setCertificateRole: (nodeId, role) => setCertificateRole(store, nodeId, role),
     });
-  }
-
-  /**
-   * A member that has no state yet cannot know anybody: then the certificate alone counts, which the
-   * root signed and which must say manager.
-   */
-  #nodeRole(nodeId: string): Role | 'removed' {
-    const { view } = this.store;
-    if (!view.table('cluster').has(CLUSTER_KEY)) return Role.MANAGER;
-    return view.table('certificate').get(nodeId)?.role ?? 'removed';
   }
 
   /** In the order in which they hear of it: the store first. */

@@ -13,17 +13,25 @@ export interface Rule {
   readonly self?: (message: unknown) => string | undefined;
   /** A node that was removed gets through: the handler gives it a typed answer. */
   readonly removedToo?: true;
+  /**
+   * What brings a manager up to date. One that hears no leader may have older rows than the caller,
+   * and refusing it would keep them old: the certificate alone counts then.
+   */
+  readonly behindToo?: true;
 }
 export type Caller = 'anonymous' | 'worker' | 'manager' | 'local';
 
 /** What the cluster's state knows of a node. `removed`: of this cluster once, not any more. */
 export interface Authorizer {
   nodeRole(nodeId: string): Role | undefined | 'removed';
+  /** True while its rows may be old, since it hears no leader; absent: never. */
+  isBehind?(): boolean;
 }
 
 const LOCAL: Rule = { callers: ['local'] };
 const ADMIN: Rule = { callers: ['local', 'manager'] };
 const MANAGER: Rule = { callers: ['manager'] };
+const MEMBER: Rule = { ...MANAGER, behindToo: true };
 const ANONYMOUS: Rule = { callers: ['anonymous'] };
 const NODE: Rule = { callers: ['worker'] };
 
@@ -36,9 +44,9 @@ export const RULES: { readonly [path: string]: Rule } = {
   '/swarm.v1.Dispatcher/Stream': NODE,
   '/swarm.v1.Images/FetchBlob': NODE,
   '/swarm.v1.Images/CopyBlobs': MANAGER,
-  '/swarm.v1.Raft/Control': MANAGER,
-  '/swarm.v1.Raft/Append': MANAGER,
-  '/swarm.v1.Raft/Snapshot': MANAGER,
+  '/swarm.v1.Raft/Control': MEMBER,
+  '/swarm.v1.Raft/Append': MEMBER,
+  '/swarm.v1.Raft/Snapshot': MEMBER,
   '/swarm.v1.Raft/JoinRaft': { ...MANAGER, self: (message) => stringField(message, 'nodeId') },
   ...all('Control', ADMIN, [
     'CreateService',
@@ -139,7 +147,8 @@ function authorizeNode(
   peer: Extract<Peer, { kind: 'node' }>,
   authorizer: Authorizer,
 ): Peer {
-  const row = authorizer.nodeRole(peer.nodeId);
+  const goesByCertificate = rule.behindToo === true && authorizer.isBehind?.() === true;
+  const row = goesByCertificate ? peer.role : authorizer.nodeRole(peer.nodeId);
   if (row === undefined || row === 'removed') {
     if (rule.removedToo === true) return peer;
     if (row === 'removed') {

@@ -170,4 +170,24 @@ function roles(person: Person): void {
     const ready = (await w1.nodes()).filter((v) => v.status?.liveness === Liveness.READY);
     assert.equal(ready.length, 4);
   });
+
+  // Last: what it does to the managers is not repaired.
+  test('a manager that was away follows one that was made meanwhile, and costs it nothing', async () => {
+    const leader = await (await api('w1')).leader();
+    const [away, out] = ['m1', 'w1', 'w2'].filter((name) => name !== leader) as [string, string];
+    await cluster.dev('kill', away);
+    await cluster.must(leader, ['node', 'promote', 'w3']);
+    await voters(leader, 3);
+    await cluster.must(leader, ['node', 'demote', out]);
+    await voters(leader, 2);
+    await cluster.must(leader, ['node', 'update', '--label-add', 'seen=yes', out]);
+    await cluster.dev('kill', leader);
+    // The two that are left are a quorum, and only one of them knows of the other.
+    await cluster.dev('start', away);
+    await cluster.must('w3', ['node', 'update', '--label-add', 'written=yes', out]);
+    for (const via of ['w3', away]) {
+      const [inspected] = JSON.parse(await cluster.must(via, ['node', 'inspect', out]));
+      assert.deepEqual(inspected.Labels, { seen: 'yes', written: 'yes' });
+    }
+  });
 }
