@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Channel, Frame, type Init, type TaskStreamUp } from '../proto/index.ts';
-import type { MemoryDuplex } from '../shared/rpc/memory-duplex.ts';
+import type { MemoryDuplex } from '../shared/rpc/memory-duplex.fixture.ts';
 import { DetachFilter, parseDetachKeys } from './terminal/detach-keys.ts';
 import { RecordedIo } from './testing/recorded-io.ts';
 import { runCli } from './testing/run-cli.ts';

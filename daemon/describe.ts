@@ -3,16 +3,14 @@ import { arch, availableParallelism, hostname, networkInterfaces, totalmem } fro
 import { NodeDescription } from '../proto/index.ts';
 import { VERSION } from '../shared/version.ts';
 import { IPV6 } from '../worker/network/router/names.ts';
-import type { RuntimeFeatures } from '../worker/runtime.ts';
 import { hostRoutes } from './host-routes.ts';
 import type { OverlayTier } from './overlay-tier.ts';
 
 const ARCHITECTURES: { readonly [node: string]: string } = { x64: 'x86_64', arm64: 'aarch64' };
 
-/** What this machine is and can do, as the scheduler filters on it. The key is the public one. */
+/** What this machine is and can do without its runtimes. The key is the public one. */
 export function describeNode(
   nodeName: string,
-  runtimes: readonly RuntimeFeatures[],
   overlay: OverlayTier,
   offer: {
     readonly bindRoots: readonly string[];
@@ -20,8 +18,6 @@ export function describeNode(
     readonly wireguardKey: string;
   },
 ): NodeDescription {
-  const features = networkFeatures(overlay);
-  for (const runtime of runtimes) Object.assign(features, runtime.features);
   return NodeDescription.create({
     hostname: nodeName,
     os: 'linux',
@@ -32,8 +28,7 @@ export function describeNode(
       generic: offer.generic,
     },
     bindRoots: offer.bindRoots,
-    runtimes: runtimes.map((runtime) => runtime.runtime),
-    features,
+    features: networkFeatures(overlay),
     versionText: VERSION,
     protocol: 1,
     ...hostPlaces(),

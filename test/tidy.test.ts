@@ -1,25 +1,87 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import {
+  findCircle,
+  isForTests,
+  longFunctions,
+  ROOT,
+  reachedByMains,
+  readSources,
+  type Source,
+} from './support/sources.ts';
 
 /** Rules that a compiler cannot express. Sources are read, nothing is run. */
-const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', ...(isCompiled() ? ['..'] : []));
-const FOLDERS = ['proto', 'shared', 'manager', 'worker', 'daemon', 'cli', 'test'];
+const SOURCES = readSources();
+const BY_PATH = new Map(SOURCES.map((source) => [source.path, source]));
+const PRODUCTION = SOURCES.filter(({ path }) => !isForTests(path));
 
-interface Source {
-  readonly path: string;
-  readonly text: string;
-  readonly lines: readonly string[];
-  /** Imported files of this project, as paths from the root. */
-  readonly imports: readonly string[];
-}
+test('folders import one way: proto, shared, manager or worker or cli, daemon', () => {
+  const below: { readonly [folder: string]: readonly string[] } = {
+    proto: [],
+    shared: ['proto'],
+    manager: ['proto', 'shared'],
+    worker: ['proto', 'shared'],
+    cli: ['proto', 'shared'],
+    daemon: ['proto', 'shared', 'manager', 'worker'],
+  };
+  const wrong = importsFrom(/^/, (to, from) => {
+    const [mine, theirs] = [topOf(from), topOf(to)];
+    return mine !== theirs && !below[mine]!.includes(theirs);
+  });
+  assert.deepEqual(wrong, []);
+});
 
-const SOURCES = FOLDERS.flatMap(readSources);
-const PRODUCTION = SOURCES.filter(
-  (s) => !s.path.startsWith('test/') && !/\.(test|contract)\.ts$/.test(s.path),
-);
+test('folders inside these never import each other in a circle', () => {
+  const edges = new Map<string, Set<string>>();
+  for (const { path, imports } of PRODUCTION) {
+    const from = partOf(path);
+    if (from === undefined) continue;
+    const to = imports.map(partOf).filter((part) => part !== undefined && part !== from);
+    edges.set(from, new Set([...(edges.get(from) ?? []), ...(to as string[])]));
+  }
+  assert.deepEqual(
+    findCircle(edges.keys(), (part) => edges.get(part) ?? []),
+    [],
+  );
+});
+
+test('no file imports itself by way of others, not even for its types', () => {
+  const paths = PRODUCTION.map(({ path }) => path);
+  assert.deepEqual(
+    findCircle(paths, (path) => BY_PATH.get(path)?.imports ?? []),
+    [],
+  );
+});
+
+test('what no program comes to is for tests, and says so in its name', () => {
+  const reached = reachedByMains(PRODUCTION);
+  const dead = PRODUCTION.filter(({ path }) => !reached.has(path));
+  assert.deepEqual(
+    dead.map(({ path }) => path),
+    [],
+  );
+  const wrong = importsFrom(/^/, (to) => isForTests(to));
+  assert.deepEqual(wrong, []);
+});
+
+test('what is exported is imported somewhere', () => {
+  const importers = new Map<string, Source[]>();
+  for (const source of SOURCES)
+    for (const to of source.imports) importers.set(to, [...(importers.get(to) ?? []), source]);
+  const declared = /^export (?:async )?(?:class|function\*?|const) (\w+)/gm;
+  const wrong = PRODUCTION.flatMap(({ path, code }) =>
+    [...code.matchAll(declared)]
+      .map(([, name]) => name!)
+      .filter((name) => {
+        const word = new RegExp(`\\b${name}\\b`);
+        return !(importers.get(path) ?? []).some((importer) => word.test(importer.code));
+      })
+      .map((name) => `${path}: ${name}`),
+  );
+  assert.deepEqual(wrong, []);
+});
 
 test('raft/core imports nothing but assertions', () => {
   const wrong = importsFrom(
@@ -94,12 +156,13 @@ test('time and randomness come in through constructors', () => {
   assert.deepEqual(wrong, []);
 });
 
-test('no line is over 120 columns and no file over 600 lines', () => {
+test('no line is over 120 columns, no file over 600 lines, no function over 85', () => {
   const long = SOURCES.flatMap((s) =>
     s.lines.flatMap((line, at) => (line.length > 120 ? [`${s.path}:${at + 1}`] : [])),
   );
   const large = SOURCES.filter((s) => s.lines.length > 600).map((s) => s.path);
-  assert.deepEqual([...long, ...large], []);
+  const tall = PRODUCTION.flatMap((source) => longFunctions(source, 85));
+  assert.deepEqual([...long, ...large, ...tall], []);
 });
 
 test('nothing is left for later in the code', () => {
@@ -111,60 +174,18 @@ test('nothing is left for later in the code', () => {
   );
 });
 
-test('no file is imported in a circle', () => {
-  assert.deepEqual(findCycle(), []);
-});
-
 function importsFrom(from: RegExp, isWrong: (to: string, from: string) => boolean): string[] {
   return PRODUCTION.filter((s) => from.test(s.path)).flatMap((s) =>
     s.imports.filter((to) => isWrong(to, s.path)).map((to) => `${s.path} -> ${to}`),
   );
 }
 
-function findCycle(): string[] {
-  const byPath = new Map(PRODUCTION.map((s) => [s.path, s]));
-  const done = new Set<string>();
-  const visit = (path: string, trail: string[]): string[] => {
-    if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path];
-    if (done.has(path)) return [];
-    for (const next of valueImports(byPath.get(path))) {
-      const cycle = visit(next, [...trail, path]);
-      if (cycle.length > 0) return cycle;
-    }
-    done.add(path);
-    return [];
-  };
-  for (const path of byPath.keys()) {
-    const cycle = visit(path, []);
-    if (cycle.length > 0) return cycle;
-  }
-  return [];
+function topOf(path: string): string {
+  return dirname(path).split('/')[0]!;
 }
 
-/** Type-only imports vanish in the build: they make no circle at run time. */
-function valueImports(source: Source | undefined): string[] {
-  if (source === undefined) return [];
-  const typeOnly = source.text.replace(/^(import|export) type [^;]+;/gm, '');
-  return resolveImports(source.path, typeOnly);
-}
-
-function readSources(folder: string): Source[] {
-  const out: Source[] = [];
-  for (const entry of readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile() || !entry.name.endsWith('.ts')) continue;
-    const path = relative(ROOT, join(entry.parentPath ?? entry.path, entry.name));
-    if (path.includes('generated/')) continue;
-    const text = readFileSync(join(ROOT, path), 'utf8');
-    out.push({ path, text, lines: text.split('\n'), imports: resolveImports(path, text) });
-  }
-  return out;
-}
-
-function resolveImports(path: string, text: string): string[] {
-  const found = text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g);
-  return [...found].map((match) => join(dirname(path), match[1]!));
-}
-
-function isCompiled(): boolean {
-  return fileURLToPath(import.meta.url).endsWith('.js');
+/** The folder in a top one that a file is in; undefined for a file of the top folder itself. */
+function partOf(path: string): string | undefined {
+  const [top, part] = dirname(path).split('/');
+  return part === undefined ? undefined : `${top}/${part}`;
 }

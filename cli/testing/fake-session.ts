@@ -1,6 +1,6 @@
 import type { AnyMethod } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
-import { memoryDuplex } from '../../shared/rpc/memory-duplex.ts';
+import { memoryDuplex } from '../../shared/rpc/memory-duplex.fixture.ts';
 import type { Client } from '../../shared/rpc/rpc.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: answers of many methods stand in one table.

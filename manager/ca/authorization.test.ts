@@ -10,7 +10,7 @@ import type { Client, Handlers, ServiceDefinition } from '../../shared/rpc/rpc.t
 import { RULES } from '../../shared/rpc/rules.ts';
 import { anonymousSecurity, type ChannelSecurity } from '../../shared/tls/channel-security.ts';
 import { setCertificateRole } from './ca.ts';
-import { TestCluster } from './test-cluster.ts';
+import { TestCluster } from './cluster.fixture.ts';
 
 /** The generated service definitions, and every RPC in them. */
 const SERVICES: readonly ServiceDefinition[] = Object.values(proto as object).filter(isService);

@@ -5,7 +5,7 @@ import { ManualClock } from '../../shared/clock.ts';
 import { SystemIds } from '../../shared/ids.ts';
 import type { Peer } from '../../shared/rpc/rpc.ts';
 import { type Authorizer, authorize, RULES } from '../../shared/rpc/rules.ts';
-import { LocalStore } from '../store/local-store.ts';
+import { LocalStore } from '../store/local-store.fixture.ts';
 import { CLUSTER_KEY } from '../store/schema.ts';
 import { type Standing, StoreAuthorizer } from './authorizer.ts';
 

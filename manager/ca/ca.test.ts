@@ -10,8 +10,8 @@ import { makeCsr, newKey, publicKeyOf, renewalBytes, signWith } from '../../shar
 import { makeIdentity } from '../../shared/tls/identity.ts';
 import { LiveIdentity } from '../../shared/tls/live-identity.ts';
 import { setCertificateRole } from './ca.ts';
+import { TestCluster } from './cluster.fixture.ts';
 import { issueFor } from './secrets.ts';
-import { TestCluster } from './test-cluster.ts';
 
 const clusters: TestCluster[] = [];
 afterEach(async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Freshness, ListRequest, Ref } from '../../proto/index.ts';
 import { LIMITS } from '../../shared/limits.ts';
-import { context, Fixture } from './fixture.ts';
+import { context, Fixture } from './control.fixture.ts';
 
 const list = (at: Fixture, consistency: 'linearizable' | 'stale' = 'linearizable') =>
   at.control.listServices(ListRequest.create(), context({ consistency }));

@@ -10,8 +10,8 @@ import {
   UpdateServiceRequest,
 } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
-import { memoryDuplex } from '../../shared/rpc/memory-duplex.ts';
-import { context, Fixture } from './fixture.ts';
+import { memoryDuplex } from '../../shared/rpc/memory-duplex.fixture.ts';
+import { context, Fixture } from './control.fixture.ts';
 
 const ALLOW = 'swarm cluster update --allow-host-access';
 const DEVICE = { host: '/dev/kvm', target: '/dev/kvm', permissions: 'rwm' };

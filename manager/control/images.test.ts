@@ -9,8 +9,8 @@ import {
   PruneImagesRequest,
   RemoveImageRequest,
 } from '../../proto/index.ts';
-import { type BuiltImage, buildImage } from '../../shared/distribution/image-fixture.ts';
-import { aSpec, collect, context, Fixture } from './fixture.ts';
+import { type BuiltImage, buildImage } from '../../shared/distribution/image.fixture.ts';
+import { aSpec, collect, context, Fixture } from './control.fixture.ts';
 
 const one = buildImage({
   layers: [[{ name: 'shared', content: 's' }], [{ name: 'a', content: '1' }]],

@@ -11,7 +11,7 @@ import {
 } from '../../proto/index.ts';
 import { networkDigest } from '../../shared/network-digest.ts';
 import { attachedNetwork, networkServices } from '../dispatcher/network-messages.ts';
-import { context, Fixture } from './fixture.ts';
+import { context, Fixture } from './control.fixture.ts';
 
 /** A service with a task on a network, on the node n1; n2 has nothing of it. */
 async function withService() {

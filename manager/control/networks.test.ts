@@ -10,7 +10,7 @@ import {
   ServiceState,
 } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
-import { context, Fixture } from './fixture.ts';
+import { context, Fixture } from './control.fixture.ts';
 import { acceptedDefaults } from './network-defaults.ts';
 import { acceptedNetwork } from './validate-network.ts';
 

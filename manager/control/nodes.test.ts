@@ -11,7 +11,7 @@ import {
   UpdateClusterRequest,
   UpdateNodeRequest,
 } from '../../proto/index.ts';
-import { context, Fixture } from './fixture.ts';
+import { context, Fixture } from './control.fixture.ts';
 
 const demote = (ref: string) => UpdateNodeRequest.create({ ref, role: Role.WORKER, hasRole: true });
 const remove = (ref: string, force = false) => RemoveNodeRequest.create({ ref, force });

@@ -12,7 +12,7 @@ import {
   UpdateServiceRequest,
 } from '../../proto/index.ts';
 import { ImageError } from '../../shared/distribution/image-error.ts';
-import { A_DIGEST, aSpec, context, Fixture } from './fixture.ts';
+import { A_DIGEST, aSpec, context, Fixture } from './control.fixture.ts';
 
 const OTHER = `sha256:${'b'.repeat(64)}`;
 const unreachable = new ImageError('PULL_FAILED', "can't reach r.example", true);

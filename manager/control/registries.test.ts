@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ListRequest, Ref, RegistryLoginRequest } from '../../proto/index.ts';
 import { SCHEMA } from '../store/schema.ts';
-import { context, Fixture } from './fixture.ts';
+import { context, Fixture } from './control.fixture.ts';
 
 function login(at: Fixture, host: string, password = 'right', noCheck = false) {
   const auth = { host, username: 'me', password };

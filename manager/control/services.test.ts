@@ -12,7 +12,7 @@ import {
   ServiceSpec,
   UpdateServiceRequest,
 } from '../../proto/index.ts';
-import { aSpec, context, Fixture } from './fixture.ts';
+import { aSpec, context, Fixture } from './control.fixture.ts';
 
 const port = (published: number, mode: PublishMode = PublishMode.INGRESS) => ({
   endpoint: { ports: [{ target: 80, published, mode }] },

@@ -11,7 +11,7 @@ import {
 } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
-import { collect, context, Fixture } from './fixture.ts';
+import { collect, context, Fixture } from './control.fixture.ts';
 
 const scale = (replicas: number) => ScaleServiceRequest.create({ ref: 'web', replicas });
 const events = (at: Fixture, cursor: string, follow = false, signal?: AbortSignal) =>

@@ -10,8 +10,8 @@ import {
   TaskStreamUp,
 } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
-import { type MemoryDuplex, memoryDuplex } from '../../shared/rpc/memory-duplex.ts';
-import { context, Fixture } from './fixture.ts';
+import { type MemoryDuplex, memoryDuplex } from '../../shared/rpc/memory-duplex.fixture.ts';
+import { context, Fixture } from './control.fixture.ts';
 
 interface Caller {
   readonly stream: MemoryDuplex<Frame, TaskStreamUp>;

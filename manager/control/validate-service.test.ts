@@ -15,7 +15,7 @@ import {
   UpdateOrder,
 } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
-import { aSpec } from './fixture.ts';
+import { aSpec } from './control.fixture.ts';
 import { withDefaults } from './service-defaults.ts';
 import { sameSpec } from './specs.ts';
 import { validateService } from './validate-service.ts';

@@ -13,7 +13,7 @@ import {
   UpdateServiceRequest,
   WatchServiceRequest,
 } from '../../proto/index.ts';
-import { context, Fixture } from './fixture.ts';
+import { context, Fixture } from './control.fixture.ts';
 import { progressOf } from './progress.ts';
 
 const AT_ONCE = { version: 0, settleMs: 0, nowMs: 0 };

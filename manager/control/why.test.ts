@@ -16,7 +16,7 @@ import {
   WhyRequest,
   type WhyResponse,
 } from '../../proto/index.ts';
-import { context, Fixture } from './fixture.ts';
+import { context, Fixture } from './control.fixture.ts';
 
 function ask(at: Fixture, ref: string, kind = ''): Promise<WhyResponse> {
   return at.control.why(WhyRequest.create({ ref, kind }), context());

@@ -3,10 +3,10 @@ import { appendFile, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { DATABASE_FILES, type DbOp } from './database.ts';
+import { TestDirectory } from './directory.fixture.ts';
 import { systemDisk } from './disk.ts';
 import { requiredBytes } from './free-space.ts';
 import { openLevel } from './level/open-level.ts';
-import { TestDirectory } from './test-directory.ts';
 
 const key = (text: string): Uint8Array => Buffer.from(text);
 const put = (name: string, value: string, secret = false): DbOp => {

@@ -4,7 +4,7 @@ import { type StreamDown, type StreamRequest, StreamUp } from '../../proto/index
 import { ManualClock } from '../../shared/clock.ts';
 import type { SwarmError } from '../../shared/errors.ts';
 import { SeededRandom } from '../../shared/random.ts';
-import { memoryDuplex } from '../../shared/rpc/memory-duplex.ts';
+import { memoryDuplex } from '../../shared/rpc/memory-duplex.fixture.ts';
 import type { CallContext } from '../../shared/rpc/rpc.ts';
 import { AgentStreams } from './agent-streams.ts';
 

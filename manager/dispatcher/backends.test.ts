@@ -14,7 +14,7 @@ import {
 } from '../../proto/index.ts';
 import { SystemClock } from '../../shared/clock.ts';
 import { SystemIds } from '../../shared/ids.ts';
-import { LocalStore } from '../store/local-store.ts';
+import { LocalStore } from '../store/local-store.fixture.ts';
 import { revisionKey } from '../store/schema.ts';
 import { assignedTask } from './assigned.ts';
 import { AssignmentRows } from './assignment-rows.ts';

@@ -24,7 +24,7 @@ import type { SwarmError } from '../../shared/errors.ts';
 import { silentLog } from '../../shared/log.ts';
 import type { Client, Duplex } from '../../shared/rpc/rpc.ts';
 import { setCertificateRole } from '../ca/ca.ts';
-import { TestCluster } from '../ca/test-cluster.ts';
+import { TestCluster } from '../ca/cluster.fixture.ts';
 import { revisionKey } from '../store/schema.ts';
 import { Dispatcher } from './dispatcher.ts';
 

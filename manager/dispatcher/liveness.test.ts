@@ -5,7 +5,7 @@ import { ManualClock } from '../../shared/clock.ts';
 import { SeededIds } from '../../shared/ids.ts';
 import { silentLog } from '../../shared/log.ts';
 import { SeededRandom } from '../../shared/random.ts';
-import { LocalStore } from '../store/local-store.ts';
+import { LocalStore } from '../store/local-store.fixture.ts';
 import { LivenessClocks } from './liveness-clocks.ts';
 
 class World {

@@ -4,7 +4,7 @@ import { type EventRow, Task, TaskReport, TaskState, TaskStatus } from '../../pr
 import { SystemClock } from '../../shared/clock.ts';
 import { SystemIds } from '../../shared/ids.ts';
 import { silentLog } from '../../shared/log.ts';
-import { LocalStore } from '../store/local-store.ts';
+import { LocalStore } from '../store/local-store.fixture.ts';
 import { StatusWriter } from './status-writer.ts';
 import { isCommitted, mergeStatus } from './task-status.ts';
 

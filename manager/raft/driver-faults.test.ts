@@ -3,11 +3,11 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { Role, SnapshotChunk } from '../../proto/index.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { CallContext } from '../../shared/rpc/rpc.ts';
+import { peerOf, TestCluster, type TestMember } from './cluster.fixture.ts';
 import { blankMessage, MessageType } from './core/index.ts';
 import { rowKey } from './keys.ts';
 import { rowOp } from './row-record.ts';
 import { toChunks } from './snapshot-chunks.ts';
-import { peerOf, TestCluster, type TestMember } from './test-cluster.ts';
 
 describe('members and faults', () => {
   let cluster: TestCluster;

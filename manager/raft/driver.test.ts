@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { RowSlices } from '../replication.ts';
-import { TestCluster, TestMachine, type TestMember } from './test-cluster.ts';
+import { TestCluster, TestMachine, type TestMember } from './cluster.fixture.ts';
 
 /** Its tables take as long as the test wants. */
 class SlowMachine extends TestMachine {

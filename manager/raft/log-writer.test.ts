@@ -16,10 +16,10 @@ import {
   message,
   NO_BYTES,
 } from './core/index.ts';
+import { inspect, open } from './log.fixture.ts';
 import { LogStore } from './log-store.ts';
 import { LogWriter } from './log-writer.ts';
 import { openLog } from './open-log.ts';
-import { inspect, open } from './test-inspect.ts';
 import type { VoteFile } from './vote-file.ts';
 
 const entry = (index: number, term: number, text = `${index}`): Entry => {

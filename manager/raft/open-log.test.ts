@@ -6,10 +6,10 @@ import { after, before, describe, test } from 'node:test';
 import { SeededRandom } from '../../shared/random.ts';
 import { openLevel, systemDisk } from '../database/index.ts';
 import { createFirstMember } from './bootstrap.ts';
+import { TestCluster } from './cluster.fixture.ts';
 import { META, markerRange } from './keys.ts';
+import { type Content, inspect, open } from './log.fixture.ts';
 import { decodeHard, encodeHard } from './meta.ts';
-import { TestCluster } from './test-cluster.ts';
-import { type Content, inspect, open } from './test-inspect.ts';
 import { VoteFile } from './vote-file.ts';
 
 const WRITES = 12;

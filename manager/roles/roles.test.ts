@@ -8,7 +8,7 @@ import { silentLog } from '../../shared/log.ts';
 import { SeededRandom } from '../../shared/random.ts';
 import type { CallContext } from '../../shared/rpc/rpc.ts';
 import type { ConfState, MemberChange } from '../raft/index.ts';
-import { LocalStore } from '../store/local-store.ts';
+import { LocalStore } from '../store/local-store.fixture.ts';
 import { Roles, type RolesRaft } from './roles.ts';
 
 /** The group as roles/ sees it: changes are done at once, everybody has caught up. */

@@ -7,7 +7,7 @@ import { SwarmError } from '../../shared/errors.ts';
 import { SeededIds } from '../../shared/ids.ts';
 import { SeededRandom } from '../../shared/random.ts';
 import type { RowChange } from '../replication.ts';
-import { LocalStore } from './local-store.ts';
+import { LocalStore } from './local-store.fixture.ts';
 import { PENDING_VERSION } from './view.ts';
 
 function aStore(): { store: LocalStore; clock: ManualClock } {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { type Archive, openArchive } from './archive.ts';
-import { buildImage, dockerArchive, ociLayout, tar, writeLayout } from './image-fixture.ts';
+import { buildImage, dockerArchive, ociLayout, tar, writeLayout } from './image.fixture.ts';
 
 const never = new AbortController().signal;
 const image = buildImage({

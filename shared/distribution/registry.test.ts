@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { SystemClock } from '../clock.ts';
-import { type BuiltImage, buildImage } from './image-fixture.ts';
+import { type BuiltImage, buildImage } from './image.fixture.ts';
 import { parseReference } from './reference.ts';
 import { Registry } from './registry.ts';
 import type { RegistryAuth } from './source.ts';

@@ -6,7 +6,7 @@ import { SwarmError } from '../errors.ts';
 import { SeededRandom } from '../random.ts';
 import type { ForwardDeps } from './attempts.ts';
 import { forwarding } from './forward.ts';
-import { type MemoryDuplex, memoryDuplex } from './memory-duplex.ts';
+import { type MemoryDuplex, memoryDuplex } from './memory-duplex.fixture.ts';
 import type { CallContext, Client, Duplex } from './rpc.ts';
 
 type End = MemoryDuplex<string, string>;

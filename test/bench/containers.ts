@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { setTimeout as wait } from 'node:timers/promises';
-import { buildImage } from '../../shared/distribution/image-fixture.ts';
-import { busybox, PrivateContainerd } from '../../worker/runtime/containerd/containerd-world.ts';
+import { buildImage } from '../../shared/distribution/image.fixture.ts';
+import { busybox, PrivateContainerd } from '../../worker/runtime/containerd/containerd.fixture.ts';
 import { TestRegistry } from '../support/registry.ts';
 import { DockerSide } from './docker-side.ts';
 import { line, spread } from './report.ts';

@@ -1,5 +1,5 @@
-import { buildImage, dockerArchive } from '../../shared/distribution/image-fixture.ts';
-import { busybox } from '../../worker/runtime/containerd/containerd-world.ts';
+import { buildImage, dockerArchive } from '../../shared/distribution/image.fixture.ts';
+import { busybox } from '../../worker/runtime/containerd/containerd.fixture.ts';
 import type { Hosts } from '../integration/network/hosts.ts';
 import { TestDocker } from '../support/docker.ts';
 import { IDLE, IMAGE } from '../support/overlay/cluster.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { NetworkService } from '../../proto/index.ts';
-import { network } from '../../worker/network/router/rows-fixture.ts';
+import { network } from '../../worker/network/router/rows.fixture.ts';
 import { Hosts, type Peer } from '../integration/network/hosts.ts';
 import { Resolvers } from '../integration/network/resolvers.ts';
 import { Routers } from '../integration/network/routers.ts';

@@ -14,7 +14,7 @@ import {
 } from '../../proto/index.ts';
 import { dial } from '../../shared/rpc/client.ts';
 import type { Client } from '../../shared/rpc/rpc.ts';
-import type { PrivateContainerd } from '../../worker/runtime/containerd/containerd-world.ts';
+import type { PrivateContainerd } from '../../worker/runtime/containerd/containerd.fixture.ts';
 import { DevCluster, type DevNode, netdOf } from '../support/dev-cluster.ts';
 import { isRunning } from '../support/processes.ts';
 import { until } from '../support/swarm.ts';

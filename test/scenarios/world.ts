@@ -1,6 +1,6 @@
 import { Loop } from '../../manager/loop/loop.ts';
 import type { NodeIndex } from '../../manager/loop/node-index.ts';
-import { LocalStore } from '../../manager/store/local-store.ts';
+import { LocalStore } from '../../manager/store/local-store.fixture.ts';
 import { revisionKey } from '../../manager/store/schema.ts';
 import type { AppliedEntry, View } from '../../manager/store/view.ts';
 import {

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { BuiltImage } from '../../shared/distribution/image-fixture.ts';
+import type { BuiltImage } from '../../shared/distribution/image.fixture.ts';
 
 /** What goes wrong with one image: nothing, or how its layers are answered. */
 export interface Fault {

@@ -4,7 +4,7 @@ import { request as plainRequest } from 'node:http';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BuiltImage } from '../../shared/distribution/image-fixture.ts';
+import type { BuiltImage } from '../../shared/distribution/image.fixture.ts';
 import { ownCertificate } from './certificate.ts';
 import { until } from './swarm.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { diff, flat } from '../../worker/network/router/diff.ts';
 import { taskNamespace } from '../../worker/network/router/names.ts';
+import { RecordingNetcmd } from '../../worker/network/router/netcmd.fixture.ts';
 import { OBSERVE_SCRIPT, readRouter } from '../../worker/network/router/observe.ts';
-import { RecordingNetcmd } from '../../worker/network/router/recording-netcmd.ts';
 import {
   at,
   INGRESS,
@@ -10,7 +10,7 @@ import {
   peer,
   published,
   service,
-} from '../../worker/network/router/rows-fixture.ts';
+} from '../../worker/network/router/rows.fixture.ts';
 import { tryKernel } from '../../worker/network/router/try-kernel.ts';
 import { runInGuest } from './guest.ts';
 import { CABLE, shellOf, shortOf, typedBy } from './two-nodes.ts';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { Kernel } from '../../worker/network/router/kernel.ts';
 import { nodeNames } from '../../worker/network/router/names.ts';
+import { RecordingNetcmd } from '../../worker/network/router/netcmd.fixture.ts';
 import type { Command } from '../../worker/network/router/netcmd.ts';
 import { type Plan, Planner } from '../../worker/network/router/plan.ts';
-import { RecordingNetcmd } from '../../worker/network/router/recording-netcmd.ts';
-import { at, endpoint, input, peer } from '../../worker/network/router/rows-fixture.ts';
+import { at, endpoint, input, peer } from '../../worker/network/router/rows.fixture.ts';
 import type { OverlayRows } from '../../worker/network/router/surroundings.ts';
 
 export const TUNNEL_KEYS = '/var/lib/swarm/tunnel';

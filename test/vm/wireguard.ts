@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { NetworkPeer } from '../../proto/index.ts';
 import { SystemClock } from '../../shared/clock.ts';
 import { taskNamespace } from '../../worker/network/router/names.ts';
-import { at, INGRESS, network, peer, service } from '../../worker/network/router/rows-fixture.ts';
+import { at, INGRESS, network, peer, service } from '../../worker/network/router/rows.fixture.ts';
 import { TunnelKeys, tunnelKeyPath } from '../../worker/network/router/tunnel-keys.ts';
 import { tunnelPort } from '../../worker/network/router/tunnel-names.ts';
 import { SystemIo } from '../../worker/system-io.ts';

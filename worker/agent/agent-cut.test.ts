@@ -6,14 +6,14 @@ import { type AssignedTask, NodeDescription, TaskState } from '../../proto/index
 import { SystemClock } from '../../shared/clock.ts';
 import { silentLog } from '../../shared/log.ts';
 import { SeededRandom } from '../../shared/random.ts';
-import { CutIo } from '../cut-io.ts';
+import { CutIo } from '../cut-io.fixture.ts';
 import { TaskLogs } from '../logs/task-logs.ts';
+import { ProcessWorld } from '../runtime/process/process.fixture.ts';
 import { ProcessRuntime } from '../runtime/process/process-runtime.ts';
-import { ProcessWorld } from '../runtime/process/process-world.ts';
 import { SystemIo } from '../system-io.ts';
 import { Agent } from './agent.ts';
-import { FakeLeader } from './fake-leader.ts';
-import { FakeNetwork } from './fake-network.ts';
+import { FakeLeader } from './leader.fixture.ts';
+import { FakeNetwork } from './network.fixture.ts';
 
 const clock = new SystemClock();
 

@@ -13,8 +13,8 @@ import { FakeRuntime } from '../runtime/fake/fake-runtime.ts';
 import { RuntimeError } from '../runtime.ts';
 import { SystemIo } from '../system-io.ts';
 import { Agent, type AgentDeps } from './agent.ts';
-import { FakeLeader, processTask, TCP_80 } from './fake-leader.ts';
-import { FakeNetwork } from './fake-network.ts';
+import { FakeLeader, processTask, TCP_80 } from './leader.fixture.ts';
+import { FakeNetwork } from './network.fixture.ts';
 
 const clock = new SystemClock();
 /** Takes nothing while it is full. */

@@ -18,7 +18,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { Mount } from '../../proto/index.ts';
 import { ManualClock } from '../../shared/clock.ts';
 import { SystemRandom } from '../../shared/random.ts';
-import { insideCommand } from '../inside/fixture.ts';
+import { insideCommand } from '../inside/inside.fixture.ts';
 import type { RuntimeError } from '../runtime.ts';
 import { SystemIo } from '../system-io.ts';
 import { memoryOptions, volumeUse } from './volume-options.ts';

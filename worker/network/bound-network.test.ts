@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LoadBalanced, NodeLabel, type PortConfig, Protocol } from '../../proto/index.ts';
 import { ManualClock } from '../../shared/clock.ts';
-import { FakeNetwork } from '../agent/fake-network.ts';
+import { FakeNetwork } from '../agent/network.fixture.ts';
 import { BoundNetwork } from './bound-network.ts';
 
 const NODE = 'node1';

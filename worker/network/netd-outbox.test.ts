@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { NetworkService } from '../../proto/index.ts';
 import { NetdOutbox, type NetdWish } from './netd-outbox.ts';
-import { endpoint, network, published, service } from './router/rows-fixture.ts';
+import { endpoint, network, published, service } from './router/rows.fixture.ts';
 
 const ports = [published(1, [1])];
 const asks = endpoint(1, {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ListenFailure, Protocol } from '../../proto/index.ts';
 import { ManualClock } from '../../shared/clock.ts';
-import { FakeNetwork } from '../agent/fake-network.ts';
+import { FakeNetwork } from '../agent/network.fixture.ts';
 import type { LocalEndpoint } from './container-network.ts';
 import type { NamesWish } from './names/names-feed.ts';
 import type { NetworkRows } from './network.ts';
@@ -16,7 +16,7 @@ import {
   peer,
   published,
   service,
-} from './router/rows-fixture.ts';
+} from './router/rows.fixture.ts';
 
 type Overlay = NonNullable<PlanInput['overlay']>;
 

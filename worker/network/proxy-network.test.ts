@@ -17,7 +17,7 @@ import {
   service,
   startBackend,
   TestClient,
-} from './netd/fixture.ts';
+} from './netd/netd.fixture.ts';
 import {
   answers,
   askAllTheTime,
@@ -26,7 +26,7 @@ import {
   request,
   rowsAreSaved,
   startNode,
-} from './proxy-fixture.ts';
+} from './proxy.fixture.ts';
 import { ProxyNetwork } from './proxy-network.ts';
 
 test('no netd runs until something is published', async (t) => {

@@ -9,7 +9,7 @@ import {
   busybox,
   ContainerdWorld,
   PrivateContainerd,
-} from '../../../worker/runtime/containerd/containerd-world.ts';
+} from '../../../worker/runtime/containerd/containerd.fixture.ts';
 import type { Life } from '../../../worker/runtime/runtime.contract.ts';
 import type { Exit, TaskController } from '../../../worker/runtime.ts';
 import { until } from '../../support/swarm.ts';

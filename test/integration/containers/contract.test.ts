@@ -2,7 +2,7 @@ import { after, before, describe, it } from 'node:test';
 import {
   ContainerdWorld,
   PrivateContainerd,
-} from '../../../worker/runtime/containerd/containerd-world.ts';
+} from '../../../worker/runtime/containerd/containerd.fixture.ts';
 import { runtimeContract } from '../../../worker/runtime/runtime.contract.ts';
 import { missingForContainers } from './prerequisites.ts';
 

@@ -10,13 +10,13 @@ import {
   buildImage,
   digestOf,
   manifestOf,
-} from '../../../shared/distribution/image-fixture.ts';
+} from '../../../shared/distribution/image.fixture.ts';
 import type { ImageStore } from '../../../worker/images/image-store.ts';
 import {
   busybox,
   ContainerdWorld,
   PrivateContainerd,
-} from '../../../worker/runtime/containerd/containerd-world.ts';
+} from '../../../worker/runtime/containerd/containerd.fixture.ts';
 import { tempDir, until } from '../../support/swarm.ts';
 import { missingForContainers } from './prerequisites.ts';
 

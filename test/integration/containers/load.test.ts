@@ -8,8 +8,11 @@ import {
   dockerArchive,
   ociLayout,
   writeLayout,
-} from '../../../shared/distribution/image-fixture.ts';
-import { busybox, PrivateContainerd } from '../../../worker/runtime/containerd/containerd-world.ts';
+} from '../../../shared/distribution/image.fixture.ts';
+import {
+  busybox,
+  PrivateContainerd,
+} from '../../../worker/runtime/containerd/containerd.fixture.ts';
 import { DevCluster } from '../../support/dev-cluster.ts';
 import { tempDir, until } from '../../support/swarm.ts';
 import { missingForContainers } from './prerequisites.ts';

@@ -4,12 +4,12 @@ import {
   type BuiltImage,
   buildImage,
   dockerArchive,
-} from '../../../shared/distribution/image-fixture.ts';
+} from '../../../shared/distribution/image.fixture.ts';
 import {
   busybox,
   ContainerdWorld,
   PrivateContainerd,
-} from '../../../worker/runtime/containerd/containerd-world.ts';
+} from '../../../worker/runtime/containerd/containerd.fixture.ts';
 import { DevCluster } from '../../support/dev-cluster.ts';
 import { TestDocker } from '../../support/docker.ts';
 import { TestRegistry } from '../../support/registry.ts';

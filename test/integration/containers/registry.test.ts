@@ -3,8 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { buildImage, digestOf, manifestOf } from '../../../shared/distribution/image-fixture.ts';
-import { busybox, PrivateContainerd } from '../../../worker/runtime/containerd/containerd-world.ts';
+import { buildImage, digestOf, manifestOf } from '../../../shared/distribution/image.fixture.ts';
+import {
+  busybox,
+  PrivateContainerd,
+} from '../../../worker/runtime/containerd/containerd.fixture.ts';
 import { DevCluster, type TaskRow } from '../../support/dev-cluster.ts';
 import { type Fault, FaultyRegistry } from '../../support/faulty-registry.ts';
 import { liveFiles } from '../../support/live-files.ts';

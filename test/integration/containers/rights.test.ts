@@ -9,7 +9,7 @@ import { ExecRequest } from '../../../proto/index.ts';
 import {
   ContainerdWorld,
   PrivateContainerd,
-} from '../../../worker/runtime/containerd/containerd-world.ts';
+} from '../../../worker/runtime/containerd/containerd.fixture.ts';
 import type { Life } from '../../../worker/runtime/runtime.contract.ts';
 import type { TaskController } from '../../../worker/runtime.ts';
 import { missingForContainers } from './prerequisites.ts';

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
-import { type BuiltImage, buildImage } from '../../../shared/distribution/image-fixture.ts';
-import { busybox, PrivateContainerd } from '../../../worker/runtime/containerd/containerd-world.ts';
+import { type BuiltImage, buildImage } from '../../../shared/distribution/image.fixture.ts';
+import {
+  busybox,
+  PrivateContainerd,
+} from '../../../worker/runtime/containerd/containerd.fixture.ts';
 import { DevCluster, type TaskRow } from '../../support/dev-cluster.ts';
 import { TestRegistry } from '../../support/registry.ts';
 import { until } from '../../support/swarm.ts';

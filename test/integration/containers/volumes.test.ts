@@ -3,8 +3,11 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { buildImage } from '../../../shared/distribution/image-fixture.ts';
-import { busybox, PrivateContainerd } from '../../../worker/runtime/containerd/containerd-world.ts';
+import { buildImage } from '../../../shared/distribution/image.fixture.ts';
+import {
+  busybox,
+  PrivateContainerd,
+} from '../../../worker/runtime/containerd/containerd.fixture.ts';
 import { DevCluster } from '../../support/dev-cluster.ts';
 import { TestRegistry } from '../../support/registry.ts';
 import { type Ran, tempDir, until } from '../../support/swarm.ts';

@@ -7,7 +7,7 @@ import { AttachedNetwork, NetworkLookRequest, NetworkPeer } from '../../../proto
 import { SystemClock } from '../../../shared/clock.ts';
 import { examineNetwork } from '../../../worker/network/doctor/examine.ts';
 import { SystemNetcmd } from '../../../worker/network/router/netcmd.ts';
-import { network } from '../../../worker/network/router/rows-fixture.ts';
+import { network } from '../../../worker/network/router/rows.fixture.ts';
 import { SystemIo } from '../../../worker/system-io.ts';
 import { ROOT } from '../../support/swarm.ts';
 import { missingForContainers } from '../containers/prerequisites.ts';

@@ -4,7 +4,7 @@ import { NetworkLookRequest, NetworkPeer } from '../../../proto/index.ts';
 import { SystemClock } from '../../../shared/clock.ts';
 import { examineNetwork } from '../../../worker/network/doctor/examine.ts';
 import { SystemNetcmd } from '../../../worker/network/router/netcmd.ts';
-import { network } from '../../../worker/network/router/rows-fixture.ts';
+import { network } from '../../../worker/network/router/rows.fixture.ts';
 import { TunnelKeys } from '../../../worker/network/router/tunnel-keys.ts';
 import { tunnelPort } from '../../../worker/network/router/tunnel-names.ts';
 import { SystemIo } from '../../../worker/system-io.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type Init, NetworkService } from '../../../proto/index.ts';
-import { network } from '../../../worker/network/router/rows-fixture.ts';
+import { network } from '../../../worker/network/router/rows.fixture.ts';
 import { until } from '../../support/swarm.ts';
 import { missingForContainers } from '../containers/prerequisites.ts';
 import { Hosts, type Peer } from './hosts.ts';

@@ -5,7 +5,7 @@ import { SystemRandom } from '../../../shared/random.ts';
 import type { LocalEndpoint } from '../../../worker/network/container-network.ts';
 import { SystemNetcmd } from '../../../worker/network/router/netcmd.ts';
 import { Router } from '../../../worker/network/router/router.ts';
-import { INGRESS } from '../../../worker/network/router/rows-fixture.ts';
+import { INGRESS } from '../../../worker/network/router/rows.fixture.ts';
 import type { OverlayRows } from '../../../worker/network/router/surroundings.ts';
 import { SystemIo } from '../../../worker/system-io.ts';
 import { tempDir } from '../../support/swarm.ts';

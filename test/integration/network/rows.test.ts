@@ -7,7 +7,7 @@ import {
   Protocol,
   PublishMode,
 } from '../../../proto/index.ts';
-import { network } from '../../../worker/network/router/rows-fixture.ts';
+import { network } from '../../../worker/network/router/rows.fixture.ts';
 import { until } from '../../support/swarm.ts';
 import { missingForContainers } from '../containers/prerequisites.ts';
 import { Hosts, type Peer } from './hosts.ts';

@@ -1,7 +1,7 @@
 import { AgentPosition, NodeDescription, type Position } from '../../../proto/index.ts';
 import type { Random } from '../../../shared/random.ts';
 import { Agent } from '../../../worker/agent/agent.ts';
-import { FakeNetwork } from '../../../worker/agent/fake-network.ts';
+import { FakeNetwork } from '../../../worker/agent/network.fixture.ts';
 import { openRecord } from '../../../worker/agent/record-file.ts';
 import type { Io } from '../../../worker/io.ts';
 import { TaskLogs } from '../../../worker/logs/task-logs.ts';

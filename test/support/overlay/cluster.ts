@@ -12,9 +12,12 @@ import {
   buildImage,
   dockerArchive,
   type ImageParts,
-} from '../../../shared/distribution/image-fixture.ts';
+} from '../../../shared/distribution/image.fixture.ts';
 import { taskNamespace } from '../../../worker/network/router/names.ts';
-import { busybox, PrivateContainerd } from '../../../worker/runtime/containerd/containerd-world.ts';
+import {
+  busybox,
+  PrivateContainerd,
+} from '../../../worker/runtime/containerd/containerd.fixture.ts';
 import { Hosts, type Peer } from '../../integration/network/hosts.ts';
 import { Api } from '../api.ts';
 import { commandLines, isRunning } from '../processes.ts';

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { ImageParts, TarEntry } from '../../../shared/distribution/image-fixture.ts';
+import type { ImageParts, TarEntry } from '../../../shared/distribution/image.fixture.ts';
 import { ROOT } from '../swarm.ts';
 
 /** An image with this Node.js, the libraries that it needs, and the example service. */

@@ -10,7 +10,7 @@ import { isAnswerTo } from './ask.ts';
 import { Forwarder } from './forwarder.ts';
 import { resolversIn } from './host-resolvers.ts';
 import { CODE, TYPE } from './message.ts';
-import { queryFor } from './names-fixture.ts';
+import { queryFor } from './names.fixture.ts';
 import { framed, TcpMessages } from './tcp-messages.ts';
 
 type Answer = (query: Buffer, from: RemoteInfo) => readonly Buffer[];

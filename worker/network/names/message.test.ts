@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { SeededRandom } from '../../../shared/random.ts';
 import { answerCode, answerWith, nameBytes } from './answer.ts';
 import { CODE, endOfQuestion, readQuery, TYPE } from './message.ts';
-import { queryFor } from './names-fixture.ts';
+import { queryFor } from './names.fixture.ts';
 
 test('a query is read: name in lower case, type, what the client takes', () => {
   const reading = readQuery(queryFor('WeB.Front', TYPE.AAAA));

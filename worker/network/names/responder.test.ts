@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { NetdNameClient, type NetworkService } from '../../../proto/index.ts';
-import { network } from '../router/rows-fixture.ts';
+import { network } from '../router/rows.fixture.ts';
 import { Clients } from './clients.ts';
 import { CODE, TYPE } from './message.ts';
 import { NameTable } from './name-table.ts';
-import { decode, queryFor, serviceRow } from './names-fixture.ts';
+import { decode, queryFor, serviceRow } from './names.fixture.ts';
 import { Responder } from './responder.ts';
 
 /** Client 10.0.9.1 is on net1, 10.0.9.2 on net2 (internal), 10.0.9.3 on both. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { countEstablished, localPortsOf } from './connection-counts.ts';
-import { freePort, NODE_ID, rowsOf, startBackend, TestClient } from './fixture.ts';
+import { freePort, NODE_ID, rowsOf, startBackend, TestClient } from './netd.fixture.ts';
 
 test('the kernel counts every open connection of a task, wherever it came from', async (t) => {
   const backend = await startBackend(t, 'a');

@@ -7,9 +7,9 @@ import { ManualClock } from '../../../shared/clock.ts';
 import { silentLog } from '../../../shared/log.ts';
 import { SeededRandom } from '../../../shared/random.ts';
 import { ConnectionCounts } from './connection-counts.ts';
-import { freePort, rowsOf, startBackend, TestClient } from './fixture.ts';
 import { listenFailure } from './listen-failure.ts';
 import { ListenerSet } from './listener-set.ts';
+import { freePort, rowsOf, startBackend, TestClient } from './netd.fixture.ts';
 import { portOwner } from './port-owner.ts';
 import { wishOf } from './wish.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { NetdHello } from '../../../proto/index.ts';
 import { silentLog } from '../../../shared/log.ts';
-import { rowsOf, temporaryDirectory } from './fixture.ts';
+import { rowsOf, temporaryDirectory } from './netd.fixture.ts';
 import { RowsFile } from './rows-file.ts';
 
 const hello = NetdHello.create({ publishAddress: '127.0.0.1' });

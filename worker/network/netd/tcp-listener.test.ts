@@ -4,7 +4,14 @@ import { type TestContext, test } from 'node:test';
 import { ManualClock } from '../../../shared/clock.ts';
 import { SeededRandom } from '../../../shared/random.ts';
 import { ConnectionCounts } from './connection-counts.ts';
-import { endOf, freePort, type RowsOptions, rowsOf, startBackend, TestClient } from './fixture.ts';
+import {
+  endOf,
+  freePort,
+  type RowsOptions,
+  rowsOf,
+  startBackend,
+  TestClient,
+} from './netd.fixture.ts';
 import { TcpListener } from './tcp-listener.ts';
 import { wishOf } from './wish.ts';
 

@@ -6,7 +6,7 @@ import { Protocol } from '../../../proto/index.ts';
 import { ManualClock } from '../../../shared/clock.ts';
 import { SeededRandom } from '../../../shared/random.ts';
 import { ConnectionCounts } from './connection-counts.ts';
-import { type RowsOptions, rowsOf } from './fixture.ts';
+import { type RowsOptions, rowsOf } from './netd.fixture.ts';
 import { UdpListener } from './udp-listener.ts';
 import { wishOf } from './wish.ts';
 

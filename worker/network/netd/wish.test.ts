@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LoadBalanced, NetdRows, Protocol } from '../../../proto/index.ts';
-import { NODE_ID, rowsOf } from './fixture.ts';
+import { NODE_ID, rowsOf } from './netd.fixture.ts';
 import { wishOf } from './wish.ts';
 
 const here = { taskId: 'here', port: 20_000, nodeId: NODE_ID };

@@ -12,7 +12,7 @@ import {
 } from './diff.ts';
 import { type Item, route, setting, vxlan } from './items.ts';
 import { type PlanInput, Planner } from './plan.ts';
-import { at, endpoint, INGRESS, input, network, peer, published, service } from './rows-fixture.ts';
+import { at, endpoint, INGRESS, input, network, peer, published, service } from './rows.fixture.ts';
 
 describe('what differs', () => {
   it('is nothing between a plan and itself', () => {

@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { Backend, NetworkEndpoint, Protocol, PublishMode } from '../../../proto/index.ts';
 import { Kernel } from './kernel.ts';
 import { nodeNames } from './names.ts';
+import { RecordingNetcmd } from './netcmd.fixture.ts';
 import { Planner } from './plan.ts';
-import { RecordingNetcmd } from './recording-netcmd.ts';
 import {
   at,
   endpoint,
@@ -18,7 +18,7 @@ import {
   peer,
   published,
   service,
-} from './rows-fixture.ts';
+} from './rows.fixture.ts';
 
 /** What is typed, word by word. `UPDATE=1` writes it anew: read the difference. */
 const HERE = dirname(fileURLToPath(import.meta.url)).replace('/dist/', '/');

@@ -10,6 +10,9 @@ import {
   ROUTER_TABLE,
 } from './names.ts';
 
+/** The protocol and port that a packet is for. */
+const WIRE = 'meta l4proto . th dport';
+
 /** A client whose query was lost asks again; one that was told that nobody is there gives up. */
 const WHILE_NOBODY_ANSWERS = `
   chain sw_output {
@@ -32,8 +35,7 @@ export function routerTableText(family: Family): string {
   const six = family === 6;
   const ip = six ? 'ip6' : 'ip';
   const address = six ? 'ipv6_addr' : 'ipv4_addr';
-  const wire = 'meta l4proto . th dport';
-  const refuse = six ? 'icmpv6 type admin-prohibited' : 'icmp type admin-prohibited';
+  const refuse = refusal(family);
   return `table ${ip} ${ROUTER_TABLE} {
   map sw_vips { type ${address} : verdict; }
   map sw_backs { type ${address} . mark : ${address}; }
@@ -63,10 +65,10 @@ export function routerTableText(family: Family): string {
   chain sw_choose {
     type nat hook prerouting priority -100;
     ${ip} daddr vmap @sw_vips
-    ${ip} daddr . ${wire} vmap @sw_doors
-    iifname "${INSIDE}" ${ip} daddr ${six ? INGRESS_DOOR6 : INGRESS_DOOR} ${wire} vmap @sw_ports
-    iifname "swe*" ${ip} daddr @sw_hosts ${wire} vmap @sw_ports
-    iifname "${INSIDE}" dnat ${ip} to ${wire} map @sw_tasks
+    ${ip} daddr . ${WIRE} vmap @sw_doors
+    iifname "${INSIDE}" ${ip} daddr ${six ? INGRESS_DOOR6 : INGRESS_DOOR} ${WIRE} vmap @sw_ports
+    iifname "swe*" ${ip} daddr @sw_hosts ${WIRE} vmap @sw_ports
+    iifname "${INSIDE}" dnat ${ip} to ${WIRE} map @sw_tasks
   }
   chain sw_way {
     type filter hook prerouting priority -90;
@@ -82,24 +84,35 @@ export function routerTableText(family: Family): string {
     ct status dnat ${ip} saddr . ${ip} daddr @sw_self snat to ct original ${ip} daddr
     oifname "${INSIDE}" masquerade
   }
-  chain sw_pass {
+${filterChains(family)}${six ? '' : WHILE_NOBODY_ANSWERS}
+}`;
+}
+
+function refusal(family: Family): string {
+  return family === 6 ? 'icmpv6 type admin-prohibited' : 'icmp type admin-prohibited';
+}
+
+/** What passes from container to container, and what the router itself takes. */
+function filterChains(family: Family): string {
+  const ip = family === 6 ? 'ip6' : 'ip';
+  const icmp = family === 6 ? 'icmpv6' : 'icmp';
+  return `  chain sw_pass {
     type filter hook forward priority 0; policy drop;
     ct state established,related accept
     iifname "swe*" iifname . ${ip} saddr != @sw_addr drop
     iifname "${INSIDE}" ct status dnat accept
-    iifname "${INGRESS_DEVICE}" ${ip} daddr . ${wire} @sw_open accept
+    iifname "${INGRESS_DEVICE}" ${ip} daddr . ${WIRE} @sw_open accept
     iifname "swe*" ct status dnat ct original ${ip} daddr @sw_hosts accept
     meta iifgroup . meta oifgroup @sw_same accept
     iifname "swe*" oifname "${INSIDE}" meta iifgroup != @sw_inner accept
-    iifname "swe*" reject with ${refuse}
+    iifname "swe*" reject with ${refusal(family)}
   }
   chain sw_input {
     type filter hook input priority 0; policy drop;
     ct state established,related accept
     iifname "lo" accept
-    meta l4proto ${six ? 'icmpv6' : 'icmp'} accept
+    meta l4proto ${icmp} accept
     iifname "swe*" meta l4proto { tcp, udp } th dport 53 accept
     iifname "${INGRESS_DEVICE}" udp dport ${PROBE_PORT} accept
-  }${six ? '' : WHILE_NOBODY_ANSWERS}
-}`;
+  }`;
 }

@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import { ManualClock } from '../../../shared/clock.ts';
 import { silentLog } from '../../../shared/log.ts';
 import { SeededRandom } from '../../../shared/random.ts';
+import { RecordingNetcmd } from './netcmd.fixture.ts';
 import type { Command, Netcmd } from './netcmd.ts';
 import { OBSERVE_SCRIPT } from './observe.ts';
-import { RecordingNetcmd } from './recording-netcmd.ts';
 import { Router } from './router.ts';
 
 test('what somebody changes is looked at as soon as it is told', async () => {

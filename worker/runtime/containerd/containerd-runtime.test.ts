@@ -8,7 +8,7 @@ import { delay, ManualClock, SystemClock } from '../../../shared/clock.ts';
 import { silentLog } from '../../../shared/log.ts';
 import { SeededRandom } from '../../../shared/random.ts';
 import { type Containerd, ContainerdError } from '../../containerd.ts';
-import { insideCommand } from '../../inside/fixture.ts';
+import { insideCommand } from '../../inside/inside.fixture.ts';
 import type { ContainerNetwork } from '../../network/container-network.ts';
 import { SystemIo } from '../../system-io.ts';
 import { GenericUnits } from '../generic-units.ts';

@@ -1,6 +1,6 @@
 import { AssignedTask } from '../../../proto/index.ts';
 import { SystemClock } from '../../../shared/clock.ts';
-import { Cut } from '../../cut-io.ts';
+import { Cut } from '../../cut-io.fixture.ts';
 import {
   type CommandKind,
   type Life,

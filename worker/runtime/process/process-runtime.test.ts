@@ -6,7 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { AssignedTask, Resources, TaskSpec } from '../../../proto/index.ts';
 import type { TaskController } from '../../runtime.ts';
 import { type Life, runtimeContract } from '../runtime.contract.ts';
-import { ProcessWorld } from './process-world.ts';
+import { ProcessWorld } from './process.fixture.ts';
 
 runtimeContract('process', async () => new ProcessWorld());
 runtimeContract(

@@ -10,13 +10,13 @@ import {
   buildImage,
   dockerArchive,
   type ImageParts,
-} from '../../../shared/distribution/image-fixture.ts';
+} from '../../../shared/distribution/image.fixture.ts';
 import type { GenericOffer } from '../../../shared/generic-resources.ts';
 import type { Log } from '../../../shared/log.ts';
 import { SystemRandom } from '../../../shared/random.ts';
 import { type Containerd, connectContainerd } from '../../containerd.ts';
-import { CutIo } from '../../cut-io.ts';
-import { insideCommand } from '../../inside/fixture.ts';
+import { CutIo } from '../../cut-io.fixture.ts';
+import { insideCommand } from '../../inside/inside.fixture.ts';
 import type { ContainerNetwork } from '../../network/container-network.ts';
 import type { TaskPort } from '../../network/network.ts';
 import { SystemNetcmd } from '../../network/router/netcmd.ts';

@@ -9,9 +9,9 @@ import { type Disk, type Engine, openLevel, systemDisk } from '../database/index
 import type { RowChange, RowSlices, StateMachine } from '../replication.ts';
 import { createFirstMember, createJoiningMember, FIRST_INDEX } from './bootstrap.ts';
 import type { RaftDriver } from './driver.ts';
+import { TestNetwork } from './network.fixture.ts';
 import { type OpenedRaft, openRaft } from './open-raft.ts';
 import { type JoinRaft, raftHandlers } from './service.ts';
-import { TestNetwork } from './test-network.ts';
 
 /** A state machine of the tests: an entry is `key=value`, a row the value; of `table/id` if so. */
 export class TestMachine implements StateMachine {

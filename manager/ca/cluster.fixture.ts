@@ -10,7 +10,7 @@ import { RpcServer } from '../../shared/rpc/server.ts';
 import { newKey, publicKeyOf } from '../../shared/tls/csr.ts';
 import { type Identity, makeIdentity } from '../../shared/tls/identity.ts';
 import { LiveIdentity } from '../../shared/tls/live-identity.ts';
-import { LocalStore } from '../store/local-store.ts';
+import { LocalStore } from '../store/local-store.fixture.ts';
 import { StoreAuthorizer } from './authorizer.ts';
 import { Ca } from './ca.ts';
 import { issueFor, newClusterSecrets } from './secrets.ts';

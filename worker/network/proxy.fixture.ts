@@ -13,7 +13,7 @@ import {
   service,
   TestClient,
   temporaryDirectory,
-} from './netd/fixture.ts';
+} from './netd/netd.fixture.ts';
 import type { PulseTimes } from './netd-pulse.ts';
 import { ProxyNetwork } from './proxy-network.ts';
 

@@ -13,7 +13,7 @@ import {
 } from '../../proto/index.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { SwarmError } from '../../shared/errors.ts';
-import { type MemoryDuplex, memoryDuplex } from '../../shared/rpc/memory-duplex.ts';
+import { type MemoryDuplex, memoryDuplex } from '../../shared/rpc/memory-duplex.fixture.ts';
 import type { Client } from '../../shared/rpc/rpc.ts';
 
 /** For tests: a leader in memory that commits what it is told at once. */

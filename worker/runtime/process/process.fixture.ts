@@ -5,8 +5,8 @@ import { AssignedTask, type Init, Resources, TaskSpec, TaskState } from '../../.
 import { SystemClock } from '../../../shared/clock.ts';
 import { parseGenericOffers } from '../../../shared/generic-resources.ts';
 import { SystemRandom } from '../../../shared/random.ts';
-import { CutIo } from '../../cut-io.ts';
-import { insideCommand } from '../../inside/fixture.ts';
+import { CutIo } from '../../cut-io.fixture.ts';
+import { insideCommand } from '../../inside/inside.fixture.ts';
 import { SystemIo } from '../../system-io.ts';
 import { GenericUnits } from '../generic-units.ts';
 import type { CommandKind, Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';

@@ -152,7 +152,9 @@ export function netdScript(): Promise<string> {
     process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
     const outfile = join(directory, 'netd.mjs');
     await build({
-      entryPoints: [fileURLToPath(import.meta.url).replace(/fixture(\.[jt]s)$/, 'fixture-main$1')],
+      entryPoints: [
+        fileURLToPath(import.meta.url).replace(/netd\.fixture(\.[jt]s)$/, 'netd-main.fixture$1'),
+      ],
       bundle: true,
       platform: 'node',
       format: 'esm',
