@@ -9,9 +9,11 @@ import { LocalStore } from '../store/local-store.fixture.ts';
 import { CLUSTER_KEY } from '../store/schema.ts';
 import { type Standing, StoreAuthorizer } from './authorizer.ts';
 
-const LEADER: Standing = { isLeader: true, hasLeader: true };
-const FOLLOWER: Standing = { isLeader: false, hasLeader: true };
-const ALONE: Standing = { isLeader: false, hasLeader: false };
+const LEADER: Standing = { isLeader: true, hasLeader: true, leader: () => ({ nodeId: 'm' }) };
+const FOLLOWER: Standing = { ...LEADER, isLeader: false };
+const ALONE: Standing = { isLeader: false, hasLeader: false, leader: () => undefined };
+/** Follows one of whom its rows do not know that it is a manager. */
+const BEHIND: Standing = { ...FOLLOWER, leader: () => ({ nodeId: 'new' }) };
 
 /** A manager that knows the manager `m` and the worker `w`. */
 async function knowing(standing: Standing): Promise<StoreAuthorizer> {
@@ -56,7 +58,8 @@ test('a manager that was made while this one was away may bring it up to date', 
   const { MANAGER } = Role;
   for (const path of ['/swarm.v1.Raft/Control', '/swarm.v1.Raft/Append', '/swarm.v1.Raft/Snapshot'])
     for (const nodeId of ['new', 'w']) {
-      assert.equal(outcome(path, nodeId, MANAGER, await knowing(ALONE)), 'ok');
+      for (const standing of [ALONE, BEHIND])
+        assert.equal(outcome(path, nodeId, MANAGER, await knowing(standing)), 'ok');
       assert.notEqual(outcome(path, nodeId, MANAGER, await knowing(FOLLOWER)), 'ok');
     }
 });

@@ -9,6 +9,7 @@ export interface Standing {
   readonly isLeader: boolean;
   /** It leads, or hears from the leader. */
   readonly hasLeader: boolean;
+  leader(): { readonly nodeId: string } | undefined;
 }
 
 /** Who may call, by the certificate rows: a node without one is not of this cluster any more. */
@@ -31,7 +32,10 @@ export class StoreAuthorizer implements Authorizer {
     const row = view.table('certificate').get(nodeId);
     return row?.role ?? (this.#standing.isLeader ? 'removed' : undefined);
   }
+  /** A leader that is no manager by the rows was made one by entries that are not here yet. */
   isBehind(): boolean {
-    return !this.#standing.hasLeader;
+    const { hasLeader } = this.#standing;
+    const leader = this.#standing.leader()?.nodeId ?? '';
+    return !hasLeader || this.nodeRole(leader) !== Role.MANAGER;
   }
 }

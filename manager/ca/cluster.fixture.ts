@@ -37,7 +37,11 @@ export class TestCluster {
     this.managerId = live.current.subject.nodeId;
     const { random } = this;
     this.ca = new Ca({ store, clock, random, managers: () => [this.address] });
-    const authorizer = new StoreAuthorizer(store, { isLeader: true, hasLeader: true });
+    const authorizer = new StoreAuthorizer(store, {
+      isLeader: true,
+      hasLeader: true,
+      leader: () => ({ nodeId: this.managerId }),
+    });
     this.server = new RpcServer({ clock: new SystemClock(), log: silentLog, authorizer });
     this.server.addService(CaService, this.ca.handlers);
   }

@@ -14,7 +14,7 @@ export interface Rule {
   /** A node that was removed gets through: the handler gives it a typed answer. */
   readonly removedToo?: true;
   /**
-   * What brings a manager up to date. One that hears no leader may have older rows than the caller,
+   * What brings a manager up to date. One that is behind has older rows than the caller's certificate,
    * and refusing it would keep them old: the certificate alone counts then.
    */
   readonly behindToo?: true;
@@ -24,7 +24,7 @@ export type Caller = 'anonymous' | 'worker' | 'manager' | 'local';
 /** What the cluster's state knows of a node. `removed`: of this cluster once, not any more. */
 export interface Authorizer {
   nodeRole(nodeId: string): Role | undefined | 'removed';
-  /** True while its rows may be old, since it hears no leader; absent: never. */
+  /** True while its rows may be older than the caller's certificate; absent: never. */
   isBehind?(): boolean;
 }
 
