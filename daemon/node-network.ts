@@ -51,6 +51,7 @@ export class NodeNetworking {
   readonly #tunnelKeys: TunnelKeys;
   #tier: OverlayTier;
   #look: TierLook | undefined;
+  #isOver = false;
 
   /** Finds out by trying which tier this machine has. */
   static async find(deps: NodeNetworkingDeps): Promise<NodeNetworking> {
@@ -125,6 +126,7 @@ export class NodeNetworking {
    * to be made anew), or its tier is another in what is told of it.
    */
   watchTier(onPossible: () => void, onChange: () => void): void {
+    if (this.#isOver) return;
     const { clock, log } = this.#deps;
     const deps = { ...this.#deps, netcmd: this.#netcmd };
     this.#look = new TierLook({
@@ -143,7 +145,9 @@ export class NodeNetworking {
     });
     this.#look.start(this.#tier);
   }
+  /** For good: also one that would begin after it. */
   endWatch(): void {
+    this.#isOver = true;
     this.#look?.stop();
   }
   /** Another daemon of this machine may carry networks from now on. */
