@@ -55,16 +55,8 @@ function noAnswer(candidate: SocketCandidate, state: SocketState): SwarmError {
   return new SwarmError(
     'NO_DAEMON',
     `No daemon answers on ${candidate.path} (${candidate.why}): ${why}.`,
-    startAdvice(candidate),
+    { advice: 'Start it again; --socket PATH chooses another daemon.', command: candidate.start },
   );
-}
-
-function startAdvice(candidate: SocketCandidate): { advice: string; command: string } {
-  if (candidate.why.startsWith('--via')) {
-    const node = candidate.why.slice('--via '.length);
-    return { advice: 'Start that node again:', command: `swarm dev start ${node}` };
-  }
-  return { advice: 'Start the daemon of its state directory:', command: 'swarm start' };
 }
 
 function noDaemon(at: Surroundings, candidates: readonly SocketCandidate[]): SwarmError {

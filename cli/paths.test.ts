@@ -53,14 +53,22 @@ test('what the user names wins over what is there', (t) => {
   assert.deepEqual(first(none), [['/env.sock', true]]);
 });
 
-test("without a choice: the clone's cluster, the machine's daemon, one's own", (t) => {
+test("without a choice: the machine's daemon, one's own; a clone's own cluster alone, also stopped", async (t) => {
   const root = tempDir(t);
+  assert.deepEqual(
+    socketCandidates(around(root), none).map(({ path }) => path),
+    ['/run/swarm/swarm.sock', join(root, 'home/.local/share/swarm/swarm.sock')],
+  );
   mkdirSync(join(root, '.swarm', 'up'), { recursive: true });
-  const marker = { kind: 'swarm-up', socket: '/up.sock' };
+  const marker = { kind: 'swarm-up', socket: join(root, 'up.sock') };
   writeFileSync(join(root, '.swarm', 'up', 'swarm-up.json'), JSON.stringify(marker));
   assert.deepEqual(
     socketCandidates(around(root), none).map(({ path }) => path),
-    ['/up.sock', '/run/swarm/swarm.sock', join(root, 'home/.local/share/swarm/swarm.sock')],
+    [join(root, 'up.sock')],
+  );
+  await assert.rejects(
+    connect(around(root), none),
+    (error: unknown) => SwarmError.is(error) && error.command === 'npm run up',
   );
 });
 

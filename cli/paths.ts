@@ -17,11 +17,13 @@ export interface Surroundings {
   readonly installation: Installation;
 }
 
-/** Sockets to try in order. `chosen`: the user named it, so no other may answer in its place. */
+/** Sockets to try in order. `chosen`: this one is meant, so no other may answer in its place. */
 export interface SocketCandidate {
   readonly path: string;
   readonly chosen: boolean;
   readonly why: string;
+  /** The command that makes it answer again. */
+  readonly start: string;
 }
 
 function homeOf(env: Environment): string {
@@ -48,18 +50,19 @@ export function ownSocket(at: Surroundings, globals: Globals, stateDirGiven?: st
 /** `--socket`, `--via`, SWARM_SOCKET, this clone's `npm run up` cluster, the system's, one's own. */
 export function socketCandidates(at: Surroundings, globals: Globals): readonly SocketCandidate[] {
   const { env } = at;
-  if (globals.socket !== undefined)
-    return [{ path: resolve(globals.socket), chosen: true, why: '--socket' }];
+  const only = (path: string, why: string, start = START) => [{ path, chosen: true, why, start }];
+  if (globals.socket !== undefined) return only(resolve(globals.socket), '--socket');
   if (globals.via !== undefined)
-    return [{ path: viaSocket(at, globals.via), chosen: true, why: `--via ${globals.via}` }];
-  if (env['SWARM_SOCKET'])
-    return [{ path: resolve(env['SWARM_SOCKET']), chosen: true, why: 'SWARM_SOCKET' }];
+    return only(viaSocket(at, globals.via), `--via ${globals.via}`, startOfVia(globals.via));
+  if (env['SWARM_SOCKET']) return only(resolve(env['SWARM_SOCKET']), 'SWARM_SOCKET');
+  // What is typed for a cluster to try things out never reaches another because that one is stopped.
+  const up = upSocket(at.installation);
+  if (up !== undefined) return only(up, 'the `npm run up` cluster of this clone', 'npm run up');
   const out: SocketCandidate[] = [];
-  const add = (path: string | undefined, why: string) => {
-    if (path !== undefined && !out.some((candidate) => candidate.path === path))
-      out.push({ path, chosen: false, why });
+  const add = (path: string, why: string) => {
+    if (!out.some((candidate) => candidate.path === path))
+      out.push({ path, chosen: false, why, start: START });
   };
-  add(upSocket(at.installation), 'the `npm run up` cluster of this clone');
   if (env['SWARM_STATE_DIR'])
     add(join(resolve(env['SWARM_STATE_DIR']), 'swarm.sock'), 'SWARM_STATE_DIR');
   add(SYSTEM_SOCKET, "this machine's daemon");
@@ -67,8 +70,16 @@ export function socketCandidates(at: Surroundings, globals: Globals): readonly S
   return out;
 }
 
+const START = 'swarm start';
+
+/** What starts the node of `--via NODE` or `--via DIR/NODE` again. */
+export function startOfVia(via: string): string {
+  const dir = via.includes('/') ? ` --dir ${dirname(via)}` : '';
+  return `swarm dev start${dir} ${basename(via)}`;
+}
+
 /** The socket that `npm run up` of this clone wrote down, if there is such a cluster. */
-function upSocket(installation: Installation): string | undefined {
+export function upSocket(installation: Installation): string | undefined {
   return installation.isClone ? readUpMarker(upDirOf(installation))?.socket : undefined;
 }
 

@@ -1,9 +1,10 @@
 import { Empty, LocalService, ReaddressRequest } from '../../proto/index.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import type { Verb } from '../command.ts';
+import type { Context } from '../context.ts';
 import { ensureDaemon, hasState, surroundingsOf } from '../local-daemon.ts';
 import { warn } from '../output/warning.ts';
-import { stateDirOf } from '../paths.ts';
+import { startOfVia, stateDirOf, upSocket } from '../paths.ts';
 import { declarePlace } from './start-options.ts';
 
 export const start: Verb = {
@@ -18,15 +19,11 @@ export const start: Verb = {
       );
   },
   async run(context, _words, flags) {
+    const { via } = context.globals;
+    if (via !== undefined) throw ofDev(via);
     const stateDir = stateDirOf(surroundingsOf(context), flags.text('state-dir'));
     const daemon = hasState(stateDir) ? await ensureDaemon(context, flags) : undefined;
-    if (daemon === undefined) {
-      throw new SwarmError('STATE_DIR', `There is no node in ${stateDir}.`, {
-        advice:
-          'swarm init makes a cluster, swarm join joins one; --state-dir names another place.',
-        command: 'swarm init',
-      });
-    }
+    if (daemon === undefined) throw noNode(context, stateDir);
     const info = await daemon.session.read(LocalService.info, Empty.create());
     const request = ReaddressRequest.create({
       advertiseAddress: flags.text('advertise-addr') ?? '',
@@ -50,3 +47,20 @@ export const start: Verb = {
     warn(context, moved.warnings);
   },
 };
+
+function ofDev(via: string): SwarmError {
+  return new SwarmError('INVALID_ARGUMENT', `${via} is a node of a \`swarm dev\` cluster.`, {
+    advice: 'Such nodes have a start of their own.',
+    command: startOfVia(via),
+  });
+}
+
+function noNode(context: Context, stateDir: string): SwarmError {
+  const isUp = upSocket(surroundingsOf(context).installation) !== undefined;
+  return new SwarmError('STATE_DIR', `There is no node in ${stateDir}.`, {
+    advice: isUp
+      ? "This clone's own cluster is started by npm run up; --state-dir names another place."
+      : 'swarm init makes a cluster, swarm join joins one; --state-dir names another place.',
+    command: isUp ? 'npm run up' : 'swarm init',
+  });
+}

@@ -208,7 +208,7 @@ function refuseRemoval(draft: Draft, node: Node, force: boolean): void {
   const status = draft.table('nodeStatus').get(node.id);
   const there = status?.liveness === Liveness.READY || status?.liveness === Liveness.SUSPECT;
   if (there && !force)
-    throw new SwarmError('PRECONDITION', `${node.name} is up and runs tasks of this cluster`, {
+    throw new SwarmError('PRECONDITION', `${node.name} is up and in touch with the managers`, {
       advice: 'Run swarm leave on it first, or remove it with --force.',
       command: `swarm node rm --force ${node.name}`,
     });

@@ -128,6 +128,9 @@ describe('a fresh clone', () => {
     });
     const { PID } = JSON.parse(info.stdout) as { PID: number };
     process.kill(PID, 'SIGKILL');
+    const listed = await cli(['service', 'ls']);
+    assert.equal(listed.code, 5, listed.stderr);
+    assert.match(listed.stderr, /this clone\): its daemon ended .*\n.*\n {2}npm run up\n/);
     const up = await npm(['run', 'up']);
     assert.equal(up.code, 0, up.stdout + up.stderr);
     assert.equal((await get('127.0.0.1', PORT + 3)).status, 200);
