@@ -118,6 +118,13 @@ export const LIMITS = {
   /** Of one of the last lines of an ended task, as managers keep it. */
   lastLineCharsMax: 512,
   reportsBatchMax: 1_000,
+  /** Statuses in one entry: far below what an entry may have. */
+  reportsBatchBytesMax: 512 << 10,
+  /** Of a text in a status that is for people. */
+  statusTextCharsMax: 2_048,
+  listenFailuresMax: 1_000,
+  nodeDescriptionBytesMax: 128 << 10,
+  nodeVolumesBytesMax: 768 << 10,
   /** More reported statuses waiting to be committed: the session is ended, its agent comes back. */
   reportsQueuedMax: 100_000,
   /** An agent that opened no stream this long after it was asked counts as silent. */

@@ -29,6 +29,7 @@ import { commitHello } from './hello.ts';
 import { LivenessClocks } from './liveness-clocks.ts';
 import { openLogStream } from './log-streams.ts';
 import { lookAtNetwork } from './network-looks.ts';
+import { boundedFailures, checkNode } from './report-bounds.ts';
 import { type AgentStream, Session } from './session.ts';
 import { StatusWriter } from './status-writer.ts';
 import { openUsageStream } from './usage-streams.ts';
@@ -257,13 +258,21 @@ export class Dispatcher {
     if (!this.#isCurrent(session)) return;
     this.#liveness.heard(session.nodeId);
     if (message.report !== null) {
-      this.#report(session, message.report.sequence, reportOf(message.report));
+      this.#takeReport(session, message.report);
     } else if (message.acknowledged !== null) {
       session.acknowledge(message.acknowledged.index, message.acknowledged.report);
       this.#feed.checkDrains();
       this.#tellSettled();
     } else if (message.goodbye !== null) {
       this.#liveness.said(session.nodeId, message.goodbye.reason);
+    }
+  }
+
+  #takeReport(session: Session, report: StatusReport): void {
+    try {
+      this.#report(session, report.sequence, reportOf(report));
+    } catch (error) {
+      session.destroy(asSwarmError(error));
     }
   }
 
@@ -351,10 +360,12 @@ interface ReportContent {
   readonly volumes?: StatusReport['volumes'] | undefined;
 }
 
+/** Throws INVALID_ARGUMENT where a node says too much of itself. */
 function reportOf(report: StatusReport): ReportContent {
+  checkNode(report.description, report.volumes);
   return {
     tasks: report.tasks,
-    listenFailures: report.hasListenFailures ? report.listenFailures : undefined,
+    listenFailures: report.hasListenFailures ? boundedFailures(report.listenFailures) : undefined,
     description: report.description ?? undefined,
     volumes: report.hasVolumes ? report.volumes : undefined,
   };

@@ -1,15 +1,20 @@
 import { type Hello, Liveness, NodeDescription, type NodeStatus } from '../../proto/index.ts';
 import type { Draft, Store, View } from '../store/view.ts';
 import { putLiveness } from './liveness-clocks.ts';
+import { boundedFailures, checkNode } from './report-bounds.ts';
 import { hasVolumes, putVolumes } from './status-writer.ts';
 
-/** Commits what a hello says about its node; writes nothing when the row says all of it. */
+/**
+ * Commits what a hello says about its node; writes nothing when the row says all of it. Throws
+ * INVALID_ARGUMENT where it says too much.
+ */
 export async function commitHello(store: Store, hello: Hello, peerAddress: string): Promise<void> {
+  checkNode(hello.description, hello.volumes);
   const patch = {
     description: hello.description,
     address: hostOf(peerAddress),
     publishAddress: hello.publishAddress,
-    listenFailures: hello.listenFailures,
+    listenFailures: boundedFailures(hello.listenFailures),
   };
   const { nodeId, volumes } = hello;
   if (isKnown(store.view, nodeId, patch) && hasVolumes(store.view, nodeId, volumes)) return;

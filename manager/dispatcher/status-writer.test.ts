@@ -1,10 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type EventRow, Task, TaskReport, TaskState, TaskStatus } from '../../proto/index.ts';
+import {
+  type EventRow,
+  NodeDescription,
+  NodeVolume,
+  Task,
+  TaskReport,
+  TaskState,
+  TaskStatus,
+} from '../../proto/index.ts';
 import { SystemClock } from '../../shared/clock.ts';
 import { SystemIds } from '../../shared/ids.ts';
+import { LIMITS } from '../../shared/limits.ts';
 import { silentLog } from '../../shared/log.ts';
 import { LocalStore } from '../store/local-store.fixture.ts';
+import { checkNode } from './report-bounds.ts';
 import { StatusWriter } from './status-writer.ts';
 import { isCommitted, mergeStatus } from './task-status.ts';
 
@@ -97,4 +107,50 @@ test('each layer that has come is an event while the image is pulled', async () 
   await report('done', 'done', 'done');
   assert.deepEqual(told, ['1 of 3 layers are there', '2 of 3 layers are there']);
   writer.stop();
+});
+
+test('tasks of a node that all end with many words take several entries, and one answer', async () => {
+  const store = new LocalStore({ clock: new SystemClock(), ids: new SystemIds() });
+  const ids = Array.from({ length: 600 }, (_, at) => `t${at}`);
+  await store.put('task', 'loop', ...ids.map((id) => Task.create({ id, nodeId: 'n' })));
+  const writer = new StatusWriter({ store, clock: new SystemClock(), log: silentLog });
+  writer.start();
+  const entries: number[] = [];
+  store.onApplied(({ changes }) => {
+    const rows = changes.filter(({ table }) => table === 'taskStatus');
+    const sizes = rows.map(({ after }) => TaskStatus.encode(after as TaskStatus).length);
+    entries.push(sizes.reduce((sum, size) => sum + size, 0));
+  });
+  const lastLines = Array.from({ length: 5 }, () => 'x'.repeat(LIMITS.lastLineCharsMax));
+  const failed = { state: TaskState.FAILED, err: 'y'.repeat(10_000), lastLines };
+  const tasks = ids.map((taskId) => TaskReport.create({ taskId, status: failed }));
+  const rest = { listenFailures: undefined, description: undefined, volumes: undefined };
+  let answers = 0;
+  await new Promise<void>((resolve, reject) =>
+    writer.report({
+      nodeId: 'n',
+      tasks,
+      ...rest,
+      done: () => {
+        answers++;
+        resolve();
+      },
+      failed: reject,
+    }),
+  );
+  assert.equal(answers, 1);
+  assert.ok(entries.length > 3, `${entries.length} entries`);
+  for (const bytes of entries) assert.ok(bytes <= LIMITS.entryBytesMax, `${bytes} bytes`);
+  const row = store.view.table('taskStatus').get('t599');
+  assert.equal(row?.err.length, LIMITS.statusTextCharsMax);
+  writer.stop();
+});
+
+test('a node that says more of itself than any does is refused', () => {
+  const description = NodeDescription.create({ hostname: 'h'.repeat(200_000) });
+  assert.throws(() => checkNode(description, []), { code: 'INVALID_ARGUMENT' });
+  const volume = (at: number) => NodeVolume.create({ name: `v${at}` });
+  const volumes = Array.from({ length: LIMITS.volumesPerNodeMax + 1 }, (_, at) => volume(at));
+  assert.throws(() => checkNode(null, volumes), { code: 'INVALID_ARGUMENT' });
+  checkNode(NodeDescription.create({ hostname: 'h' }), volumes.slice(1));
 });

@@ -5,7 +5,7 @@ import {
   type NodeVolume,
   NodeVolumes,
   type Task,
-  type TaskReport,
+  TaskReport,
   TaskState,
   TaskStatus,
 } from '../../proto/index.ts';
@@ -14,6 +14,7 @@ import { messageOf, SwarmError } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Draft, Store, View } from '../store/view.ts';
+import { boundedStatus, descriptionBytes, statusBytes, volumesBytes } from './report-bounds.ts';
 import { isCommitted, isFinal, mergeStatus } from './task-status.ts';
 
 /** Under load reports are gathered for this long. */
@@ -39,11 +40,16 @@ export interface StatusWriterDeps {
   readonly log: Log;
 }
 
+/** A report, or a part of one that is too large for an entry, and what it takes there. */
+interface Queued extends Report {
+  readonly bytes: number;
+}
+
 /** Commits what agents report, many reports in one entry, in the order in which they came. */
 export class StatusWriter {
   readonly #deps: StatusWriterDeps;
   readonly #transient = new Map<string, TaskStatus>();
-  #queue: Report[] = [];
+  #queue: Queued[] = [];
   #queuedTasks = 0;
   #writing = false;
   #lastMs = Number.NEGATIVE_INFINITY;
@@ -88,7 +94,7 @@ export class StatusWriter {
       report.failed(new SwarmError('OVERLOADED', 'Too many reports wait to be written.'));
       return;
     }
-    this.#queue.push(report);
+    this.#queue.push(...partsOf(report));
     this.#queuedTasks += report.tasks.length;
     this.#schedule();
   }
@@ -110,10 +116,13 @@ export class StatusWriter {
 
   #take(): Report[] {
     let tasks = 0;
+    let bytes = 0;
     let count = 0;
-    while (count < this.#queue.length) {
-      tasks += this.#queue[count]?.tasks.length ?? 0;
-      if (count > 0 && tasks > LIMITS.reportsBatchMax) break;
+    for (const queued of this.#queue) {
+      tasks += queued.tasks.length;
+      bytes += queued.bytes;
+      const isFull = tasks > LIMITS.reportsBatchMax || bytes > LIMITS.reportsBatchBytesMax;
+      if (count > 0 && isFull) break;
       count++;
     }
     const batch = this.#queue.splice(0, count);
@@ -187,6 +196,30 @@ export class StatusWriter {
       else this.#transient.set(taskId, status);
     }
   }
+}
+
+/**
+ * One entry takes so much: a node whose tasks have all ended with long last words says more. The last
+ * part stands for the whole; when an earlier one fails, the agent is heard no more.
+ */
+function partsOf(report: Report): Queued[] {
+  const parts: { tasks: TaskReport[]; bytes: number }[] = [{ tasks: [], bytes: 0 }];
+  for (const { taskId, status } of report.tasks) {
+    if (status === null) continue;
+    const bounded = boundedStatus(status);
+    const bytes = statusBytes(bounded);
+    let part = parts.at(-1)!;
+    if (part.bytes > 0 && part.bytes + bytes > LIMITS.reportsBatchBytesMax) {
+      part = { tasks: [], bytes: 0 };
+      parts.push(part);
+    }
+    part.tasks.push(TaskReport.create({ taskId, status: bounded }));
+    part.bytes += bytes;
+  }
+  parts.at(-1)!.bytes += descriptionBytes(report.description) + volumesBytes(report.volumes ?? []);
+  const nothing = { listenFailures: undefined, description: undefined, volumes: undefined };
+  const before = { ...report, ...nothing, done: () => undefined };
+  return parts.map((part, at) => ({ ...(at < parts.length - 1 ? before : report), ...part }));
 }
 
 function layersDone(layers: TaskStatus['layers']): number {
