@@ -117,6 +117,9 @@ export const LIMITS = {
   healthOutputCharsKept: 1_024,
   /** Of one of the last lines of an ended task, as managers keep it. */
   lastLineCharsMax: 512,
+  /** In one message of an agent: with all their words far below what a message may have. */
+  reportTasksMax: 200,
+  /** In one entry. */
   reportsBatchMax: 1_000,
   /** Statuses in one entry: far below what an entry may have. */
   reportsBatchBytesMax: 512 << 10,

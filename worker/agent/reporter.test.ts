@@ -56,13 +56,13 @@ describe('reporter', () => {
   });
   it('names numbers so that a committed one stands for everything below it', () => {
     connect();
-    const count = LIMITS.reportsBatchMax + 10;
+    const count = LIMITS.reportTasksMax + 10;
     for (let i = 0; i < count; i++) change(`t${i}`, true);
     clock.advance(0);
     assert.deepEqual(
       sent.map((report) => [report.tasks.length, report.sequence]),
       [
-        [LIMITS.reportsBatchMax, LIMITS.reportsBatchMax],
+        [LIMITS.reportTasksMax, LIMITS.reportsBatchMax],
         [10, count],
       ],
     );

@@ -132,7 +132,7 @@ export class Reporter {
       .filter((report) => report !== undefined)
       .sort((a, b) => a.sequence - b.sequence);
     this.#dirty.clear();
-    const max = LIMITS.reportsBatchMax;
+    const max = LIMITS.reportTasksMax;
     while (reports.length > max) this.#sendBatch(reports.splice(0, max), false);
     this.#sendBatch(reports, true);
   }
