@@ -62,7 +62,7 @@ describe('reporter', () => {
     assert.deepEqual(
       sent.map((report) => [report.tasks.length, report.sequence]),
       [
-        [LIMITS.reportTasksMax, LIMITS.reportsBatchMax],
+        [LIMITS.reportTasksMax, LIMITS.reportTasksMax],
         [10, count],
       ],
     );
