@@ -266,10 +266,12 @@ test('what is called otherwise elsewhere is named by what it is called here', as
     ['services', 'swarm service ls'],
     ['scale', 'swarm service scale SERVICE=REPLICAS'],
     ['run', 'swarm service create'],
+    ['network connect', 'swarm service update --network-add'],
   ] as const) {
-    const { code, err } = await runCli([word]);
+    const words = word.split(' ');
+    const { code, err } = await runCli(words);
     assert.equal(code, 2);
-    assert.ok(err.startsWith(`Error: Unknown command '${word}'.\n${part}`), err);
+    assert.ok(err.startsWith(`Error: Unknown command '${words.at(-1)}'.\n${part}`), err);
   }
 });
 

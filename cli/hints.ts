@@ -1,6 +1,6 @@
 /**
  * Commands that people know from Docker or expect here, and what does it: for words that spelling
- * alone does not lead to.
+ * alone does not lead to. Those of a noun stand with it.
  */
 const ELSEWHERE: { readonly [word: string]: string } = {
   build: 'docker build makes an image, swarm image push gives it to the managers.',
@@ -17,6 +17,9 @@ const ELSEWHERE: { readonly [word: string]: string } = {
   ls: 'swarm service ls, swarm node ls and swarm task ls list what is there.',
   login: 'swarm registry login HOST keeps a login of a registry.',
   logout: 'swarm registry logout HOST forgets a login of a registry.',
+  'network connect':
+    'swarm service update --network-add NETWORK SERVICE puts a service on a network.',
+  'network disconnect': 'swarm service update --network-rm NETWORK SERVICE takes it off a network.',
   nodes: 'swarm node ls lists nodes.',
   ps: 'swarm task ls lists tasks, swarm service ps SERVICE those of one service.',
   pull: 'Nodes pull images when a task needs them: swarm service create IMAGE.',
@@ -65,12 +68,19 @@ const SAME: { readonly [flag: string]: string } = {
 
 /** Flags of Docker that nothing here stands for. */
 const NONE: { readonly [flag: string]: string } = {
+  '--aux-address': 'Give --ip-range: addresses outside of it are yours.',
   '--autolock': 'Managers have no lock: keep state directories on disks that you trust.',
+  '--config-from': 'Networks are the same on every node: nothing is made of configurations.',
+  '--config-only': 'Networks are the same on every node: nothing is made of configurations.',
   '--config': 'There are no configs yet: --env-file and --mount bring files and values.',
   '--external-ca': 'The managers sign certificates themselves.',
+  '--ingress': 'The network ingress is there by itself.',
+  '--ipam-driver': 'The managers give all addresses: --subnet, --ip-range and --gateway.',
+  '--ipam-opt': 'The managers give all addresses: --subnet, --ip-range and --gateway.',
   '--link': 'Services on the same --network find each other by name.',
   '--max-snapshots': 'Managers take and delete snapshots by themselves.',
   '--rm': 'Ended tasks go by themselves: swarm cluster update --task-history-limit.',
+  '--scope': "Networks belong to the whole cluster; bridge, host and none are each node's own.",
   '--secret': 'There are no secrets yet: --env-file and --mount bring files and values.',
   '--snapshot-interval': 'Managers take and delete snapshots by themselves.',
 };

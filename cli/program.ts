@@ -168,7 +168,8 @@ function usageError(text: string, command: Command): string {
 /** Where more is known than which word is spelt alike. */
 function betterHint(sentence: string, command: Command): string | undefined {
   const [, kind, word = ''] = /^unknown (command|option) '([^']*)'/.exec(sentence) ?? [];
-  if (kind === 'command') return command.parent === null ? hintFor(word) : undefined;
+  if (kind === 'command')
+    return hintFor(command.parent === null ? word : `${command.name()} ${word}`);
   return hintForFlag(
     word,
     command.options.flatMap(({ long }) => long ?? []),

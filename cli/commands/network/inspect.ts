@@ -16,6 +16,9 @@ import type { Session } from '../../session.ts';
 import { declareInspect, printInspect, warnStale } from '../shared-options.ts';
 import { addressesText, statusText } from './ls.ts';
 
+/** By id. */
+type NodeNames = ReadonlyMap<string, string>;
+
 /** Nodes are asked all at once. */
 const ASK_MS = 30_000;
 
@@ -42,7 +45,9 @@ export const inspect: Verb = {
         objects.push(flat(answer, flags.is('verbose'), nodes));
         continue;
       }
-      context.io.out(pretty(answer) + nodes.map(nodeText).join(''));
+      const names = new Map(nodes.map(({ nodeId, nodeName }) => [nodeId, printable(nodeName)]));
+      const own = nodes.map((node) => nodeText(node, names));
+      context.io.out(pretty(answer, names) + own.join(''));
       warn(context, answer.network?.warnings ?? []);
     }
     if (!flags.is('pretty')) printInspect(context, objects, flags);
@@ -64,7 +69,10 @@ async function asSeen(
   }
 }
 
-function nodeText({ nodeName, error, current, stale, network }: NodeDiagnosis): string {
+function nodeText(
+  { nodeName, error, current, stale, network }: NodeDiagnosis,
+  names: NodeNames,
+): string {
   const name = printable(nodeName);
   if (network === null) return `Node ${name}: no answer: ${printable(error)}\n`;
   const digest = Buffer.from(network.digest).toString('hex').slice(0, 12);
@@ -75,7 +83,7 @@ function nodeText({ nodeName, error, current, stale, network }: NodeDiagnosis): 
   const problem = broken === '' ? '' : `  not built: ${printable(broken)}\n`;
   const rows =
     stale.length > 0 ? network.services.filter((row) => stale.includes(row.serviceName)) : [];
-  const differ = rows.map((row) => `${serviceText(row).replace(/^/gm, '  ')}\n`);
+  const differ = rows.map((row) => `${serviceText(row, names).replace(/^/gm, '  ')}\n`);
   return head + problem + differ.join('');
 }
 
@@ -99,7 +107,7 @@ function flat(
   return { ...network, ...rest, ...(verbose ? { services, peers, nodes } : {}) };
 }
 
-function pretty(answer: GetNetworkResponse): string {
+function pretty(answer: GetNetworkResponse, names: NodeNames): string {
   const view = answer.network!;
   const { network, state } = view;
   const spec = network?.spec;
@@ -118,7 +126,7 @@ function pretty(answer: GetNetworkResponse): string {
   ];
   const shown = lines.filter(([, value]) => value !== '');
   const head = shown.map(([name, value]) => `${`${name}:`.padEnd(12)}${value}`).join('\n');
-  return `${[head, ...answer.services.map(serviceText)].join('\n')}\n`;
+  return `${[head, ...answer.services.map((row) => serviceText(row, names))].join('\n')}\n`;
 }
 
 function subnetsText({ state }: NetworkView): string {
@@ -136,7 +144,7 @@ function optionsText({ network }: NetworkView): string {
   return words.filter((word) => word !== '').join(', ');
 }
 
-function serviceText(row: NetworkService): string {
+function serviceText(row: NetworkService, names: NodeNames): string {
   const address = [row.address, row.address6].filter((text) => text !== '').join(' ');
   const title = `${printable(row.serviceName)}: ${address === '' ? 'no virtual address' : address}`;
   const endpoints = row.endpoints.map((endpoint) => {
@@ -144,7 +152,8 @@ function serviceText(row: NetworkService): string {
     const slot = endpoint.slot > 0 ? `.${endpoint.slot}` : '';
     const own = [endpoint.address, endpoint.address6].filter((text) => text !== '').join(' ');
     const task = endpoint.taskId.slice(0, 12);
-    return `  ${printable(row.serviceName)}${slot} ${task} ${own} ${state}`;
+    const node = names.get(endpoint.nodeId) ?? endpoint.nodeId.slice(0, 12);
+    return `  ${printable(row.serviceName)}${slot} ${task} ${own} ${state} on ${node}`;
   });
   return [title, ...endpoints].join('\n');
 }

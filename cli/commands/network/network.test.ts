@@ -89,8 +89,8 @@ test('network inspect --verbose names services, endpoints, and what nodes have o
             serviceName: 'web',
             address: '10.0.1.2',
             endpoints: [
-              { taskId: 't1', slot: 1, address: '10.0.1.3', ready: true },
-              { taskId: 't2', slot: 2, address: '10.0.1.4', draining: true },
+              { taskId: 't1', nodeId: 'id1', slot: 1, address: '10.0.1.3', ready: true },
+              { taskId: 't2', nodeId: 'id9', slot: 2, address: '10.0.1.4', draining: true },
             ],
           },
         ],
@@ -98,7 +98,12 @@ test('network inspect --verbose names services, endpoints, and what nodes have o
     DiagnoseNetwork: () =>
       DiagnoseNetworkResponse.create({
         nodes: [
-          { nodeName: 'n1', current: true, network: { index: 9, digest: Buffer.from('abcdef') } },
+          {
+            nodeId: 'id1',
+            nodeName: 'n1',
+            current: true,
+            network: { index: 9, digest: Buffer.from('abcdef') },
+          },
           { nodeName: 'n2', stale: ['web'], network: { index: 4, services: [OLD] } },
           { nodeName: 'n3', error: 'it has no session' },
         ],
@@ -108,7 +113,8 @@ test('network inspect --verbose names services, endpoints, and what nodes have o
   assert.match(out, /Node n2: STALE, index 4, digest , other rows of web\n {2}web: 10.0.1.2\n/);
   assert.match(out, /Node n3: no answer: it has no session\n$/);
   assert.match(out, /Addresses: +3\/759\nMTU: +1370\nVXLAN id: +1048578\nOptions: +encrypted/);
-  assert.match(out, /web: 10.0.1.2\n {2}web.1 t1 10.0.1.3 ready\n {2}web.2 t2 10.0.1.4 draining/);
+  assert.match(out, /web: 10.0.1.2\n {2}web.1 t1 10.0.1.3 ready on n1\n/);
+  assert.match(out, /\n {2}web.2 t2 10.0.1.4 draining on id9\n/);
 });
 
 test('network rm goes on after an error; -f takes one that is not there for removed', async () => {
