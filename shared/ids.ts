@@ -33,3 +33,8 @@ export function newRaftId(random: Random): number {
 export function isId(text: string): boolean {
   return text.length === ID_LENGTH && /^[0-9a-z]+$/.test(text);
 }
+
+/** Whether it is one name in a path, and no way out of it: ids that others send become directories. */
+export function isPathName(text: string): boolean {
+  return text.length <= 128 && /^[\w-][\w.-]*$/.test(text);
+}

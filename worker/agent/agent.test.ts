@@ -3,7 +3,13 @@ import { appendFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { Liveness, NodeDescription, OnDisconnect, TaskState } from '../../proto/index.ts';
+import {
+  Liveness,
+  LogRequest,
+  NodeDescription,
+  OnDisconnect,
+  TaskState,
+} from '../../proto/index.ts';
 import { SystemClock } from '../../shared/clock.ts';
 import { silentLog } from '../../shared/log.ts';
 import { SeededRandom } from '../../shared/random.ts';
@@ -109,6 +115,16 @@ describe('agent', () => {
     assert.equal(hello?.nodeId, 'node1');
     assert.deepEqual(hello?.description?.runtimes, ['fake']);
     assert.equal(hello?.description?.features['network'], 'proxy');
+  });
+  it('takes no order, and shows no log, whose id would lead out of its directory', async () => {
+    const agent = await connected();
+    const before = leader.hellos.length;
+    leader.assignAll([processTask('../../t1', ['run'])]);
+    await eventually(() => leader.hellos.length > before);
+    assert.deepEqual(agent.localTasks(), []);
+    const { signal } = new AbortController();
+    const request = LogRequest.create({ taskId: '../tasks' });
+    assert.throws(() => agent.readLogs('../tasks', request, signal), { code: 'NOT_FOUND' });
   });
   it('holds a task at READY until it is ordered to run', async () => {
     await connected();

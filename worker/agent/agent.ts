@@ -16,6 +16,7 @@ import {
 } from '../../proto/index.ts';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
+import { isPathName } from '../../shared/ids.ts';
 import type { Component } from '../../shared/lifecycle.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Log } from '../../shared/log.ts';
@@ -213,7 +214,7 @@ export class Agent implements Component {
   }
   /** Throws SwarmError NOT_FOUND when this node never ran the task, or its log is gone. */
   readLogs(taskId: string, request: LogRequest, signal: AbortSignal): AsyncIterable<LogRecord> {
-    if (!this.#deps.logs.has(taskId)) {
+    if (!isPathName(taskId) || !this.#deps.logs.has(taskId)) {
       throw new SwarmError('NOT_FOUND', `This node has no log of task ${taskId}.`);
     }
     return this.#deps.logs.read(taskId, request, signal);

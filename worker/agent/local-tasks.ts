@@ -7,6 +7,7 @@ import {
   TaskStatus,
 } from '../../proto/index.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
+import { isPathName } from '../../shared/ids.ts';
 import type { Exit, RuntimeVolumes } from '../runtime.ts';
 import { diskFullText, isDiskFull } from './full-disk.ts';
 import type { NumberedReport } from './reporter.ts';
@@ -75,6 +76,7 @@ export class LocalTasks {
       known.assign(task);
       return;
     }
+    if (!isPathName(task.id)) throw new SwarmError('INVALID_ARGUMENT', 'an order without an id');
     const { store } = this.#deps;
     store.addTask(task.id);
     const status = TaskStatus.create({ id: task.id, state: TaskState.ASSIGNED });
