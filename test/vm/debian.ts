@@ -4,7 +4,8 @@ import { ROOT, tempDir } from '../support/swarm.ts';
 import { debianRoot } from './debootstrap.ts';
 import { runInRoot } from './other-root.ts';
 
-const RELEASES = ['trixie', 'sid'];
+/** Those with another containerd than Debian 12, oldest first. */
+export const RELEASES: readonly string[] = ['trixie', 'sid'];
 const TESTS = ['test/integration/containers'];
 /** What tests use besides Node.js and what `deploy/install-deps --test` installs. */
 const PACKAGES = ['procps', 'kmod', 'libstdc++6'];
@@ -31,13 +32,14 @@ export async function debian([one, ...tests]: readonly string[]): Promise<void> 
   if (failed.length > 0) throw new Error(`tests failed on ${failed.join(', ')}`);
 }
 
+/** Where the root file system of a release is that has everything the tests use. */
+export function releaseRoot(release: string): Promise<string> {
+  const name = `swarm-vm-${release}`;
+  return debianRoot({ name, release, packages: PACKAGES, furnish: installDeps });
+}
+
 async function runTests(release: string, tests: readonly string[]): Promise<number> {
-  const root = await debianRoot({
-    name: `swarm-vm-${release}`,
-    release,
-    packages: PACKAGES,
-    furnish: installDeps,
-  });
+  const root = await releaseRoot(release);
   console.log(`\nDebian ${release}:`);
   const directory = tempDir();
   try {

@@ -1,6 +1,7 @@
 import { debian } from './debian.ts';
 import { machine } from './machine.ts';
 import { noIpv6 } from './no-ipv6.ts';
+import { upgrade } from './upgrade.ts';
 import { wireguard } from './wireguard.ts';
 
 /**
@@ -11,6 +12,7 @@ const SCRIPTS: { readonly [name: string]: (args: readonly string[]) => Promise<v
   debian,
   machine,
   'no-ipv6': noIpv6,
+  upgrade,
   wireguard,
 };
 

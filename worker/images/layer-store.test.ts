@@ -19,9 +19,12 @@ class MemoryContent {
   readonly blobs = new Map<string, Buffer>();
   /** What leases hold and what was looked for, in the order of the calls. */
   readonly asked: string[] = [];
+  /** How many streams will find the place taken by one that has just ended. */
+  locked = 0;
 
   client(): Containerd {
     const { blobs, ingests, asked } = this;
+    const isLocked = (): boolean => this.locked-- > 0;
     return {
       async call(method, request) {
         const { digest = '', ref = '' } = request as { digest?: string; ref?: string };
@@ -39,6 +42,8 @@ class MemoryContent {
         async send(request) {
           const { action, data } = request;
           const [ref, expected] = [request.ref ?? '', request.expected ?? ''];
+          if (isLocked())
+            throw new ContainerdError('UNAVAILABLE', `ref ${ref} locked for 21ms: unavailable`);
           if (blobs.has(expected)) throw new ContainerdError('ALREADY_EXISTS', expected);
           const bytes = Buffer.concat([
             ingests.get(ref) ?? Buffer.alloc(0),
@@ -126,6 +131,17 @@ describe('a layer', () => {
     give();
     await Promise.all(both);
     assert.equal(asked, 1);
+  });
+  it('is written when containerd has noticed that who wrote it before is gone', async () => {
+    content.locked = 2;
+    const writing = ensure(all);
+    for (let times = 0; times < 2; times++) {
+      await settle();
+      assert.equal(content.blobs.size, 0);
+      clock.advance(20);
+    }
+    await writing;
+    assert.deepEqual(content.blobs.get(LAYER.digest), BYTES);
   });
   it('goes on where it broke off, and says how far it is where nothing more comes', async () => {
     const broken = new ImageError('PULL_FAILED', 'the answer of r:5000 broke off', true);

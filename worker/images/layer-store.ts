@@ -9,6 +9,7 @@ import { type Clock, delay } from '../../shared/clock.ts';
 import { chainIds, type Descriptor } from '../../shared/distribution/documents.ts';
 import { ImageError } from '../../shared/distribution/image-error.ts';
 import type { ImageSource, OnProgress } from '../../shared/distribution/source.ts';
+import { messageOf } from '../../shared/errors.ts';
 import { LIMITS } from '../../shared/limits.ts';
 import type { Random } from '../../shared/random.ts';
 import { type Containerd, ContainerdError, type ContentWriter, unless } from '../containerd.ts';
@@ -70,16 +71,11 @@ export class LayerStore {
     lease: string,
   ): Promise<void> {
     const { digest } = descriptor;
-    const writer = this.#containerd.write({ lease });
-    try {
-      const request = { ref: `swarm-${digest}`, total: bytes.length, expected: digest };
-      await unless(
-        writer.send({ ...request, action: WriteAction.COMMIT, data: bytes, labels }),
-        'ALREADY_EXISTS',
-      );
-    } finally {
-      writer.close();
-    }
+    const whole = { ref: refOf(digest), total: bytes.length, expected: digest, data: bytes };
+    const written = this.#withWriter(lease, (writer) =>
+      writer.send({ ...whole, action: WriteAction.COMMIT, labels }),
+    );
+    await unless(written, 'ALREADY_EXISTS');
     const paths = Object.keys(labels).map((key) => `labels.${key}`);
     if (paths.length === 0) return;
     const info = { digest, labels };
@@ -134,10 +130,11 @@ export class LayerStore {
     const { digest } = descriptor;
     const { place } = writing;
     for (let retry = 0; ; retry++) {
-      const writer = this.#containerd.write({ lease });
       const before = writing.reached;
       try {
-        await this.#writeOnce(descriptor, context, writer, writing);
+        await this.#withWriter(lease, (writer) =>
+          this.#writeOnce(descriptor, context, writer, writing),
+        );
         return;
       } catch (error) {
         signal.throwIfAborted();
@@ -151,7 +148,6 @@ export class LayerStore {
         }
         if (isFull(error)) {
           // What has come would keep others from the little room that there is.
-          writer.close();
           await this.#giveUp(place);
           throw diskFull("can't be fetched", error);
         }
@@ -159,9 +155,25 @@ export class LayerStore {
         // What has come stays: the next try goes on from there. Where nothing came, who waits is told.
         const goesOn = writing.reached > before && retry < LIMITS.registryRetriesMax;
         if (!goesOn) throw stuck(descriptor, writing.reached, error);
+      }
+    }
+  }
+  /**
+   * `fn` begins anew while containerd has not noticed yet that whoever wrote there before is gone, be it a
+   * stream of ours or of a daemon that was killed: since 2.0 it does not wait for that itself.
+   */
+  async #withWriter<T>(lease: string, fn: (writer: ContentWriter) => Promise<T>): Promise<T> {
+    const untilMs = this.#clock.monotonicMs() + LOCKED_MS;
+    for (;;) {
+      const writer = this.#containerd.write({ lease });
+      try {
+        return await fn(writer);
+      } catch (error) {
+        if (!isLocked(error) || this.#clock.monotonicMs() >= untilMs) throw error;
       } finally {
         writer.close();
       }
+      await delay(this.#clock, LOCK_RETRY_MS);
     }
   }
   async #giveUp(ref: string): Promise<void> {
@@ -283,11 +295,18 @@ export class LayerStore {
 }
 
 const PROGRESS_BYTES = 4 << 20;
+/** How long the end of a stream may take to be noticed. */
+const LOCKED_MS = 10_000;
+const LOCK_RETRY_MS = 20;
 /** A layer of gigabytes on a slow disk. */
 const UNPACK_MS = 15 * 60_000;
 
 function refOf(digest: string): string {
   return `swarm-${digest}`;
+}
+
+function isLocked(error: unknown): boolean {
+  return ContainerdError.is(error, 'UNAVAILABLE') && / locked for /.test(messageOf(error));
 }
 
 function isFull(error: unknown): boolean {

@@ -5,7 +5,7 @@ import type { Io, OpenProcess } from '../io.ts';
 import { type FilesSession, RuntimeError } from '../runtime.ts';
 import type { InsideCommand } from './dialer.ts';
 import type { FilesNote, FilesOrder } from './files.ts';
-import { shortMount } from './short-mount.ts';
+import { readOnlyMount } from './short-mount.ts';
 
 export const ACTIONS: { readonly [action in FilesAction]: FilesOrder['action'] } = {
   [FilesAction.STAT]: 'stat',
@@ -13,18 +13,16 @@ export const ACTIONS: { readonly [action in FilesAction]: FilesOrder['action'] }
   [FilesAction.WRITE]: 'write',
 };
 
-const MOUNTED = 'cd "$5" && mount -t "$1" -o "$2" "$3" "$4" && cd / && shift 5 && exec "$@"';
-
 /** The helper where a read-only mount is seen by it alone: whatever happens, none is left. */
 export function withMount(
   { execPath, args }: InsideCommand,
   full: Pick<MountPoint, 'type' | 'source' | 'options'>,
   place: string,
 ): InsideCommand {
-  const { type, source, options, from } = shortMount(full);
-  const mount = [type, [...options, 'ro'].join(','), source, place, from];
-  const script = ['sh', '-c', MOUNTED, 'sh', ...mount, execPath, ...args];
-  return { execPath: 'unshare', args: ['-m', '--propagation', 'private', ...script] };
+  const mount = readOnlyMount(full, place);
+  const script = ['sh', '-c', `${mount.script} && exec "$@"`, 'sh', ...mount.words];
+  const words = ['-m', '--propagation', 'private', ...script, execPath, ...args];
+  return { execPath: 'unshare', args: words };
 }
 
 /** Starts the helper for one look at, or copy of, files. Resolves when it is known what is there. */

@@ -18,6 +18,23 @@ export function shortMount({ type, source, options }: Mount): Mount & { readonly
   return { type, source, options: options.map((option) => shortened(option, short)), from };
 }
 
+/**
+ * Shell that mounts it at `place`, read-only; `words` are its first arguments, which are gone when more
+ * shell follows behind it.
+ */
+export function readOnlyMount(
+  full: Mount,
+  place: string,
+): { readonly script: string; readonly words: readonly string[] } {
+  const { type, source, options, from } = shortMount(full);
+  return { script: MOUNT, words: [type, [...options, 'ro'].join(','), source, place, from] };
+}
+
+// The newer calls of the kernel, which mount(8) of util-linux 2.39 and later would use, take no more than
+// 255 bytes of an option: a dozen layers. Older ones do not know this variable.
+const MOUNT =
+  'cd "$5" && LIBMOUNT_FORCE_MOUNT2=always mount -t "$1" -o "$2" "$3" "$4" && cd / && shift 5';
+
 const LOWER = 'lowerdir=';
 
 function shortened(option: string, short: (path: string) => string): string {

@@ -7,7 +7,7 @@ import { LIMITS } from '../../shared/limits.ts';
 import type { Random } from '../../shared/random.ts';
 import type { InsideCommand } from '../inside/dialer.ts';
 import { openFiles } from '../inside/files-session.ts';
-import { shortMount } from '../inside/short-mount.ts';
+import { readOnlyMount } from '../inside/short-mount.ts';
 import type { Io } from '../io.ts';
 import { type FilesSession, RuntimeError, type VolumeImport } from '../runtime.ts';
 import { SnapshotRoot } from './snapshot-root.ts';
@@ -207,12 +207,11 @@ export class Volumes {
   ): Promise<void> {
     const [full] = rootfs;
     if (full === undefined) return;
-    const mount = shortMount(full);
     const place = join(beside, 'image');
     this.#deps.io.mkdir(place);
-    const script = 'cd "$7" && mount -t "$1" -o "$2" "$3" "$4" && cp -a "$4$5/." "$6"';
-    const options = [...mount.options, 'ro'].join(',');
-    const args = [mount.type, options, mount.source, place, source, data, mount.from];
+    const mount = readOnlyMount(full, place);
+    const script = `${mount.script} && cp -a "$1" "$2"`;
+    const args = [...mount.words, `${place}${source}/.`, data];
     const words = ['-m', '--propagation', 'private', 'sh', '-c', script, 'sh', ...args];
     const result = await this.#try('unshare', words, COPY_MS);
     this.#deps.io.rmdir(place);

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { VersionService } from '../../../proto/containerd.ts';
+import { LeasesService, VersionService } from '../../../proto/containerd.ts';
 import { AssignedTask, type Init, TaskState } from '../../../proto/index.ts';
 import { SystemClock } from '../../../shared/clock.ts';
 import {
@@ -32,10 +32,12 @@ export class PrivateContainerd {
   readonly socket = join(this.directory, 'c.sock');
   #process: ChildProcess | undefined;
 
-  async start(): Promise<void> {
+  /** `programs`: a directory with another containerd and shim than this machine's. */
+  async start(programs = ''): Promise<void> {
     const path = join(this.directory, 'config.toml');
     writeFileSync(path, configOf(this.directory));
-    const child = spawn('containerd', ['-c', path], { stdio: 'ignore', detached: true });
+    const env = { ...process.env, PATH: `${programs}:${process.env['PATH']}` };
+    const child = spawn('containerd', ['-c', path], { stdio: 'ignore', detached: true, env });
     this.#process = child;
     const client = connectContainerd(this.socket, 'swarm-test');
     try {
@@ -57,6 +59,14 @@ export class PrivateContainerd {
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
     await ended;
+  }
+  /** Has it delete what nobody refers to. By itself it waits the longer the busier the machine is. */
+  async collect(): Promise<void> {
+    const client = connectContainerd(this.socket, 'swarm-test');
+    const id = 'collect';
+    await client.call(LeasesService.create, { id });
+    await client.call(LeasesService.delete, { id, sync: true });
+    client.close();
   }
   /** Directories of unpacked layers and of containers that are on the disk. */
   snapshots(): number {
