@@ -6,11 +6,11 @@ import {
   findCircle,
   isForTests,
   longFunctions,
-  ROOT,
   reachedByMains,
   readSources,
   type Source,
 } from './support/sources.ts';
+import { ROOT } from './support/swarm.ts';
 
 /** Rules that a compiler cannot express. Sources are read, nothing is run. */
 const SOURCES = readSources();

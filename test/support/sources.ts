@@ -1,10 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { ROOT } from './swarm.ts';
 
-const HERE = fileURLToPath(import.meta.url);
-/** The checkout; compiled code lies one folder deeper. */
-export const ROOT = join(dirname(HERE), '..', '..', ...(HERE.endsWith('.js') ? ['..'] : []));
 const FOLDERS = ['proto', 'shared', 'manager', 'worker', 'daemon', 'cli', 'test'];
 /** What the programs begin with, and what stands for generated code. */
 const MAINS = [
