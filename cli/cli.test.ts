@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import {
   type CreateServiceRequest,
@@ -393,6 +394,19 @@ test('completion knows words, flags, values and names', async () => {
   assert.deepEqual(await complete('service', 'inspect', ''), ['web', '']);
   assert.ok((await complete('service', 'create', '--repl')).includes('--replicas'));
   assert.deepEqual(await complete('node', 'update', '--availability', 'd'), ['drain', '']);
+});
+
+const bash = spawnSync('bash', ['--version']).error === undefined;
+test('bash completes with what __complete says', {
+  skip: bash ? false : 'no bash here',
+}, async () => {
+  const { out } = await runCli(['completion', 'bash']);
+  const program = `${out}
+    swarm() { [[ "$*" == "__complete service sc" ]] && printf 'scale\\tsummary\\n'; }
+    COMP_WORDS=(swarm service sc) COMP_CWORD=2
+    _swarm && echo "\${COMPREPLY[*]}" && complete -p swarm`;
+  const { stdout } = spawnSync('bash', ['--norc', '-c', program], { encoding: 'utf8' });
+  assert.equal(stdout, 'scale\ncomplete -F _swarm swarm\n');
 });
 
 test('Ctrl-C ends a wait with code 130 and says that the service goes on', async () => {

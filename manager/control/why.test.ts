@@ -16,6 +16,7 @@ import {
   WhyRequest,
   type WhyResponse,
 } from '../../proto/index.ts';
+import { packReason, reason as reasonOf } from '../loop/reason.ts';
 import { context, Fixture } from './control.fixture.ts';
 
 function ask(at: Fixture, ref: string, kind = ''): Promise<WhyResponse> {
@@ -353,6 +354,40 @@ test('a service that is being removed', async () => {
 test('a name that is nothing is refused', async () => {
   const at = new Fixture();
   await assert.rejects(ask(at, 'nothing'), { code: 'NOT_FOUND' });
+});
+
+test('a task that runs and fails its checks is named with the last words of the check', async () => {
+  for (const [status, code] of [
+    [{ ready: true, health: 'unhealthy' }, 'unhealthy'],
+    [{ ready: false }, 'not-ready'],
+  ] as const) {
+    const at = new Fixture();
+    await at.node('n1');
+    const id = await at.create({});
+    await at.running(id, 'task1', 1);
+    await at.status({ ...status, id: 'task1', state: TaskState.RUNNING, lastOutput: ['refused'] });
+    const [reason] = (await ask(at, 'task1', 'task')).reasons;
+    assert.equal(reason!.code, code);
+    assert.deepEqual(reason!.details, ['refused']);
+  }
+});
+
+test('a task that waits until a cut-off node has stopped the one before says so', async () => {
+  const at = new Fixture();
+  await at.node('n1');
+  const id = await at.create({});
+  await at.task({
+    id: 'task1',
+    serviceId: id,
+    nodeId: 'n1',
+    desiredState: TaskState.READY,
+    startAfterMs: Number.MAX_SAFE_INTEGER,
+    pendingReason: packReason(reasonOf('disconnected', 'it waits until n2 has stopped it')),
+  });
+  const [reason] = (await ask(at, 'task1', 'task')).reasons;
+  assert.equal(reason!.code, 'disconnected');
+  assert.match(reason!.text, /it waits until n2 has stopped it$/);
+  assert.match(reason!.advice, /--on-disconnect/);
 });
 
 test('a task whose image does not come says how far it is, or what keeps it', async () => {

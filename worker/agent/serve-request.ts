@@ -66,6 +66,9 @@ export async function serveRequest(
 function volumeAccess({ runtimes, tasks, told }: RequestDeps): VolumeAccess {
   const { volumes } = runtimes;
   if (volumes === undefined)
-    throw new SwarmError('UNSUPPORTED', 'This node runs no containers: it has no volumes.');
+    throw new SwarmError('UNSUPPORTED', 'This node runs no containers: it has no volumes.', {
+      advice: 'Choose a node with a container runtime: --node NODE.',
+      command: 'swarm node ls',
+    });
   return { volumes, usersOf: (name) => tasks.usersOf(volumes, name), told };
 }

@@ -76,8 +76,10 @@ function stop() {
 process.on('SIGTERM', stop);
 process.on('SIGINT', stop);
 
+// A process task without a published port shares its host's ports with all others: any free one.
+const DEFAULT_PORT = env.HOST ? 0 : 8080;
 server.listen(
-  { port: Number(env.PORT ?? 8080), host: env.HOST || '0.0.0.0', backlog: 1024 },
+  { port: Number(env.PORT ?? DEFAULT_PORT), host: env.HOST || '0.0.0.0', backlog: 1024 },
   () => {
     const { address, port } = server.address();
     process.stdout.write(`hello listens on ${address}:${port}\n`);

@@ -21,6 +21,11 @@ async function start(t, env = {}, command = launcher) {
   return { child, port: Number(/:(\d+)\n/.exec(String(line))[1]) };
 }
 
+test('without a port of its own two of it run on one address', async (t) => {
+  const [a, b] = [await start(t, { PORT: undefined }), await start(t, { PORT: undefined })];
+  assert.notEqual(a.port, b.port);
+});
+
 const get = (port, path) => fetch(`http://127.0.0.1:${port}${path}`);
 
 /** A connection of its own that sends requests as text. */
