@@ -44,10 +44,8 @@ import { Proposals } from './proposals.ts';
 import { Reads } from './reads.ts';
 import { rowSlices } from './row-record.ts';
 import { Scrub } from './scrub.ts';
-import { SnapshotInstaller } from './snapshot-installer.ts';
-import { SnapshotReceiver } from './snapshot-receiver.ts';
-import { SnapshotSender } from './snapshot-sender.ts';
-import { SnapshotSource } from './snapshot-source.ts';
+import type { SnapshotReceiver } from './snapshot-receiver.ts';
+import { Snapshots } from './snapshots.ts';
 import { raftStatus } from './status.ts';
 import { Succession } from './succession.ts';
 import { Ticker } from './ticker.ts';
@@ -66,14 +64,12 @@ export class RaftDriver implements Proposer {
   readonly identity: Identity;
   readonly directory: PeerDirectory;
   readonly transport: Transport;
-  readonly receiver: SnapshotReceiver;
   readonly #options: RaftOptions;
   readonly #deps: RaftDeps;
   readonly #db: Database;
   readonly #store: LogStore;
   readonly #writer: LogWriter;
-  readonly #source: SnapshotSource;
-  readonly #sender: SnapshotSender;
+  readonly #snapshots: Snapshots;
   readonly #ticker: Ticker;
   readonly #reads: Reads;
   readonly #succession: Succession;
@@ -86,7 +82,6 @@ export class RaftDriver implements Proposer {
   readonly #scrub: Scrub;
   readonly #activity: PeerActivity;
   readonly #answers: HeartbeatAnswers;
-  readonly #installer: SnapshotInstaller;
   readonly #leaders: LeaderWatch;
   #timing: Timing;
   #loop: ConsensusLoop | undefined;
@@ -109,18 +104,10 @@ export class RaftDriver implements Proposer {
       arrived: () => this.#loop?.run((node) => node.retryAppends()),
       failed: (error) => this.#fatal(error),
     });
-    this.#installer = new SnapshotInstaller({
-      db,
-      step: (message) => this.#loop?.run((node) => void node.step(message)),
-      isHeld: () => this.#loop?.node.holdsSnapshot === true,
-      note: (row) => this.#noteRow(row),
-      load: (snapshot, rows) => this.#loadSnapshot(snapshot, rows),
-    });
     this.#writer = this.#makeWriter(opened);
     this.directory = new PeerDirectory(opened.peers, () => {
       this.#writer.stagePeers(this.directory.records());
     });
-    this.#source = new SnapshotSource(db);
     this.#ticker = new Ticker(
       deps.clock,
       deps.random.stream(`ticks ${opened.identity.raftId}`),
@@ -134,24 +121,17 @@ export class RaftDriver implements Proposer {
     const { log, dial } = deps;
     const owner = this.#transportOwner();
     this.transport = new Transport(options.address, identity, directory, owner, deps);
-    const reported = (raftId: number, ok: boolean) =>
-      this.#loop?.run((node) => node.reportSnapshot(raftId, ok));
-    this.#sender = new SnapshotSender({
-      identity,
-      directory,
-      source: this.#source,
-      clock: deps.clock,
-      log,
-      dial,
-      reported,
-    });
-    this.receiver = new SnapshotReceiver({
+    this.#snapshots = new Snapshots({
       identity,
       directory,
       db,
+      clock: deps.clock,
       log,
+      dial,
+      loop: () => this.#loop,
       generation: () => this.#store.applied.generation,
-      install: (message, generation) => this.#installer.install(message, generation),
+      note: (row) => this.#noteRow(row),
+      load: (snapshot, rows) => this.#loadSnapshot(snapshot, rows),
     });
     this.#scrub = new Scrub({
       clock: deps.clock,
@@ -204,10 +184,7 @@ export class RaftDriver implements Proposer {
       applied: (entry) => this.#applied(entry),
       readState: (state) => this.#reads.answered(state),
       stateChanged: () => this.#noteState(),
-      settled: () => {
-        this.#source.sweep();
-        this.#installer.settled();
-      },
+      settled: () => this.#snapshots.settled(),
       removed: (id) => this.#noteRemoved(id),
       fatal: (error) => this.#fatal(error),
     });
@@ -318,6 +295,10 @@ export class RaftDriver implements Proposer {
   }
   get appliedIndex(): number {
     return this.#loop?.applier.index ?? this.#store.applied.index;
+  }
+  /** Takes the states that other members send. */
+  get receiver(): SnapshotReceiver {
+    return this.#snapshots.receiver;
   }
   get timing(): Timing {
     return this.#timing;
@@ -435,7 +416,7 @@ export class RaftDriver implements Proposer {
       return;
     }
     if (message.snapshot) this.#retention.snapshotSent(message.to, message.snapshot.index);
-    this.#sender.send(message);
+    this.#snapshots.sender.send(message);
   }
 
   #applied(entry: Entry): void {
@@ -503,7 +484,7 @@ export class RaftDriver implements Proposer {
 
   #takeSnapshot(): Snapshot | 'pending' {
     const configIndex = this.#loop?.applier.configIndex ?? 0;
-    return this.#source.take(Math.max(configIndex, this.#store.boundary.index));
+    return this.#snapshots.source.take(Math.max(configIndex, this.#store.boundary.index));
   }
 
   #makeWriter(opened: OpenedLog): LogWriter {
@@ -515,9 +496,9 @@ export class RaftDriver implements Proposer {
       hardState: opened.hardState,
       afterSends: (work) => this.#afterSends(work),
       deliver: (responses) => this.#loop?.deliver(responses),
-      snapshotTaken: () => this.#installer.taken(),
-      generationOf: (snapshot) => this.#installer.generationOf(snapshot),
-      installed: (snapshot) => this.#installer.written(snapshot),
+      snapshotTaken: () => this.#snapshots.installer.taken(),
+      generationOf: (snapshot) => this.#snapshots.installer.generationOf(snapshot),
+      installed: (snapshot) => this.#snapshots.installer.written(snapshot),
       failed: (error) => this.#fatal(error),
     });
   }
@@ -591,9 +572,8 @@ export class RaftDriver implements Proposer {
     this.#ticker.stop();
     this.#loop?.stop();
     this.transport.stop();
-    this.#sender.stop();
+    this.#snapshots.stop();
     this.#loseLeadership();
     this.#reads.close(error);
-    this.#installer.stop();
   }
 }
