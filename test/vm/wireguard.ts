@@ -48,7 +48,7 @@ function judge(output: string): void {
   const number = (pattern: RegExp): number => Number(pattern.exec(output)?.[1] ?? Number.NaN);
   assert.equal(number(/(\d+) packets received/), PINGS);
   assert.match(output, /^\d+: swgnode1000: </m, 'a device of the kernel');
-  assert.ok(number(/counter tunnel {\s+packets (\d+)/) > PINGS, 'through the tunnel');
+  assert.ok(number(/counter sealed {\s+packets (\d+)/) > PINGS, 'through the tunnel');
   assert.equal(number(/counter plain {\s+packets (\d+)/), 0, 'in plain');
   assert.match(output, /^dead: 100% packet loss, in plain 0$/m);
 }
@@ -75,11 +75,11 @@ function keyed(
 const COUNTERS = `
 nsenter --net=/run/netns/host1 nft -f - <<'END_OF_INPUT' || exit 1
 table inet capture {
-  counter tunnel { }
+  counter sealed { }
   counter plain { }
   chain out {
     type filter hook postrouting priority 300;
-    oifname "eth0" udp dport ${tunnelPort(DATA_PORT)} counter name "tunnel"
+    oifname "eth0" udp dport ${tunnelPort(DATA_PORT)} counter name "sealed"
     oifname "eth0" meta l4proto { icmp, tcp } counter name "plain"
     oifname "eth0" udp dport != ${tunnelPort(DATA_PORT)} counter name "plain"
   }

@@ -324,18 +324,18 @@ describe('containers on three nodes in the overlay tier', { skip: missing || fal
     const text = await cluster.sh(cluster.node(host), 'nft list table inet capture');
     const count = (name: string): number =>
       Number(new RegExp(`counter ${name} {\\s+packets (\\d+)`).exec(text)?.[1]);
-    return { tunnel: count('tunnel'), plain: count('plain') };
+    return { tunnel: count('sealed'), plain: count('plain') };
   }
 });
 
 /** Counts what leaves a host. */
 const CAPTURE = `nft -f - <<END
 table inet capture {
-  counter tunnel { }
+  counter sealed { }
   counter plain { }
   chain out {
     type filter hook postrouting priority 300;
-    oifname "eth0" udp dport ${tunnelPort(DATA_PORT)} counter name "tunnel"
+    oifname "eth0" udp dport ${tunnelPort(DATA_PORT)} counter name "sealed"
     oifname "eth0" udp dport { ${DATA_PORT}, ${encryptedPort(DATA_PORT)} } counter name "plain"
   }
 }

@@ -60,7 +60,7 @@ describe('an encrypted network', { skip: missing || false }, () => {
     const text = await hosts.must(hosts.name(host), 'nft list table inet capture');
     const count = (name: string): number =>
       Number(new RegExp(`counter ${name} {\\s+packets (\\d+)`).exec(text)?.[1]);
-    return { tunnel: count('tunnel'), plain: count('plain') };
+    return { tunnel: count('sealed'), plain: count('plain') };
   }
 
   function examine(host: number) {
@@ -167,12 +167,12 @@ describe('an encrypted network', { skip: missing || false }, () => {
 
 const ADDRESS = { networkId: 'net1', address6: '' };
 const CAPTURE = `table inet capture {
-  counter tunnel { }
+  counter sealed { }
   counter plain { }
   chain out {
     type filter hook postrouting priority 300;
     oifname != "eth0" accept
-    udp dport ${tunnelPort(DATA_PORT)} counter name "tunnel" accept
+    udp dport ${tunnelPort(DATA_PORT)} counter name "sealed" accept
     icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld2-listener-report } accept
     counter name "plain"
   }
