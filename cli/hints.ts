@@ -82,6 +82,7 @@ const NONE: { readonly [flag: string]: string } = {
   '--rm': 'Ended tasks go by themselves: swarm cluster update --task-history-limit.',
   '--scope': "Networks belong to the whole cluster; bridge, host and none are each node's own.",
   '--secret': 'There are no secrets yet: --env-file and --mount bring files and values.',
+  '--since': '--cursor goes on after an event; without it all that are kept are shown.',
   '--snapshot-interval': 'Managers take and delete snapshots by themselves.',
 };
 

@@ -8,7 +8,9 @@ import { parseFilters } from '../parse/filter.ts';
 import { collect } from '../spec/declare-options.ts';
 import { INTERRUPTED } from '../wait.ts';
 
-const FILTERS = ['kind', 'action', 'id', 'name', 'service', 'node'];
+const FILTERS = ['type', 'event', 'id', 'name', 'service', 'node', 'network', 'task'];
+/** As the fields of an event are called. */
+const FIELDS = ['kind', 'action'];
 
 export const events: Verb = {
   declare(command) {
@@ -22,7 +24,7 @@ export const events: Verb = {
     const request = EventsRequest.create({
       cursor: flags.text('cursor') ?? '',
       follow: !flags.is('no-follow'),
-      filters: parseFilters(flags.list('filter'), FILTERS),
+      filters: parseFilters(flags.list('filter'), [...FILTERS, ...FIELDS]),
     });
     const show = formatterOf(flags.text('format'));
     const session = await context.connect();
