@@ -167,7 +167,7 @@ test('a setting out of its range names what is allowed', async () => {
   const request = UpdateClusterRequest.create({ spec: { nodeGraceMs: 1 }, fields: ['node-grace'] });
   await assert.rejects(at.control.updateCluster(request, context()), {
     code: 'INVALID_SPEC',
-    message: 'node_grace_ms: 1 ms',
+    message: 'node_grace_ms: 1 ms is out of range',
   });
 });
 
