@@ -1,4 +1,5 @@
 import { FAULT_NAMES } from './faults.ts';
+import { TRIALS } from './trials.ts';
 
 /** Faults that did something, and branches that are rarely taken: each is to be seen in a batch. */
 export const RARE: readonly string[] = [
@@ -12,7 +13,6 @@ export const RARE: readonly string[] = [
   'fsync failed',
   'disk full at a write',
   'write hung',
-  'disk spoilt',
   'opening refused: DAMAGED',
   'damaged and healed',
   'machine joined',
@@ -42,7 +42,10 @@ export const RARE: readonly string[] = [
   'old member comes back',
   'event cursor expired',
   'majority alone',
+  'service changed',
   'history judged',
+  'memory compared',
+  ...TRIALS.map(({ name }) => `trial: ${name}`),
 ];
 /** Seen at least this often in the seeds of `npm test`, or the simulator has lost its teeth. */
 export const TIMES_MIN = 10;

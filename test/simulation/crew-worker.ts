@@ -1,7 +1,8 @@
 /** One process of a crew: runs the seeds that its parent sends. Its arguments: a bug to plant, and how. */
 import { register } from 'node:module';
 import type { Order, Report } from './crew.ts';
-import { MUTANTS, TOOK_EFFECT } from './mutants/mutants.ts';
+import { TOOK_EFFECT } from './mutants/mutant.ts';
+import { MUTANTS } from './mutants/mutants.ts';
 import { PROFILES } from './profiles.ts';
 
 /** How often what was planted made a difference in this run: its text calls this, which is never true. */

@@ -1,19 +1,15 @@
-/**
- * `npm run sim:mutants [-- --seeds N] [--only TEXT] [--workers N]`: plants each known bug and runs
- * seeds until one fails; prints how many it took, and as what. What finds a bug has to hold without
- * it: the same seed is run again with everything but the bug.
- */
+/** `npm run sim:mutants`: see USAGE. */
 import { parseArgs } from 'node:util';
+import { parsed, runMain, UsageError, wholeNumber } from './command-line.ts';
 import { Crew, EVENTS_DEFAULT, type Order, type Report } from './crew.ts';
-import { MUTANTS, type Mutant, TOOK_EFFECT } from './mutants/mutants.ts';
+import { type Mutant, TOOK_EFFECT } from './mutants/mutant.ts';
+import { MUTANTS } from './mutants/mutants.ts';
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '2000' },
-    only: { type: 'string', default: '' },
-    workers: { type: 'string' },
-  },
-});
+const USAGE = `npm run sim:mutants [-- --seeds N] [--only TEXT] [--workers N]: plants each known bug
+(whose number, or "above raft", and name contain TEXT) and runs seeds until one fails, 2,000 at most; prints how many it
+took, and as what it was found. What finds a bug has to hold without it: the same seed is run again
+with everything but the bug.`;
+
 const SHOWN = 90;
 const PROGRESS_EVERY = 25;
 
@@ -25,21 +21,44 @@ interface Hunt {
 }
 
 async function main(): Promise<number> {
+  const { seedsMax, workers, mutants } = wanted();
   let missed = 0;
   console.log('| bug | planted | tilted towards | seeds | found as |');
   console.log('| --- | --- | --- | --- | --- |');
-  const isWanted = ({ number, name }: Mutant) => `${number} ${name}`.includes(values.only);
-  for (const mutant of MUTANTS.filter(isWanted)) {
-    const hunt = await seedsUntilFound(mutant);
+  for (const mutant of mutants) {
+    const hunt = await seedsUntilFound(mutant, seedsMax, workers);
     const { what, isFound } = await judge(mutant, hunt);
     if (!isFound) missed++;
     const { number, name, profile } = mutant;
     console.log(
-      `| ${number} | ${name} | ${profile ?? ''} | ${hunt.found?.seed ?? '–'} | ${what} |`,
+      `| ${number || ''} | ${name} | ${profile ?? ''} | ${hunt.found?.seed ?? '–'} | ${what} |`,
     );
   }
   console.log(missed === 0 ? 'every bug was found' : `${missed} bugs were not found`);
   return missed === 0 ? 0 : 1;
+}
+
+const OPTIONS = {
+  seeds: { type: 'string', default: '2000' },
+  only: { type: 'string', default: '' },
+  workers: { type: 'string' },
+} as const;
+
+function wanted() {
+  const { values } = parsed(() => parseArgs({ options: OPTIONS }));
+  const mutants = MUTANTS.filter((mutant) => labelOf(mutant).includes(values.only));
+  if (mutants.length === 0) throw new UsageError(`no bug is called "${values.only}"`);
+  const workers = values.workers && wholeNumber('workers', values.workers, 1);
+  return {
+    seedsMax: wholeNumber('seeds', values.seeds, 1),
+    workers: workers || undefined,
+    mutants,
+  };
+}
+
+/** Of the twenty by its number; the others stand above raft. */
+function labelOf({ number, name }: Mutant): string {
+  return `${number || 'above raft'} ${name}`;
 }
 
 async function judge(mutant: Mutant, { found, seeds, effective }: Hunt) {
@@ -62,12 +81,16 @@ function inShort(violation: string): string {
 }
 
 /** The report of the lowest seed that fails, counted from 1. */
-async function seedsUntilFound(mutant: Mutant): Promise<Hunt> {
-  const crew = new Crew(values.workers ? Number(values.workers) : undefined, mutant.name);
+async function seedsUntilFound(
+  mutant: Mutant,
+  seedsMax: number,
+  workers: number | undefined,
+): Promise<Hunt> {
+  const crew = new Crew(workers, mutant.name);
   let [seed, seeds, effective] = [1, 0, 0];
   let found: Report | undefined;
   const next = (): Order | undefined =>
-    found || seed > Number(values.seeds) ? undefined : orderOf(mutant, seed++);
+    found || seed > seedsMax ? undefined : orderOf(mutant, seed++);
   await crew.runAll(next, (report) => {
     seeds++;
     if ((report.counts[TOOK_EFFECT] ?? 0) > 0) effective++;
@@ -84,4 +107,4 @@ function orderOf({ profile }: Mutant, seed: number): Order {
   return { seed, events: EVENTS_DEFAULT, profile };
 }
 
-process.exitCode = await main();
+await runMain(main, USAGE);

@@ -13,6 +13,8 @@ export interface Profile {
   readonly readers: number;
   /** What the leader has to endure at the end, instead of what the seed draws. */
   readonly trial?: string;
+  /** Services are removed as well, ports are theirs to find, and nodes are drained. */
+  readonly servicesComeAndGo?: boolean;
   /** Instead of as many as the seed draws. */
   readonly machines?: number;
   /** That write and read; the fewer there are, the longer a run takes. */
@@ -77,6 +79,22 @@ export const PROFILES: { readonly [name: string]: Profile } = {
     meanMs: 1_500,
     limits: { raftInflightMessagesMax: 1 },
     readers: 0,
+  },
+  /** What grows old: disks rot under running processes, agents stop, nodes are drained, services go. */
+  'wear and tear': {
+    faults: [
+      ...ELECTIONS,
+      ...['bit flip while it runs', 'agent pause', 'agent cut off', 'agent killed', 'link cut'],
+      ...['power of an agent lost', 'node demoted', 'failing disk', 'connections reset'],
+    ],
+    meanMs: 1_000,
+    limits: {
+      scrubEveryMs: 10_000,
+      raftPeerQueueBytesMax: 20_000,
+      raftPeerQueueMessagesMax: 16,
+    },
+    readers: 0,
+    servicesComeAndGo: true,
   },
   /** The log is so short that whoever was away for a moment needs a snapshot, and another one. */
   snapshots: {

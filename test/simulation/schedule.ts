@@ -1,6 +1,7 @@
 import type { Random } from '../../shared/random.ts';
 import type { NetworkMood } from './engine/sim-network.ts';
-import { FAULT_NAMES, Fault, type FaultDeps } from './faults.ts';
+import type { FaultDeps } from './fault.ts';
+import { FAULT_NAMES, strike } from './faults.ts';
 import type { Profile } from './profiles.ts';
 
 /** Something that a seed lets go wrong; numbers are the same however many are left out. */
@@ -80,6 +81,8 @@ export class Schedule {
       const { mood } = machine.disk;
       Object.assign(mood, { slowMs: 3, room: 'enough', failsNext: false });
       machine.creep(0);
+      // What rots unseen would be one more loss in the middle of what follows.
+      if (machine.isSpoilt && machine.isUp) machine.crash();
       if (!machine.isUp) machine.restartSoon(50);
     }
     for (const agent of agents) agent.start();
@@ -93,7 +96,7 @@ export class Schedule {
       if (this.#stopped) return;
       if (!this.#isLeftOut(number)) {
         this.#note(number, name);
-        new Fault(name, this.#deps, random).strike();
+        strike(name, this.#deps, random);
       }
       this.#goOn();
     });

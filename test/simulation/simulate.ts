@@ -6,6 +6,7 @@ import { Clients } from './cluster/clients.ts';
 import { EventWatcher } from './cluster/event-watcher.ts';
 import { FIRST_EPOCH, foundingRows } from './cluster/founding.ts';
 import { Machine, type World } from './cluster/machine.ts';
+import type { ManagerProcess } from './cluster/manager-process.ts';
 import { Managers } from './cluster/managers.ts';
 import { Operator } from './cluster/operator.ts';
 import type { Secrets } from './cluster/secrets.ts';
@@ -13,11 +14,12 @@ import { Services } from './cluster/services.ts';
 import { SimAgent } from './cluster/sim-agent.ts';
 import { Counters } from './engine/counters.ts';
 import { NestedRandom } from './engine/nested-random.ts';
-import { addressOf, type Endpoint, SimNetwork } from './engine/sim-network.ts';
+import { addressOf, SimNetwork } from './engine/sim-network.ts';
 import { Timeline } from './engine/timeline.ts';
-import { heal, runUntil, type Stage } from './heal.ts';
+import { heal, runUntil } from './heal.ts';
 import type { Profile } from './profiles.ts';
 import { Schedule, type Struck } from './schedule.ts';
+import type { Stage } from './stage.ts';
 
 export interface SimulationOptions {
   /** How much happens before everything heals. */
@@ -115,7 +117,12 @@ function makeStage(
   );
   const clients = new Clients(inWorld('clients'), machines);
   const operator = new Operator({ world: inWorld('operator'), managers, clients, secrets });
-  const services = new Services({ ...inWorld('services'), agents, managers });
+  const services = new Services({
+    ...inWorld('services'),
+    agents,
+    managers,
+    comeAndGo: options.profile?.servicesComeAndGo ?? false,
+  });
   const watcher = new EventWatcher(inWorld('watcher'), machines);
   const deps = { ...inWorld('faults'), managers, operator, agents };
   const schedule = new Schedule(deps, options);
@@ -132,11 +139,15 @@ function makeWorld(random: Random, trace: SimulationOptions['trace']): World {
     timeline.stopped = true;
   });
   const network = new SimNetwork(timeline, random.stream('network'), counters);
-  network.onQueued = (from, bytes) => {
-    if (bytes > LIMITS.raftPeerQueueBytesMax)
-      checker.fail(`machine ${from.machine}: ${bytes} bytes wait for one peer`);
+  network.onQueued = (from, bytes, frames) => {
+    const isOver =
+      bytes > LIMITS.raftPeerQueueBytesMax || frames >= LIMITS.raftPeerQueueMessagesMax;
+    if (isOver)
+      checker.fail(`machine ${from.machine}: ${frames} frames of ${bytes} bytes wait for one peer`);
   };
-  network.onFrame = (from: Endpoint, frame) => checker.sent(from as never, frame);
+  // Only managers speak raft.
+  network.onFrame = (from, frame) => checker.sent(from as ManagerProcess, frame);
+  network.onArrived = (to, frame) => checker.received(to as ManagerProcess, frame);
   return { timeline, network, checker, counters, random };
 }
 

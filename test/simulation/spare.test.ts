@@ -31,6 +31,12 @@ test('a state is not lost where those who are to get a vote would be no quorum',
   assert.equal(canLose(group, 1, [1, 2, 3, 4]), false);
 });
 
+test('a new member is not lost while it may be given a vote that the others cannot spare', () => {
+  const group = { electorates: [[1, 2, 3, 4, 5]], sound: new Set([1, 2, 3, 6, 7]) };
+  assert.equal(canLose(group, 6, [6, 7]), false);
+  assert.equal(canLose({ ...group, sound: new Set([1, 2, 3, 4, 6, 7]) }, 6, [6, 7]), true);
+});
+
 test('nobody is demoted right after another one has lost its disk', () => {
   const group = { electorates: [[1, 2, 3]], sound: new Set([1, 2]) };
   assert.equal(canDemote(group, 1), false);

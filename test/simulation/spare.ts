@@ -8,11 +8,15 @@ export interface Group {
   readonly sound: ReadonlySet<number>;
 }
 
-/** Whether a member's state may be lost. `soon`: all who may have a vote before long. */
-export function canLose(group: Group, raftId: number, soon: readonly number[]): boolean {
+/**
+ * Whether a member's state may be lost. `joined`: who may have a vote before long. It is worst when
+ * only those of them get it that are lost: a change of members may be on its way already.
+ */
+export function canLose(group: Group, raftId: number, joined: readonly number[]): boolean {
   const left = new Set(group.sound);
   left.delete(raftId);
-  return [...group.electorates, soon].every((voters) => isQuorum(voters, left));
+  const lost = joined.filter((id) => !left.has(id));
+  return group.electorates.every((voters) => isQuorum([...new Set([...voters, ...lost])], left));
 }
 
 /**
@@ -24,6 +28,7 @@ export function canDemote({ electorates, sound }: Group, raftId: number): boolea
   return rests.every((rest) => rest.length === 0 || isQuorum(rest, sound));
 }
 
-function isQuorum(voters: readonly number[], sound: ReadonlySet<number>): boolean {
+/** Whether these are enough of the voters. */
+export function isQuorum(voters: readonly number[], sound: ReadonlySet<number>): boolean {
   return voters.filter((id) => sound.has(id)).length >= majority(voters.length);
 }

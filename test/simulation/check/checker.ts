@@ -10,6 +10,8 @@ import { DurableLogs } from './durable-logs.ts';
 import { Elections } from './elections.ts';
 import { type Cut, History } from './history.ts';
 import { type Observed, Verdict } from './verdict.ts';
+import { Windows } from './windows.ts';
+import { RowWriters } from './writers.ts';
 
 /**
  * Sees everything that members write, send, apply and answer, and compares it with what raft
@@ -20,6 +22,10 @@ export class Checker {
   readonly logs: DurableLogs;
   readonly answers: Answers;
   readonly elections: Elections;
+  readonly writers: RowWriters;
+  readonly #windows: Windows;
+  /** Raft ids whose state was found damaged. */
+  readonly #damaged = new Set<number>();
   /** By epoch: members of an older one may come back, and live in theirs until they hear. */
   readonly #histories = new Map<number, History>();
   #history!: History;
@@ -29,6 +35,8 @@ export class Checker {
     this.verdict = new Verdict(onViolation);
     this.logs = new DurableLogs(this.verdict, counters, (who) => this.#of(who));
     this.answers = new Answers(this.verdict);
+    this.writers = new RowWriters(this.verdict);
+    this.#windows = new Windows(this.verdict);
     const newest = (who: Observed) => this.#of(who).newest;
     this.elections = new Elections(this.verdict, counters, this.logs, newest);
   }
@@ -77,6 +85,10 @@ export class Checker {
   opened(who: Observed, ops: readonly DbOp[], votes: readonly Uint8Array[]): void {
     this.logs.opened(who, ops, votes);
   }
+  /** Its state is damaged: nobody may hear a vote or an acknowledgement under this id again. */
+  damaged(raftId: number): void {
+    this.#damaged.add(raftId);
+  }
   voteWritten(raftId: number, bytes: Uint8Array): void {
     this.logs.of(raftId).takeVote(bytes);
   }
@@ -89,6 +101,7 @@ export class Checker {
       switch (m.type) {
         case MessageType.App:
           this.logs.told(who, m);
+          this.#windows.sent(who, m);
           this.elections.leads(who, m.term);
           break;
         case MessageType.Heartbeat:
@@ -100,13 +113,23 @@ export class Checker {
           this.#of(who).stands(who);
           break;
         case MessageType.VoteResp:
-          if (!m.reject) this.elections.voted(who, m.term, m.to);
+          if (!m.reject) this.#promised(who, () => this.elections.voted(who, m.term, m.to));
           break;
         case MessageType.AppResp:
-          if (!m.reject) this.logs.acknowledged(who, m);
+          if (!m.reject) this.#promised(who, () => this.logs.acknowledged(who, m));
           break;
       }
     }
+  }
+  #promised(who: Observed, check: () => void): void {
+    if (this.#damaged.has(who.raftId))
+      this.fail(`${who.name}: its state is damaged, and it makes promises`);
+    check();
+  }
+  /** A frame reaches a member. */
+  received(who: Observed, frame: RaftFrame): void {
+    for (const m of frame.messages)
+      if (m.type === MessageType.AppResp && m.to === who.raftId) this.#windows.answered(who, m);
   }
 
   // -- the state
@@ -135,7 +158,10 @@ export class Checker {
   stored(who: Observed, entry: AppliedEntry, tokens: readonly string[]): boolean {
     const history = this.#of(who);
     const isFirst = history.stored(who, entry.index, entry.timeMs) && history === this.#history;
-    if (isFirst) this.answers.done(tokens, entry.index);
+    if (isFirst) {
+      this.answers.done(tokens, entry.index);
+      this.writers.applied(who, entry);
+    }
     return isFirst;
   }
 }

@@ -1,6 +1,7 @@
 import { revisionKey } from '../../../manager/store/schema.ts';
 import type { AppliedEntry, View } from '../../../manager/store/view.ts';
 import {
+  Availability,
   type Cluster,
   type NetworkAttachment,
   type Task,
@@ -17,6 +18,7 @@ export function checkTasks(view: View, entry: AppliedEntry, checker: Checker): v
   if (touched.has('serviceState')) checkPorts(view, checker);
   if (touched.has('serviceState') || touched.has('task')) checkAddresses(view, checker);
   if (touched.has('task')) checkResources(view, entry, checker);
+  if (touched.has('task')) checkPlaces(view, entry, checker);
 }
 
 /** What has ended stays ended. */
@@ -77,6 +79,18 @@ function checkResources(view: View, entry: AppliedEntry, checker: Checker): void
     for (const task of view.table('task').by('node', nodeId))
       if (isLive(view, task)) taken += reserved(view, task);
     if (has > 0 && taken > has) checker.fail(`${nodeId} gives ${taken} nanocpus of ${has}`);
+  }
+}
+
+/** Nothing is sent to a node that was drained before. */
+function checkPlaces(view: View, { index, changes }: AppliedEntry, checker: Checker): void {
+  for (const { table, before, after } of changes) {
+    if (table !== 'task' || !after) continue;
+    const { id, nodeId } = after as Task;
+    const node = view.table('node').get(nodeId);
+    const isNews = (before as Task | undefined)?.nodeId !== nodeId;
+    if (isNews && node?.availability === Availability.DRAIN && node.version < index)
+      checker.fail(`task ${id} is sent to ${nodeId}, which is drained`);
   }
 }
 

@@ -12,7 +12,7 @@ import {
 } from '../../../manager/raft/index.ts';
 import { logRange, META } from '../../../manager/raft/keys.ts';
 import { Roles } from '../../../manager/roles/roles.ts';
-import { ReplicatedStore } from '../../../manager/store/replicated-store.ts';
+import type { ReplicatedStore } from '../../../manager/store/replicated-store.ts';
 import { SwarmError } from '../../../shared/errors.ts';
 import { SeededIds } from '../../../shared/ids.ts';
 import type { Random } from '../../../shared/random.ts';
@@ -23,6 +23,7 @@ import { watchedLog } from '../engine/watched-log.ts';
 import { CLUSTER_ID } from './founding.ts';
 import { type Machine, STATE } from './machine.ts';
 import { WatchedMachine } from './watched-machine.ts';
+import { WatchedStore } from './watched-store.ts';
 
 /** The system starts what ended by itself again, after a moment. */
 const RESTART_MS = 200;
@@ -176,7 +177,7 @@ export class ManagerProcess implements Endpoint, Observed {
   async #takePart(): Promise<void> {
     const { checker } = this.machineOf.world;
     const { driver } = this;
-    this.store = new ReplicatedStore({
+    this.store = new WatchedStore(this, checker.writers, {
       clock: this.clock,
       ids: new SeededIds(this.#random.stream('ids')),
       log: this.#log,
@@ -282,6 +283,7 @@ export class ManagerProcess implements Endpoint, Observed {
     if (code === 'DAMAGED') {
       if (!machine.isSpoilt) checker.fail(`${this.name}: sound and called ${messageChain(error)}`);
       machine.isHealing = true;
+      checker.damaged(this.raftId);
       machine.raftId = 0;
     }
     this.#endSoon(500);

@@ -1,5 +1,6 @@
 import { isVoter } from '../../../manager/raft/index.ts';
 import { Node, Role } from '../../../proto/index.ts';
+import type { Group } from '../spare.ts';
 import { nodeIdOf } from './founding.ts';
 import type { Machine, World } from './machine.ts';
 import type { ManagerProcess } from './manager-process.ts';
@@ -48,6 +49,13 @@ export class Managers {
   }
   want(machine: Machine): void {
     this.#unwanted.delete(machine);
+  }
+  /** Who may elect, by what anybody has applied, and whose disks nobody has spoilt. */
+  get group(): Group {
+    const applied = this.machines.flatMap((m) => (m.isUp ? [m.process!.confState.voters] : []));
+    const electorates = [...applied, this.#world.checker.history.config.voters];
+    const sound = this.machines.filter((m) => !m.isSpoilt).map((m) => m.raftId);
+    return { electorates, sound: new Set(sound) };
   }
   /** Somebody is to go out and may still vote: the quorum may be another any moment. */
   get isShrinking(): boolean {

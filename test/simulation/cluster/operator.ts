@@ -73,10 +73,11 @@ export class Operator {
   }
 
   /** Everybody is gone; one goes on from its own state. */
-  recover(survivor: Machine): void {
-    if (survivor.raftId <= 0 || survivor.isSpoilt) return;
-    if (this.#isOfThePast(survivor)) return;
+  recover(survivor: Machine): boolean {
+    if (survivor.raftId <= 0 || survivor.isSpoilt) return false;
+    if (this.#isOfThePast(survivor)) return false;
     const withUncommitted = this.#random.below(3) === 0;
+    if (this.#rests) return false;
     void this.#during('cluster recovered', survivor, async () => {
       const { address, offline } = survivor;
       const saved: Backup[] = [];
@@ -99,6 +100,7 @@ export class Operator {
       if (upTo < before) checker.fail(`recovered to ${upTo}, ${before} was committed there`);
       return { upTo, sure: withUncommitted ? before : upTo };
     });
+    return true;
   }
 
   /** Nobody goes on from a member of an epoch that has ended: what followed was lost with it. */
@@ -107,9 +109,9 @@ export class Operator {
   }
 
   /** Everything is gone; a backup is restored, as a node of its own. */
-  restore(target: Machine): void {
+  restore(target: Machine): boolean {
     const backup = this.#backup;
-    if (!backup) return;
+    if (!backup || this.#rests) return false;
     void this.#during('cluster restored', target, async () => {
       const { secrets } = this.#deps;
       const nodeId = nodeIdOf(target.number, ++this.#restored);
@@ -125,6 +127,10 @@ export class Operator {
       target.nodeId = nodeId;
       return { upTo: backup.index, sure: backup.index };
     });
+    return true;
+  }
+  get #rests(): boolean {
+    return this.#deps.world.timeline.nowMs < this.#restsUntilMs;
   }
 
   async #during(
@@ -134,7 +140,6 @@ export class Operator {
   ): Promise<void> {
     const { world, managers, clients } = this.#deps;
     const { timeline, checker, counters } = world;
-    if (timeline.nowMs < this.#restsUntilMs) return;
     this.#restsUntilMs = Number.POSITIVE_INFINITY;
     clients.leave();
     for (const machine of managers.machines) {

@@ -1,9 +1,11 @@
 import { revisionKey } from '../../../manager/store/schema.ts';
 import type { Draft, View } from '../../../manager/store/view.ts';
 import {
+  Availability,
   type Init,
   Liveness,
   Network,
+  Node,
   Protocol,
   RestartCondition,
   Service,
@@ -22,6 +24,8 @@ import type { SimAgent } from './sim-agent.ts';
 export interface ServicesDeps extends World {
   readonly managers: Managers;
   readonly agents: readonly SimAgent[];
+  /** They are removed as well, find ports of their own, and nodes are drained. */
+  readonly comeAndGo: boolean;
 }
 
 const SERVICES = 3;
@@ -31,9 +35,15 @@ const CPU = 1e9;
 /** Two of three services are on it: it has few addresses, which come back again and again. */
 const NETWORK = { name: 'net', driver: 'overlay', subnets: [{ cidr: '172.30.0.0/27' }] };
 
-/** A user who creates, scales and updates services while everything breaks. */
+/** Of ten wishes: the others are services that are made, scaled and updated. */
+const REMOVALS = 1;
+const DRAINS = 2;
+
+/** A user who makes, scales, updates and removes services, and drains nodes, while everything breaks. */
 export class Services {
   readonly #deps: ServicesDeps;
+  /** The node that is to run nothing for now. */
+  #drained: string | undefined;
   #stopped = false;
 
   constructor(deps: ServicesDeps) {
@@ -43,13 +53,15 @@ export class Services {
   start(): void {
     const { timeline, random } = this.#deps;
     timeline.after(300 + random.below(2_500), () => {
-      if (this.#stopped) return;
-      this.#change();
+      if (!this.#stopped) this.#wish();
+      this.#fulfilDrain();
       this.start();
     });
   }
+  /** No more wishes; every node may run tasks again. */
   stop(): void {
     this.#stopped = true;
+    this.#drained = undefined;
   }
 
   /** What is not as wished: each replica runs once, where its row says, and nothing else runs. */
@@ -57,12 +69,15 @@ export class Services {
     const { view } = leader.store;
     const { agents } = this.#deps;
     for (const agent of agents) {
+      const availability = view.table('node').get(agent.nodeId)?.availability;
+      if (availability === Availability.DRAIN) return `${agent.nodeId} is drained`;
       const liveness = view.table('nodeStatus').get(agent.nodeId)?.liveness;
       if (!agent.isConnected) return `${agent.nodeId} has no session`;
       if (liveness !== Liveness.READY) return `${agent.nodeId} has liveness ${liveness}`;
     }
     let wanted = 0;
     for (const service of view.table('service').all()) {
+      if (service.removing) return `${service.spec?.name} is being removed`;
       const tasks = [...view.table('task').by('service', service.id)];
       const running = tasks.filter((task) => this.#runs(view, task)).length;
       const replicas = service.spec?.replicas ?? 0;
@@ -82,38 +97,78 @@ export class Services {
     );
   }
 
-  #change(): void {
-    const { managers, random, counters, checker } = this.#deps;
-    const leader = managers.leader();
-    if (!leader) return;
+  #wish(): void {
+    const { random, comeAndGo } = this.#deps;
     const name = `s${random.below(SERVICES)}`;
-    const replicas = 1 + random.below(REPLICAS_MAX);
-    const isUpdate = random.below(2) === 0;
-    leader.store
-      .update((draft) => putService(draft, name, replicas, isUpdate, random.below(2)), {
-        writer: 'users',
-      })
-      .then(
-        () => counters.count('service changed'),
-        (error: unknown) => {
-          counters.count('service not changed');
-          if (!leader.isDead) checker.refused(leader, error);
-        },
+    const choice = comeAndGo ? random.below(10) : 10;
+    if (choice < REMOVALS) this.#ask('service removed', (draft) => removeService(draft, name));
+    else if (choice < REMOVALS + DRAINS) this.#drainAnother();
+    else {
+      const replicas = 1 + random.below(REPLICAS_MAX);
+      const isUpdate = random.below(2) === 0;
+      // One has a port of its own choice; the others may have to take what is free.
+      const port = name === 's0' || !comeAndGo ? 8_000 + Number(name.slice(1)) : 0;
+      this.#ask('service changed', (draft) =>
+        putService(draft, { name, replicas, port, isUpdate, order: random.below(2) }),
       );
+    }
+  }
+
+  #drainAnother(): void {
+    const { random, agents } = this.#deps;
+    const isOver = this.#drained !== undefined;
+    this.#drained = isOver ? undefined : agents[random.below(agents.length)]!.nodeId;
+  }
+
+  /** Again and again: whoever leads may not have heard of it, or forgotten it. */
+  #fulfilDrain(): void {
+    const { managers } = this.#deps;
+    for (const node of managers.leader()?.store.view.table('node').all() ?? []) {
+      const wished = node.id === this.#drained ? Availability.DRAIN : Availability.ACTIVE;
+      if (node.availability === wished) continue;
+      const name = wished === Availability.DRAIN ? 'node drained' : 'node active again';
+      this.#ask(name, (draft) => setAvailability(draft, node.id, wished));
+    }
+  }
+
+  #ask(name: string, change: (draft: Draft) => void): void {
+    const { managers, counters, checker } = this.#deps;
+    const leader = managers.leader();
+    leader?.store.update(change, { writer: 'users' }).then(
+      () => counters.count(name),
+      (error: unknown) => {
+        counters.count(`not done: ${name}`);
+        if (!leader.isDead) checker.refused(leader, error);
+      },
+    );
   }
 }
 
-function putService(
-  draft: Draft,
-  name: string,
-  replicas: number,
-  isUpdate: boolean,
-  order: number,
-): void {
+function setAvailability(draft: Draft, nodeId: string, availability: Availability): void {
+  const node = draft.table('node').get(nodeId);
+  if (node) draft.put('node', Node.with(node, { availability }));
+}
+
+/** As `swarm service rm`: the loop ends its tasks, and then the rows. */
+function removeService(draft: Draft, name: string): void {
+  const [service] = draft.table('service').by('name', name);
+  if (service) draft.put('service', Service.with(service, { removing: true }));
+}
+
+interface ServiceWish {
+  readonly name: string;
+  readonly replicas: number;
+  readonly port: number;
+  readonly isUpdate: boolean;
+  readonly order: number;
+}
+
+function putService(draft: Draft, wish: ServiceWish): void {
+  const { name, replicas, port, isUpdate, order } = wish;
   const [network] = draft.table('network').by('name', NETWORK.name);
   if (!network) draft.put('network', Network.create({ id: draft.newId(), spec: NETWORK }));
   const [before] = draft.table('service').by('name', name);
-  const port = 8_000 + Number(name.slice(1));
+  if (before?.removing) return;
   const version = isUpdate || !before ? String(draft.timeMs) : versionOf(before);
   const spec = ServiceSpec.create(specOf(name, replicas, port, version, order));
   const revision = (before?.revision ?? 0) + 1;

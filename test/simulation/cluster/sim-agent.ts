@@ -23,6 +23,8 @@ export class SimAgent {
   readonly machine: number;
   readonly nodeId: string;
   readonly tasks: FakeMachine;
+  /** Its daemon stands still until then; its tasks go on. */
+  pausedUntilMs = 0;
   readonly #world: World;
   readonly #files: SimFiles;
   readonly #managers: readonly string[];
@@ -99,9 +101,9 @@ class AgentDaemon implements Endpoint {
   readonly machine: number;
   readonly address: string;
   readonly nodeId: string;
-  readonly pausedUntilMs = 0;
   readonly isNewer = false;
   readonly agent: Agent;
+  readonly #owner: SimAgent;
   readonly #world: World;
   isDead = false;
 
@@ -112,6 +114,7 @@ class AgentDaemon implements Endpoint {
     files: SimFiles,
     options: LifeOptions,
   ) {
+    this.#owner = owner;
     this.machine = owner.machine;
     this.nodeId = owner.nodeId;
     this.address = `agent-${owner.machine}:1`;
@@ -147,6 +150,9 @@ class AgentDaemon implements Endpoint {
       publishAddress: `10.0.0.${this.machine}`,
       bootId: options.bootId,
     });
+  }
+  get pausedUntilMs(): number {
+    return this.#owner.pausedUntilMs;
   }
   handler(): undefined {
     return undefined;

@@ -37,11 +37,13 @@ class Store {
   /** A write failed: LevelDB reads its log up to there, whatever was written and synced behind. */
   tornAt: number | undefined;
 
+  unshare(): void {
+    if (!this.isShared) return;
+    this.memory = new Map(this.memory);
+    this.isShared = false;
+  }
   write(ops: readonly NamedOp[]): void {
-    if (this.isShared) {
-      this.memory = new Map(this.memory);
-      this.isShared = false;
-    }
+    this.unshare();
     put(this.memory, ops);
     this.unsynced.push(ops);
   }
@@ -167,10 +169,21 @@ export class SimDisk {
     const pairs = this.#stores.get(path)?.durable;
     if (!pairs || pairs.size === 0) return false;
     const [key, value] = [...pairs][this.#random.below(pairs.size)]!;
-    const flipped = Uint8Array.from(value);
-    flipped[this.#random.below(flipped.length)]! ^= 1 << this.#random.below(8);
-    pairs.set(key, flipped);
+    pairs.set(key, this.#flipped(value));
     this.#stores.get(path)!.memory = new Map(pairs);
+    return true;
+  }
+  /** The same under a process that goes on: of a value that is on the disk, and not overwritten. */
+  rotBit(path: string): boolean {
+    const store = this.#stores.get(path);
+    if (!store) return false;
+    const stored = [...store.durable].filter(([key, value]) => store.memory.get(key) === value);
+    if (stored.length === 0) return false;
+    const [name, value] = stored[this.#random.below(stored.length)]!;
+    const ops = [{ name, value: this.#flipped(value) }];
+    store.unshare();
+    put(store.memory, ops);
+    put(store.durable, ops);
     return true;
   }
 
@@ -178,10 +191,13 @@ export class SimDisk {
   flipFile(path: string): boolean {
     const bytes = this.#files.get(path);
     if (!bytes || bytes.length === 0) return false;
+    this.#files.set(path, this.#flipped(bytes));
+    return true;
+  }
+  #flipped(bytes: Uint8Array): Uint8Array {
     const flipped = Uint8Array.from(bytes);
     flipped[this.#random.below(flipped.length)]! ^= 1 << this.#random.below(8);
-    this.#files.set(path, flipped);
-    return true;
+    return flipped;
   }
 
   /** LevelDB skipped a damaged stretch of its log: some log entries are gone, and a line says so. */

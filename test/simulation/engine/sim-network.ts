@@ -43,8 +43,10 @@ export class SimNetwork {
   readonly counters: Counters;
   /** Sees every raft frame as it is sent by a living process. */
   onFrame: (from: Endpoint, frame: RaftFrame) => void = () => undefined;
-  /** Hears how many bytes of raft frames lay in a stream before the one that is added. */
-  onQueued: (from: Endpoint, bytes: number) => void = () => undefined;
+  /** Sees every raft frame as it reaches a living process. */
+  onArrived: (to: Endpoint, frame: RaftFrame) => void = () => undefined;
+  /** Hears how many raft frames of how many bytes lay in a stream before the one that is added. */
+  onQueued: (from: Endpoint, bytes: number, frames: number) => void = () => undefined;
   readonly #endpoints = new Map<string, Endpoint>();
   /** `from>to` machines: nothing passes until this moment. */
   readonly #cuts = new Map<string, number>();
@@ -72,12 +74,13 @@ export class SimNetwork {
   cut(from: number, to: number, untilMs: number): void {
     this.#cuts.set(`${from}>${to}`, untilMs);
   }
-  /** All connections from and to a machine break at once; new ones are made as ever. */
-  reset(machine: number): void {
-    for (const stream of [...this.#streams]) {
-      if (stream.from.machine === machine || stream.to?.machine === machine)
-        stream.end(unreachable('connection reset'));
-    }
+  /** All connections from and to a machine break at once; new ones are made as ever. How many. */
+  reset(machine: number): number {
+    const mine = [...this.#streams].filter(
+      ({ from, to }) => from.machine === machine || to?.machine === machine,
+    );
+    for (const stream of mine) stream.end(unreachable('connection reset'));
+    return mine.length;
   }
   heal(): void {
     this.#cuts.clear();

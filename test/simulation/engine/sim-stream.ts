@@ -95,6 +95,7 @@ export class Stream {
 /** One end of a stream. What it sends arrives as an event of the timeline, or not at all. */
 class End implements Duplex<unknown, unknown> {
   unsentBytes = 0;
+  #unsentFrames = 0;
   readonly #stream: Stream;
   readonly #isNear: boolean;
   readonly #onMessage: ((message: unknown) => void)[] = [];
@@ -117,10 +118,13 @@ class End implements Duplex<unknown, unknown> {
     const message = this.#codec().decode(asSentBy(owner, bytes));
     if (this.#stream.isRaft && this.#isNear)
       this.#stream.network.onFrame(owner, message as RaftFrame);
+    if (this.#stream.isRaft)
+      this.#stream.network.onQueued(owner, this.unsentBytes, this.#unsentFrames);
     this.unsentBytes += bytes.length;
-    if (this.#stream.isRaft) this.#stream.network.onQueued(owner, this.unsentBytes - bytes.length);
+    this.#unsentFrames++;
     this.#transmit(message, () => {
       this.unsentBytes -= bytes.length;
+      this.#unsentFrames--;
       if (this.unsentBytes === 0) for (const fn of this.#onDrain) fn();
     });
   }
@@ -162,7 +166,10 @@ class End implements Duplex<unknown, unknown> {
   }
 
   arrive(message: unknown): void {
-    if (this.#stream.isOver || this.#stream.ownerOf(this.#isNear)?.isDead) return;
+    const owner = this.#stream.ownerOf(this.#isNear);
+    if (this.#stream.isOver || owner?.isDead) return;
+    if (this.#stream.isRaft && !this.#isNear && owner)
+      this.#stream.network.onArrived(owner, message as RaftFrame);
     if (this.#onMessage.length === 0) this.#read.push(message);
     for (const fn of this.#onMessage) fn(message);
   }

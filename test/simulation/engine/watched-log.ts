@@ -7,6 +7,7 @@ const EXPECTED = new Set([
   'the raft part must stop',
   'the state of this manager cannot be used',
   'the state of this manager is damaged: it joins anew',
+  'a stored row was damaged: it is written anew',
 ]);
 
 /**

@@ -1,6 +1,6 @@
-/** A loader: plants one bug into modules as they are loaded (see mutants.ts). */
+/** A loader: plants one bug into modules as they are loaded (see mutant.ts). */
 import type { LoadHook } from 'node:module';
-import type { Patch } from './mutants.ts';
+import type { Patch } from './mutant.ts';
 
 let patches: readonly Patch[] = [];
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { BUGS_OF_RAFT } from './bugs-of-raft.ts';
 import { MUTANTS } from './mutants.ts';
 
 /** Where the compiled modules are, whether this file is compiled or not. */
@@ -11,7 +12,7 @@ const ROOT = join(HERE, '..', '..', '..');
 const COMPILED = import.meta.url.endsWith('.ts') ? join(ROOT, 'dist') : ROOT;
 
 test('each of the twenty known bugs can be planted', () => {
-  const numbers = new Set(MUTANTS.map(({ number }) => number));
+  const numbers = new Set(BUGS_OF_RAFT.map(({ number }) => number));
   assert.deepEqual(
     [...numbers].sort((a, b) => a - b),
     Array.from({ length: 20 }, (_, at) => at + 1),

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Rows, revisionKey, type TableName } from '../../../manager/store/schema.ts';
+import { Tables } from '../../../manager/store/tables.ts';
+import type { AppliedEntry, Change } from '../../../manager/store/view.ts';
+import {
+  Availability,
+  Cluster,
+  Node,
+  NodeStatus,
+  Protocol,
+  ServiceRevision,
+  ServiceState,
+  Task,
+  TaskState,
+  TaskStatus,
+} from '../../../proto/index.ts';
+import { appendToRegister, writeRegister } from '../cluster/registers.ts';
+import type { Checker } from './checker.ts';
+import { checkRegisters, checkTasks } from './rows.ts';
+
+/** What is found in these rows, all of one entry. */
+function found(rows: readonly (readonly [TableName, Rows[TableName]])[]): string[] {
+  const tables = new Tables();
+  const changes = rows.map(([table, after]): Change => {
+    const before = tables.table(table).set(after.id, after as never);
+    return { table, id: after.id, before, after } as Change;
+  });
+  const said: string[] = [];
+  const checker = { fail: (what: string) => said.push(what) } as unknown as Checker;
+  const entry: AppliedEntry = { index: 1, term: 1, timeMs: 0, changes };
+  checkTasks(tables, entry, checker);
+  checkRegisters(entry, checker);
+  return said;
+}
+
+const attachments = [{ networkId: 'net', address: '10.0.0.2' }];
+const task = (id: string, more: Parameters<typeof Task.create>[0] = {}): [TableName, Task] => [
+  'task',
+  Task.create({
+    id,
+    serviceId: 's',
+    revision: 1,
+    nodeId: 'n',
+    desiredState: TaskState.READY,
+    ...more,
+  }),
+];
+const status = (id: string, state: TaskState): [TableName, TaskStatus] => [
+  'taskStatus',
+  TaskStatus.create({ id, state }),
+];
+
+test('a task that comes back from its end is seen', () => {
+  const rows = [status('t', TaskState.FAILED), status('t', TaskState.RUNNING)];
+  assert.match(found(rows)[0]!, /task t went back from state/);
+  assert.deepEqual(found([...rows].reverse()), []);
+});
+
+test('a port that two services have is seen, unless their protocols differ', () => {
+  const service = (id: string, protocol: Protocol): [TableName, ServiceState] => [
+    'serviceState',
+    ServiceState.create({ id, ports: [{ protocol, target: 80, published: 8080 }] }),
+  ];
+  assert.deepEqual(found([service('a', Protocol.TCP), service('b', Protocol.TCP)]), [
+    'port 8080 is given to a and b',
+  ]);
+  assert.deepEqual(found([service('a', Protocol.TCP), service('b', Protocol.UDP)]), []);
+});
+
+test('an address that two live tasks have is seen, not one of an ended task', () => {
+  const both = [task('a', { attachments }), task('b', { attachments })];
+  assert.deepEqual(found(both), ['address 10.0.0.2 is given to a and b']);
+  assert.deepEqual(found([status('a', TaskState.FAILED), ...both]), []);
+});
+
+test('an address of a service that a task has as well is seen', () => {
+  const state = ServiceState.create({ id: 's', virtualAddresses: attachments });
+  const rows = [['serviceState', state] as const, task('a', { attachments })];
+  assert.deepEqual(found(rows), ['address 10.0.0.2 is given to s and a']);
+});
+
+test('a node that gives more than it has is seen', () => {
+  const spec = { task: { reservations: { nanoCpus: 3 } } };
+  const revision = ServiceRevision.create({ id: revisionKey('s', 1), serviceId: 's', spec });
+  const node = NodeStatus.create({ id: 'n', description: { resources: { nanoCpus: 5 } } });
+  const rows = [['serviceRevision', revision] as const, ['nodeStatus', node] as const, task('a')];
+  assert.deepEqual(found(rows), []);
+  assert.deepEqual(found([...rows, task('b')]), ['n gives 6 nanocpus of 5']);
+});
+
+test('a task that is sent to a drained node is seen, unless it was drained in the same entry', () => {
+  const drained = (version: number): [TableName, Node] => [
+    'node',
+    Node.create({ id: 'n', availability: Availability.DRAIN, version }),
+  ];
+  assert.deepEqual(found([drained(0), task('a')]), ['task a is sent to n, which is drained']);
+  assert.deepEqual(found([drained(1), task('a')]), []);
+});
+
+test('a field of a newer release that an older one drops is seen', () => {
+  const tables = new Tables();
+  const rows: [TableName, Cluster][] = [];
+  const draft = {
+    table: (name: TableName) => tables.table(name),
+    put: (name: TableName, row: Cluster) => {
+      tables.table(name).set(row.id, row as never);
+      rows.push([name, row]);
+    },
+  };
+  writeRegister(draft as never, 'r0', 'c1', true);
+  appendToRegister(draft as never, 'r0', 'c2', false);
+  assert.deepEqual(found(rows), []);
+  const without = Cluster.create({ id: 'r0', clusterId: 'c1 c2 c3' });
+  assert.match(found([...rows, ['cluster', without]])[0]!, /an older release lost a field/);
+});
