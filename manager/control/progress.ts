@@ -20,7 +20,7 @@ import type { ControlDeps } from './deps.ts';
 import { behind, isPublished, listenFailuresOf } from './listening.ts';
 import { isAlive, isServing, type SlotState, slotsOf } from './slots.ts';
 import { isFinal, sameTask, specOfTask } from './specs.ts';
-import { fullView, newestStatus, stateOf } from './views.ts';
+import { fullView, newestStatus, saidBy, stateOf } from './views.ts';
 
 type Transient = Pick<ControlDeps['dispatcher'], 'transientStatus'>;
 type Known = Pick<ControlDeps['dispatcher'], 'transientStatus' | 'settledIndex'>;
@@ -210,13 +210,14 @@ function taskProgress(
   dispatcher: Transient,
 ): TaskProgress {
   const status = newestStatus(view, task, dispatcher);
+  const pending = unpackReason(task.pendingReason)?.text ?? '';
   return TaskProgress.create({
     id: task.id,
     slot: task.slot,
     nodeId: task.nodeId,
     nodeName: view.table('node').get(task.nodeId)?.name ?? '',
     state: stateOf(task, status),
-    message: status?.err || unpackReason(task.pendingReason)?.text || status?.message || '',
+    message: status?.err ? saidBy(status) : pending || (status?.message ?? ''),
     wishedRevision: isWished(view, service, task),
     ended,
   });

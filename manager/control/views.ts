@@ -73,6 +73,14 @@ export function stateOf(task: Task, status: TaskStatus | undefined): TaskState {
   return status !== undefined && status.state > task.state ? status.state : task.state;
 }
 
+/** Its own words: how it ended, or why the try before failed and what it does about it. */
+export function saidBy(status: TaskStatus | undefined): string {
+  if (status === undefined) return '';
+  const { state, err, message } = status;
+  if (state > TaskState.RUNNING) return err || message;
+  return [err, message].filter((text) => text !== '').join('; ');
+}
+
 export function taskView(view: View, task: Task, dispatcher: Transient): TaskView {
   const status = newestStatus(view, task, dispatcher);
   const service = view.table('service').get(task.serviceId);

@@ -390,17 +390,18 @@ test('a task that waits until a cut-off node has stopped the one before says so'
   assert.match(reason!.advice, /--on-disconnect/);
 });
 
-test('a task whose image does not come says how far it is, or what keeps it', async () => {
+test('a task whose image does not come says what kept it, and how far it is now', async () => {
   const at = new Fixture();
   await at.node('n1');
   const id = await pending(at);
   await at.task({ id: 'task1', serviceId: id, nodeId: 'n1', state: TaskState.ASSIGNED });
-  const message = "can't reach r:5000: it sent nothing for 30 s; it is tried again";
-  const status = { id: 'task1', state: TaskState.PREPARING, message };
+  const err = "can't reach r:5000: it sent nothing for 30 s";
+  const message = 'pulling app:1: 0 of 1 layers, 0.0 of 3.2 MB';
+  const status = { id: 'task1', state: TaskState.PREPARING, message, err };
   at.transient.set('task1', TaskStatus.create(status));
   const [reason] = (await ask(at, 'task1', 'task')).reasons;
   assert.equal(reason!.code, 'starting');
-  assert.equal(reason!.text, `web.1 is preparing on node n1: ${message}`);
+  assert.equal(reason!.text, `web.1 is preparing on node n1: ${err}; ${message}`);
   assert.equal(reason!.command, 'swarm task inspect task1');
 });
 

@@ -3,6 +3,8 @@ import { afterEach, test } from 'node:test';
 import {
   AgentMessage,
   type Assignments,
+  Cluster,
+  ClusterSpec,
   DispatcherService,
   type Hello,
   Liveness,
@@ -25,7 +27,7 @@ import { silentLog } from '../../shared/log.ts';
 import type { Client, Duplex } from '../../shared/rpc/rpc.ts';
 import { setCertificateRole } from '../ca/ca.ts';
 import { TestCluster } from '../ca/cluster.fixture.ts';
-import { revisionKey } from '../store/schema.ts';
+import { CLUSTER_KEY, revisionKey } from '../store/schema.ts';
 import { Dispatcher } from './dispatcher.ts';
 
 /** The dispatcher over real sockets with real certificates; the agents are the tests themselves. */
@@ -295,6 +297,24 @@ test('a newer session of a node replaces the older one', async () => {
   assert.ok((await again.next('welcome')).session > first.session);
   assert.equal((await agent.closed)?.code, 'PRECONDITION');
   assert.ok(world.dispatcher.reachable(agent.nodeId));
+});
+
+test('a node that is silent on a session that lives is down, and has to begin a new one', async () => {
+  const world = await World.start();
+  const { store } = world.cluster;
+  const agent = await world.agent();
+  const liveness = () => store.view.table('nodeStatus').get(agent.nodeId)?.liveness;
+  const before = store.view.table('cluster').get(CLUSTER_KEY)!;
+  const spec = ClusterSpec.with(before.spec!, { nodeGraceMs: 600 });
+  await store.put('cluster', 'users', Cluster.with(before, { spec }));
+  agent.hello();
+  await agent.next('reportsCommitted');
+  assert.equal((await agent.closed)?.code, 'DEADLINE');
+  await until(world, () => liveness() === Liveness.DOWN);
+  assert.ok(!world.dispatcher.reachable(agent.nodeId));
+  const again = new Agent(agent.client, agent.nodeId);
+  again.hello();
+  await until(world, () => liveness() === Liveness.READY);
 });
 
 test('a report is committed, then acknowledged, and its task is in load balancing', async () => {

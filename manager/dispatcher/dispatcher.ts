@@ -77,7 +77,7 @@ export class Dispatcher {
     });
     this.#liveness = new LivenessClocks({
       ...deps,
-      onDown: (nodeId, heardMs) => this.#streams.nodeDown(nodeId, heardMs),
+      onDown: (nodeId, heardMs) => this.#nodeDown(nodeId, heardMs),
     });
     this.#statuses = new StatusWriter(deps);
     this.#streams = new AgentStreams({
@@ -327,6 +327,16 @@ export class Dispatcher {
     if (session === undefined) return;
     this.#sessions.delete(nodeId);
     this.#remove(session);
+  }
+
+  /**
+   * Its session may look alive, where something between answers for the node: whoever is there has to
+   * begin a new one, or it would be down for as long as the old one lasts.
+   */
+  #nodeDown(nodeId: string, heardMs: number): void {
+    this.#streams.nodeDown(nodeId, heardMs);
+    const silence = new SwarmError('DEADLINE', 'This node was silent for too long.');
+    this.#sessions.get(nodeId)?.destroy(silence);
   }
 
   /** A node whose row has another role than its certificate renews the certificate. */

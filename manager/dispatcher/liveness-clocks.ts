@@ -155,10 +155,15 @@ export class LivenessClocks {
       if (row === undefined) continue;
       const liveness = judgeLiveness(heard, graces, nowMs);
       if (liveness === row.liveness || this.#writing.get(id) === liveness) continue;
-      if (liveness === Liveness.DOWN) this.#deps.onDown(id, heard.heardMs);
       changes.set(id, { liveness, message: livenessText(liveness, heard, nowMs) });
     }
-    if (changes.size > 0) void this.#commit(changes);
+    if (changes.size === 0) return;
+    void this.#commit(changes);
+    // Last: sessions that end for it come back here, and find what is being written.
+    for (const [id, { liveness }] of changes) {
+      const heardMs = this.#heard.get(id)?.heardMs;
+      if (liveness === Liveness.DOWN && heardMs !== undefined) this.#deps.onDown(id, heardMs);
+    }
   }
 
   async #commit(changes: Map<string, { liveness: Liveness; message: string }>): Promise<void> {

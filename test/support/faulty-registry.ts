@@ -6,6 +6,8 @@ import type { BuiltImage } from '../../shared/distribution/image.fixture.ts';
 export interface Fault {
   /** Other bytes for layers. */
   readonly wrong?: true;
+  /** The connection ends after the head of a layer. */
+  readonly cut?: true;
   /** Layers stop after so many bytes until `release`. */
   readonly holdAfter?: number;
 }
@@ -50,6 +52,10 @@ export class FaultyRegistry {
     const head = { 'content-type': blob.mediaType, 'content-length': bytes.length };
     response.writeHead(from > 0 ? 206 : 200, head);
     if (request.method === 'HEAD') return void response.end();
+    if (isLayer && fault.cut) {
+      response.flushHeaders();
+      return void response.socket?.end();
+    }
     const at = isLayer ? fault.holdAfter : undefined;
     if (at === undefined) return void response.end(bytes);
     response.write(bytes.subarray(0, at));

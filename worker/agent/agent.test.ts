@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import {
+  LayerProgress,
   Liveness,
   LogRequest,
   NodeDescription,
@@ -13,6 +14,7 @@ import {
 import { SystemClock } from '../../shared/clock.ts';
 import { silentLog } from '../../shared/log.ts';
 import { SeededRandom } from '../../shared/random.ts';
+import type { PullState } from '../images/pull-progress.ts';
 import { TaskLogs } from '../logs/task-logs.ts';
 import { behaviourOf, type FakeBehaviour, FakeMachine } from '../runtime/fake/fake-machine.ts';
 import { FakeRuntime } from '../runtime/fake/fake-runtime.ts';
@@ -147,17 +149,32 @@ describe('agent', () => {
     await leader.untilState('t1', TaskState.REJECTED);
     assert.match(leader.statuses.get('t1')?.err ?? '', /missing is not on this node/);
   });
-  it('tells why it waits while it tries again, and goes on when the cause is gone', async () => {
+  it('tells why the last try failed until one succeeds, whatever it is at meanwhile', async () => {
     const text = 'the registry r sent nothing';
     behaviours.set('t1', { prepareError: new RuntimeError('PULL_FAILED', text, true) });
     await connected();
     leader.assignAll([processTask('t1', ['run'])]);
-    const told = `${text}; it is tried again`;
-    await eventually(() => leader.statuses.get('t1')?.message === told);
+    await eventually(() => leader.statuses.get('t1')?.err === text);
+    assert.equal(leader.statuses.get('t1')?.message, 'it is tried again');
     assert.equal(leader.statuses.get('t1')?.state, TaskState.PREPARING);
-    behaviours.set('t1', {});
+    const pull = {
+      message: 'unpacking app:1: 1 of 1 layers',
+      layers: [LayerProgress.create({ what: 'done' })],
+    };
+    let release = (): void => undefined;
+    const fetch = (tell: (state: PullState) => void): Promise<void> => {
+      tell(pull);
+      return new Promise((resolve) => {
+        release = resolve;
+      });
+    };
+    behaviours.set('t1', { fetch });
+    await eventually(() => leader.statuses.get('t1')?.message === pull.message);
+    assert.equal(leader.statuses.get('t1')?.err, text);
+    release();
     await leader.untilState('t1', TaskState.RUNNING);
     assert.equal(leader.statuses.get('t1')?.message, 'started');
+    assert.equal(leader.statuses.get('t1')?.err, '');
   });
   it("gives what could not be run a shell's code", async () => {
     const startError = new RuntimeError('COMMAND_NOT_FOUND', 'the image has no command x');

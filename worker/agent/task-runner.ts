@@ -57,7 +57,7 @@ export class TaskRunner {
   #record: AgentTaskRecord;
   #running = false;
   #exit: Exit | undefined;
-  #pullSaidMs = Number.NEGATIVE_INFINITY;
+  #pullSaidMs = 0;
   #pullTimer: Timer | undefined;
   #committed: boolean;
   #historyGone = false;
@@ -271,6 +271,7 @@ export class TaskRunner {
   async #prepare(): Promise<void> {
     const controller = this.#needController();
     const { signal } = this.#step;
+    this.#pullSaidMs = this.#deps.clock.monotonicMs();
     // Not in line with the starts: a registry that is slow holds up nobody else.
     const fetched = controller.fetch?.(signal, (state) => this.#pulling(state));
     await fetched?.finally(() => this.#pullTimer?.cancel());
@@ -278,11 +279,11 @@ export class TaskRunner {
     const { ports } = await controller.status();
     const waits = this.task.desiredState < TaskState.RUNNING;
     const state = TaskState.READY;
-    this.#setStatus({ state, message: 'prepared', ports, pid: 0 }, waits);
+    this.#setStatus({ state, message: 'prepared', err: '', ports, pid: 0 }, waits);
     // Who starts at once is written down with that; until then, preparing again finds all of it there.
     if (waits) this.#save();
   }
-  /** Said at most once in a while, the newest in the end. */
+  /** Said at most once in a while, the newest in the end; what is there at once is not worth a word. */
   #pulling({ message, layers }: PullState): void {
     const { clock } = this.#deps;
     this.#pullTimer?.cancel();
@@ -293,7 +294,8 @@ export class TaskRunner {
       this.#setStatus({ message, layers, atWallMs }, false);
     };
     const waitMs = this.#pullSaidMs + PULL_SAID_MS - clock.monotonicMs();
-    if (waitMs <= 0 || layers.every(({ what }) => what === 'done')) say();
+    const isDone = layers.length > 0 && layers.every(({ what }) => what === 'done');
+    if (waitMs <= 0 || isDone) say();
     else this.#pullTimer = clock.setTimer(waitMs, say);
   }
   async #start(): Promise<void> {
@@ -309,7 +311,7 @@ export class TaskRunner {
     const { pid, ports, warning } = running;
     this.#running = true;
     void this.#awaitExit(controller);
-    if (!adopted) this.#setStatus({ pid, ports, warning, message: 'started' }, false);
+    if (!adopted) this.#setStatus({ pid, ports, warning, message: 'started', err: '' }, false);
     this.#checks.start(running, this.status, adopted);
     if (!adopted && !this.#checks.healthy) this.#setStatus({ health: 'starting' }, false);
   }
@@ -401,11 +403,11 @@ export class TaskRunner {
       }
     }
   }
-  /** What is tried again is told meanwhile: it may take minutes. */
+  /** Why the last try failed is told until one succeeds, whatever the next is at: it may take minutes. */
   #waiting(why: string): void {
     const { state, atWallMs } = this.status;
     if (state >= TaskState.RUNNING) return;
-    this.#setStatus({ message: `${why}; it is tried again`, layers: [], atWallMs }, false);
+    this.#setStatus({ message: 'it is tried again', err: why, layers: [], atWallMs }, false);
   }
   async #failed(error: unknown): Promise<void> {
     const started = this.status.state >= TaskState.STARTING;

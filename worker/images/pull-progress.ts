@@ -39,6 +39,7 @@ export class PullSummary {
   }
   get state(): PullState {
     const all = [...this.#layers.values()];
+    if (all.length === 0) return { message: `looking up ${this.#image}`, layers: [] };
     const layers = all.map((layer) => LayerProgress.create(layer));
     const arrived = all.filter(({ what }) => what !== 'waiting' && what !== 'fetching').length;
     const sum = (of: (layer: ImageProgress) => number) =>

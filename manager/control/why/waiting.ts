@@ -3,6 +3,7 @@ import { unpackReason } from '../../loop/reason.ts';
 import type { Entry } from '../../loop/task-facts.ts';
 import { taskName } from '../resolve.ts';
 import { stateName } from '../specs.ts';
+import { saidBy } from '../views.ts';
 import type { Around } from './around.ts';
 import { type WhyCode, why } from './reason.ts';
 
@@ -49,7 +50,7 @@ function whyStarting({ view }: Around, { task, status }: Entry, pending: string)
   const state = Math.max(task.state, status?.state ?? 0) as TaskState;
   const node = view.table('node').get(task.nodeId)?.name ?? task.nodeId;
   const health = HEALTH_WORDS[status?.health ?? ''] ?? '';
-  const said = pending || status?.err || status?.message || '';
+  const said = pending || saidBy(status);
   const tail = said === '' ? '' : `: ${said}`;
   return why(
     'starting',

@@ -267,6 +267,7 @@ describe('images of registries', { skip: missing || false }, () => {
     const other = buildImage({ ...parts, architecture: 's390x' });
     return {
       wrong: { image: add('wrong', { wrong: true }), why: /other bytes .* than its digest says/ },
+      cut: { image: add('cut', { cut: true }), why: /the answer of .* broke off/ },
       half: { image: faulty.add('test/half', half), why: /can't unpack layer/ },
       many: { image: faulty.add('test/many', { ...whole, manifest: many }), why: /1000 layers/ },
       machine: { image: faulty.add('test/other', other), why: /linux\/s390x/ },

@@ -5,7 +5,6 @@ import {
   type MountPoint,
   type Process,
   ProcessStatus,
-  RuncOptions,
   SnapshotsService,
   TasksService,
 } from '../../../proto/containerd.ts';
@@ -17,10 +16,6 @@ import type { ReadyImage } from '../../images/image-store.ts';
 import { SNAPSHOTTER } from '../../images/layer-store.ts';
 import { type PullState, PullSummary } from '../../images/pull-progress.ts';
 import { ACTIONS, openFiles } from '../../inside/files-session.ts';
-import { SnapshotRoot } from '../../mounts/snapshot-root.ts';
-import type { VolumeUse } from '../../mounts/volume-options.ts';
-import { volumeUse } from '../../mounts/volume-options.ts';
-import type { LocalEndpoint } from '../../network/container-network.ts';
 import {
   type AttachSession,
   type ExecSession,
@@ -31,42 +26,21 @@ import {
   type TaskController,
   type TaskSecrets,
 } from '../../runtime.ts';
-import { networkKind } from '../network-kind.ts';
-import { missingKnobs } from '../oci/resources.ts';
-import {
-  askedMounts,
-  buildSpec,
-  containerOf,
-  hostnameOf,
-  refuse,
-  specJson,
-  stopSignalOf,
-} from '../oci/spec.ts';
+import { containerOf, refuse } from '../oci/spec.ts';
 import { cancelledExit, exitOf, lostExit } from '../process/exit.ts';
 import { attachToContainer, INPUT_FIFO } from './attach.ts';
-import { writeBoundFiles } from './bound-files.ts';
 import { execInContainer } from './container-exec.ts';
+import { ContainerMaker, rootMounts, runcOptions } from './container-maker.ts';
 import { asRuntimeError } from './errors.ts';
 import { execToEnd } from './exec.ts';
 import { makeFifos } from './fifo.ts';
 import { keptFiles } from './kept-files.ts';
 import { untilDelivered } from './last-bytes.ts';
 import { type ProcessEnd, timestampMs } from './process-end.ts';
-import {
-  attachmentsOf,
-  type ContainerRecord,
-  endpointOf,
-  freeIndex,
-  isOnNetworks,
-  publishedPorts,
-} from './records.ts';
+import { type ContainerRecord, endpointOf, isOnNetworks } from './records.ts';
 import type { ContainerdShared } from './shared.ts';
 import { signalNumber } from './signals.ts';
-import { wantedPorts } from './wanted-ports.ts';
 
-const RUNTIME_NAME = 'io.containerd.runc.v2';
-const SPEC_TYPE = 'types.containerd.io/opencontainers/runtime-spec/1/Spec';
-const OPTIONS_TYPE = 'containerd.runc.v1.Options';
 /** How long a killed container may take to be gone. */
 const KILL_MS = 30_000;
 const RETRY_MS = 200;
@@ -78,6 +52,7 @@ export class ContainerdController implements TaskController {
   readonly #task: AssignedTask;
   readonly #secrets: TaskSecrets | undefined;
   readonly #id: string;
+  readonly #maker: ContainerMaker;
   /** Taken by the next `prepare`. */
   #fetched: ReadyImage | undefined;
   /** Its container was made here just now: there is no task of it yet. */
@@ -92,6 +67,7 @@ export class ContainerdController implements TaskController {
     this.#task = task;
     this.#secrets = secrets;
     this.#id = task.id;
+    this.#maker = new ContainerMaker(shared, task);
     this.#pid = seen?.pid ?? 0;
     this.#runs = seen !== undefined;
   }
@@ -123,7 +99,9 @@ export class ContainerdController implements TaskController {
       await this.#shared.ready();
       const image = this.#fetched ?? (await this.#image(signal, () => undefined));
       this.#fetched = undefined;
-      await this.#shared.starts.run(() => this.#make(image));
+      await this.#shared.starts.run(async () => {
+        this.#made = await this.#maker.make(image);
+      });
     } catch (error) {
       await this.dismantle().catch(() => undefined);
       throw asRuntimeError(error, 'make the container');
@@ -265,8 +243,8 @@ export class ContainerdController implements TaskController {
   async files(request: FilesRequest): Promise<FilesSession> {
     const { records } = this.#shared;
     if (records.exit(this.#id) && records.started(this.#id)) {
-      const kept = await unless(this.#mounts(), 'NOT_FOUND');
-      return keptFiles(this.#shared, this.#id, kept?.mounts ?? [], request);
+      const kept = await unless(rootMounts(this.#shared, this.#id), 'NOT_FOUND');
+      return keptFiles(this.#shared, this.#id, kept ?? [], request);
     }
     this.#needRunning();
     const { io, inside } = this.#shared;
@@ -369,124 +347,11 @@ export class ContainerdController implements TaskController {
       summary.add(progress);
       tell(summary.state);
     };
+    tell(summary.state);
     const auth = this.#secrets?.registryAuth();
     const awaitsAuth = auth === undefined && this.#task.registryAuth !== null;
     const onManagers = this.#task.imageOnManagers;
     return images.ensure({ image, auth, awaitsAuth, onManagers, onProgress, signal });
-  }
-  async #make(image: ReadyImage): Promise<void> {
-    const { records, ports, addresses, boot, publishHost, network } = this.#shared;
-    const id = this.#id;
-    const kind = networkKind(this.#task);
-    this.#shared.dismantled.delete(id);
-    this.#shared.retired.delete(id);
-    const known = records.read(id);
-    const reserved = known ?? (await ports.reserve(id, publishHost, wantedPorts(this.#task)));
-    const index = known?.index ?? freeIndex(addresses);
-    addresses.set(index, id);
-    const record: ContainerRecord = {
-      boot,
-      prepared: false,
-      index,
-      ports: reserved.ports,
-      published: this.#task.ports.map(({ target }) => target),
-      attachments: attachmentsOf(this.#task),
-      ...(kind === 'own' ? {} : { network: kind }),
-      // On the node's own network, and on the ingress, nobody has a name.
-      names: this.#task.attachments.length > 0 && (this.#task.spec?.networks.length ?? 0) > 0,
-      dns: containerOf(this.#task).dns,
-      image: image.digest,
-      chainId: image.chainId,
-      stopSignal: stopSignalOf(this.#task, image.config),
-      terminal: containerOf(this.#task).tty,
-      ...(image.config.check === undefined ? {} : { check: image.config.check }),
-      warning: missingKnobs(containerOf(this.#task), this.#shared.cgroups.knobs),
-    };
-    records.write(id, record);
-    const endpoint = endpointOf(id, record);
-    // Side by side; both have come to their ends before anything is done about a failure.
-    const [attached, made] = await Promise.allSettled([
-      kind === 'own' ? network.attach(endpoint) : undefined,
-      this.#makeContainer(image, endpoint, known !== undefined),
-    ]);
-    for (const each of [attached, made]) if (each.status === 'rejected') throw each.reason;
-    this.#shared.publish(id, publishedPorts(record));
-    records.markPrepared(id);
-  }
-  async #makeContainer(image: ReadyImage, endpoint: LocalEndpoint, again: boolean): Promise<void> {
-    const { containerd, volumes } = this.#shared;
-    const id = this.#id;
-    const rootfs = await this.#snapshot(image.chainId);
-    for (const use of this.#volumes(image)) await volumes.ensure(id, use, rootfs);
-    const spec = this.#spec(image, rootfs, endpoint);
-    // One that was made by a daemon which ended half-way may be of another spec.
-    if (again) await unless(containerd.call(ContainersService.delete, { id }), 'NOT_FOUND');
-    await containerd.call(ContainersService.create, {
-      container: {
-        id,
-        image: image.name,
-        labels: { 'swarm.task': id, 'swarm.service': this.#task.serviceName },
-        runtime: { name: RUNTIME_NAME, options: this.#options() },
-        spec: { typeUrl: SPEC_TYPE, value: spec },
-        snapshotter: SNAPSHOTTER,
-        snapshotKey: id,
-      },
-    });
-    if (!again) this.#made = rootfs;
-  }
-  async #snapshot(parent: string): Promise<readonly MountPoint[]> {
-    const { containerd, clock } = this.#shared;
-    const snapshotter = SNAPSHOTTER;
-    // Until a container refers to it, only this keeps it from being collected.
-    const labels = { 'containerd.io/gc.root': new Date(clock.wallMs()).toISOString() };
-    const request = { snapshotter, key: this.#id, parent, labels };
-    const made = await unless(containerd.call(SnapshotsService.prepare, request), 'ALREADY_EXISTS');
-    return (made ?? (await this.#mounts())).mounts;
-  }
-  #mounts() {
-    const request = { snapshotter: SNAPSHOTTER, key: this.#id };
-    return this.#shared.containerd.call(SnapshotsService.mounts, request);
-  }
-  #volumes(image: ReadyImage): readonly VolumeUse[] {
-    const mounts = askedMounts({ task: this.#task, node: this.#shared.node });
-    const named = mounts.filter(({ type }) => type === 'volume').map(volumeUse);
-    const own = image.config.volumes.filter((target) => !mounts.some((m) => m.target === target));
-    return [...named, ...own.map((target) => ({ name: '', target }))];
-  }
-  #spec(image: ReadyImage, rootfs: readonly MountPoint[], endpoint: LocalEndpoint): Uint8Array {
-    const { io, node, network, cgroups, records, initPath, units, host } = this.#shared;
-    const id = this.#id;
-    const root = new SnapshotRoot(rootfs);
-    const hostname = hostnameOf({ task: this.#task, node });
-    const isOwn = networkKind(this.#task) === 'own';
-    const address = isOwn ? network.containerAddress(endpoint) : '127.0.1.1';
-    const container = containerOf(this.#task);
-    const place = { hostname, address, names: endpoint.names };
-    const files = writeBoundFiles(io, records.files(id), container, place);
-    const spec = buildSpec({
-      task: this.#task,
-      image: image.config,
-      users: {
-        passwd: root.readText('/etc/passwd') ?? '',
-        group: root.readText('/etc/group') ?? '',
-      },
-      node,
-      networkNamespace: network.namespacePath(id),
-      cgroupsPath: cgroups.pathFor(id),
-      cgroupNamespace: cgroups.unified,
-      files,
-      initPath,
-      host: host(),
-      units: units.take(id, this.#task.spec?.reservations?.generic ?? {}),
-      openFilesMax: this.#shared.openFilesMax,
-      volumePath: (use) => this.#shared.volumes.source(id, use),
-    });
-    return specJson(spec);
-  }
-  #options(): { readonly typeUrl: string; readonly value: Uint8Array } {
-    const { systemd: systemdCgroup } = this.#shared.cgroups;
-    const value = RuncOptions.encode(RuncOptions.create({ systemdCgroup }));
-    return { typeUrl: OPTIONS_TYPE, value };
   }
   async #start(): Promise<void> {
     const { containerd, records } = this.#shared;
@@ -496,7 +361,7 @@ export class ContainerdController implements TaskController {
     const process = rootfs === undefined ? await this.#process() : undefined;
     let created = process?.status === ProcessStatus.CREATED;
     if (!process && !records.started(this.#id)) {
-      await this.#create(rootfs ?? (await this.#mounts()).mounts);
+      await this.#create(rootfs ?? (await rootMounts(this.#shared, containerId)));
       created = true;
     }
     if (!records.started(this.#id)) await records.markStarted(this.#id);
@@ -528,7 +393,7 @@ export class ContainerdController implements TaskController {
       stdout,
       stderr: terminal ? '' : stderr,
       terminal,
-      options: this.#options(),
+      options: runcOptions(this.#shared),
     });
     this.#pid = pid;
   }

@@ -1,10 +1,13 @@
 import type { AssignedTask, PortBinding } from '../../../proto/index.ts';
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import { LIMITS } from '../../../shared/limits.ts';
+import type { PullState } from '../../images/pull-progress.ts';
 import { type Exit, RuntimeError } from '../../runtime.ts';
 
 /** What a task does, as its test or simulation wants it. */
 export interface FakeBehaviour {
+  /** Stands for the pull of an image. */
+  readonly fetch?: (tell: (state: PullState) => void) => Promise<void>;
   readonly prepareError?: RuntimeError;
   readonly startError?: RuntimeError;
   readonly startDelayMs?: number;
@@ -57,6 +60,9 @@ export class FakeMachine {
   isRunning(id: string): boolean {
     const task = this.#tasks.get(id);
     return task !== undefined && task.pid > 0 && task.exit === undefined;
+  }
+  async fetch(task: AssignedTask, tell: (state: PullState) => void): Promise<void> {
+    await this.#behave(task).fetch?.(tell);
   }
   prepare(task: AssignedTask, host: string): void {
     if (this.#tasks.has(task.id)) return;

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { type AssignedTask, type ExecRequest, TaskUsage } from '../../../proto/index.ts';
 import { delay } from '../../../shared/clock.ts';
+import type { PullState } from '../../images/pull-progress.ts';
 import {
   type AdoptedTask,
   type AttachSession,
@@ -65,6 +66,9 @@ class FakeController implements TaskController {
     this.#task = task;
     this.#host = host;
     this.#hook = hook;
+  }
+  fetch(_signal: AbortSignal, tell: (state: PullState) => void): Promise<void> {
+    return this.#machine.fetch(this.#task, tell);
   }
   async prepare(): Promise<void> {
     this.#hook('prepare');
