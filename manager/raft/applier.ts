@@ -9,8 +9,8 @@ import {
   type Message,
   type RawNode,
 } from './core/index.ts';
-import type { LogWriter } from './log-writer.ts';
-import { decodePeer, type PeerDirectory } from './peers.ts';
+import type { LogWriter } from './storage/log-writer.ts';
+import { decodePeer, type PeerDirectory } from './transport/peers.ts';
 
 /** After this much work at a stretch, other events get their turn. */
 const SLICE_MS = 10;

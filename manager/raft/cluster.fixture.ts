@@ -7,11 +7,11 @@ import { type Log, silentLog } from '../../shared/log.ts';
 import { SeededRandom } from '../../shared/random.ts';
 import { type Disk, type Engine, openLevel, systemDisk } from '../database/index.ts';
 import type { RowChange, RowSlices, StateMachine } from '../replication.ts';
-import { createFirstMember, createJoiningMember, FIRST_INDEX } from './bootstrap.ts';
 import type { RaftDriver } from './driver.ts';
-import { TestNetwork } from './network.fixture.ts';
 import { type OpenedRaft, openRaft } from './open-raft.ts';
 import { type JoinRaft, raftHandlers } from './service.ts';
+import { createFirstMember, createJoiningMember, FIRST_INDEX } from './storage/bootstrap.ts';
+import { TestNetwork } from './transport/network.fixture.ts';
 
 /** A state machine of the tests: an entry is `key=value`, a row the value; of `table/id` if so. */
 export class TestMachine implements StateMachine {

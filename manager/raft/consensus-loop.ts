@@ -15,11 +15,11 @@ import {
   type Ready,
   type Trace,
 } from './core/index.ts';
-import type { LogStore } from './log-store.ts';
-import type { LogWriter } from './log-writer.ts';
-import type { PeerActivity } from './peer-activity.ts';
-import type { PeerDirectory } from './peers.ts';
+import type { LogStore } from './storage/log-store.ts';
+import type { LogWriter } from './storage/log-writer.ts';
 import { ELECTION_TICKS, HEARTBEAT_TICKS } from './timing.ts';
+import type { PeerActivity } from './transport/peer-activity.ts';
+import type { PeerDirectory } from './transport/peers.ts';
 
 export interface ConsensusLoopDeps {
   readonly clock: Clock;

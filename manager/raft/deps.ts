@@ -3,7 +3,7 @@ import type { SwarmError } from '../../shared/errors.ts';
 import type { Log } from '../../shared/log.ts';
 import type { Random } from '../../shared/random.ts';
 import type { Client } from '../../shared/rpc/rpc.ts';
-import type { Probe } from './probe.ts';
+import type { Probe } from './transport/probe.ts';
 
 export interface RaftOptions {
   /** host:port where the other managers reach this one. */

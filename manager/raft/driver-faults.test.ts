@@ -5,9 +5,9 @@ import { LIMITS } from '../../shared/limits.ts';
 import type { CallContext } from '../../shared/rpc/rpc.ts';
 import { peerOf, TestCluster, type TestMember } from './cluster.fixture.ts';
 import { blankMessage, MessageType } from './core/index.ts';
-import { rowKey } from './keys.ts';
-import { rowOp } from './row-record.ts';
-import { toChunks } from './snapshot-chunks.ts';
+import { toChunks } from './snapshot/chunks.ts';
+import { rowKey } from './storage/keys.ts';
+import { rowOp } from './storage/row-record.ts';
 
 describe('members and faults', () => {
   let cluster: TestCluster;

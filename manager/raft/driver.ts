@@ -21,12 +21,9 @@ import {
 import type { RaftDeps, RaftOptions } from './deps.ts';
 import { DiskWatch } from './disk-watch.ts';
 import { fatalError } from './fatal-error.ts';
-import { HeartbeatAnswers } from './heartbeat-answers.ts';
 import { LeaderWatch } from './leader-watch.ts';
 import { Leadership } from './leadership.ts';
 import { LogRetention } from './log-retention.ts';
-import { LogStore } from './log-store.ts';
-import { LogWriter } from './log-writer.ts';
 import type { MemberChange } from './member-change.ts';
 import {
   askToGo,
@@ -35,23 +32,26 @@ import {
   type MemberProgress,
   memberProgress,
 } from './membership.ts';
-import type { Identity, PeerRecord } from './meta.ts';
-import { type OpenedLog, readStretch } from './open-log.ts';
 import { PauseProof } from './pause-proof.ts';
-import { PeerActivity } from './peer-activity.ts';
-import { PeerDirectory } from './peers.ts';
 import { Proposals } from './proposals.ts';
 import { Reads } from './reads.ts';
-import { rowSlices } from './row-record.ts';
-import { Scrub } from './scrub.ts';
-import type { SnapshotReceiver } from './snapshot-receiver.ts';
+import type { SnapshotReceiver } from './snapshot/receiver.ts';
 import { Snapshots } from './snapshots.ts';
 import { raftStatus } from './status.ts';
+import { LogStore } from './storage/log-store.ts';
+import { LogWriter } from './storage/log-writer.ts';
+import type { Identity, PeerRecord } from './storage/meta.ts';
+import { type OpenedLog, readStretch } from './storage/open-log.ts';
+import { rowSlices } from './storage/row-record.ts';
+import { Scrub } from './storage/scrub.ts';
 import { Succession } from './succession.ts';
 import { Ticker } from './ticker.ts';
 import { type Timing, timing } from './timing.ts';
 import { TraceRing } from './trace-ring.ts';
-import { Transport } from './transport.ts';
+import { HeartbeatAnswers } from './transport/heartbeat-answers.ts';
+import { PeerActivity } from './transport/peer-activity.ts';
+import { PeerDirectory } from './transport/peers.ts';
+import { Transport } from './transport/transport.ts';
 
 /** A linearizable read that finds no quorum for so many election timeouts gives up. */
 const READ_ELECTIONS = 4;

@@ -1,7 +1,7 @@
-import { compactionTarget } from './compaction.ts';
 import { ProgressState, type RawNode } from './core/index.ts';
-import type { LogStore } from './log-store.ts';
-import type { PeerActivity } from './peer-activity.ts';
+import { compactionTarget } from './storage/compaction.ts';
+import type { LogStore } from './storage/log-store.ts';
+import type { PeerActivity } from './transport/peer-activity.ts';
 
 /** Decides how much of the log is kept, and remembers who still needs what of it. */
 export class LogRetention {

@@ -1,6 +1,6 @@
 import { ConfChangeType, type ConfChangeV1 } from './core/index.ts';
-import type { PeerRecord } from './meta.ts';
-import { encodePeer } from './peers.ts';
+import type { PeerRecord } from './storage/meta.ts';
+import { encodePeer } from './transport/peers.ts';
 
 /** The changes that are ever made to the members: simple ones, one at a time. */
 export type MemberChange =

@@ -1,9 +1,9 @@
 import { SwarmError } from '../../shared/errors.ts';
 import { type ConfState, NONE, ProgressState, type RawNode } from './core/index.ts';
 import { type MemberChange, toConfChange } from './member-change.ts';
-import type { PeerActivity } from './peer-activity.ts';
 import type { Proposals } from './proposals.ts';
 import { isMember } from './quorum-guard.ts';
+import type { PeerActivity } from './transport/peer-activity.ts';
 
 /** How far a member's log is, as its leader knows. */
 export interface MemberProgress {

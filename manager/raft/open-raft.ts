@@ -2,7 +2,7 @@ import { messageOf } from '../../shared/errors.ts';
 import { Database, type DatabaseDeps, type Disk, type OpenEngine } from '../database/index.ts';
 import type { RaftDeps, RaftOptions } from './deps.ts';
 import { RaftDriver } from './driver.ts';
-import { clearLeftovers, openLog } from './open-log.ts';
+import { clearLeftovers, openLog } from './storage/open-log.ts';
 
 export interface OpenRaftDeps extends RaftDeps {
   readonly disk: Disk;

@@ -2,7 +2,7 @@ import type { Clock } from '../../shared/clock.ts';
 import { SwarmError } from '../../shared/errors.ts';
 import type { Random } from '../../shared/random.ts';
 import type { ReadState } from './core/index.ts';
-import { putU64 } from './keys.ts';
+import { putU64 } from './storage/keys.ts';
 
 export interface ReadsDeps {
   readonly clock: Clock;

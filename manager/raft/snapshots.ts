@@ -5,12 +5,12 @@ import type { Database } from '../database/index.ts';
 import type { RowChange, RowSlices } from '../replication.ts';
 import type { ConsensusLoop } from './consensus-loop.ts';
 import type { Message, Snapshot } from './core/index.ts';
-import type { Identity } from './meta.ts';
-import type { PeerDirectory } from './peers.ts';
-import { SnapshotInstaller } from './snapshot-installer.ts';
-import { SnapshotReceiver } from './snapshot-receiver.ts';
-import { SnapshotSender } from './snapshot-sender.ts';
-import { SnapshotSource } from './snapshot-source.ts';
+import { SnapshotInstaller } from './snapshot/installer.ts';
+import { SnapshotReceiver } from './snapshot/receiver.ts';
+import { SnapshotSender } from './snapshot/sender.ts';
+import { SnapshotSource } from './snapshot/source.ts';
+import type { Identity } from './storage/meta.ts';
+import type { PeerDirectory } from './transport/peers.ts';
 
 export interface SnapshotsDeps {
   readonly identity: Identity;

@@ -2,10 +2,10 @@ import { RaftStatus } from '../../proto/index.ts';
 import type { Database } from '../database/index.ts';
 import { type ConfState, ProgressState, type RawNode, StateType } from './core/index.ts';
 import type { SeenTerm } from './leader-watch.ts';
-import type { LogStore } from './log-store.ts';
-import type { Identity } from './meta.ts';
-import type { PeerActivity } from './peer-activity.ts';
-import type { PeerDirectory } from './peers.ts';
+import type { LogStore } from './storage/log-store.ts';
+import type { Identity } from './storage/meta.ts';
+import type { PeerActivity } from './transport/peer-activity.ts';
+import type { PeerDirectory } from './transport/peers.ts';
 
 const STATES: { readonly [state in StateType]: string } = {
   [StateType.Follower]: 'follower',

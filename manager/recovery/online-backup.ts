@@ -3,8 +3,8 @@ import { type Clock, delay } from '../../shared/clock.ts';
 import { messageOf, SwarmError } from '../../shared/errors.ts';
 import type { Consistency } from '../../shared/rpc/rpc.ts';
 import type { Database, DbSnapshot } from '../database/index.ts';
-import { rowKey } from '../raft/keys.ts';
-import { rowOf } from '../raft/row-record.ts';
+import { rowKey } from '../raft/storage/keys.ts';
+import { rowOf } from '../raft/storage/row-record.ts';
 import { CLOCK_ROW, storedMoment } from '../store/apply.ts';
 import { positionOf } from './backup.ts';
 

@@ -11,10 +11,10 @@ import {
   type OpenEngine,
 } from '../database/index.ts';
 import { type ConfState, EMPTY_CONF_STATE, EntryType } from '../raft/core/index.ts';
-import { META, rowKeyFromName } from '../raft/keys.ts';
-import { encodeHard, encodeJson } from '../raft/meta.ts';
-import { type OpenedLog, openLog } from '../raft/open-log.ts';
-import { rowOf, rowOp } from '../raft/row-record.ts';
+import { META, rowKeyFromName } from '../raft/storage/keys.ts';
+import { encodeHard, encodeJson } from '../raft/storage/meta.ts';
+import { type OpenedLog, openLog } from '../raft/storage/open-log.ts';
+import { rowOf, rowOp } from '../raft/storage/row-record.ts';
 import type { RowChange } from '../replication.ts';
 import { applyEntry } from '../store/apply.ts';
 import { Tables } from '../store/tables.ts';

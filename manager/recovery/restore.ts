@@ -14,7 +14,7 @@ import { newKey, publicKeyOf } from '../../shared/tls/csr.ts';
 import { type Identity, makeIdentity } from '../../shared/tls/identity.ts';
 import { uniqueNodeName } from '../ca/node-name.ts';
 import { issueFor, rootOf } from '../ca/secrets.ts';
-import { type BootstrapDeps, createRestoredMember } from '../raft/bootstrap.ts';
+import { type BootstrapDeps, createRestoredMember } from '../raft/storage/bootstrap.ts';
 import type { RowChange } from '../replication.ts';
 import { Tables } from '../store/tables.ts';
 import { type BackupSummary, checkRow, fromStored } from './backup.ts';

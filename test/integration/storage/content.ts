@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Database, openLevel, systemDisk } from '../../../manager/database/index.ts';
-import { clearLeftovers, openLog } from '../../../manager/raft/open-log.ts';
-import { rowSlices } from '../../../manager/raft/row-record.ts';
+import { clearLeftovers, openLog } from '../../../manager/raft/storage/open-log.ts';
+import { rowSlices } from '../../../manager/raft/storage/row-record.ts';
 import { ManualClock } from '../../../shared/clock.ts';
 import { silentLog } from '../../../shared/log.ts';
 import { SeededRandom } from '../../../shared/random.ts';

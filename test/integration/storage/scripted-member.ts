@@ -1,5 +1,4 @@
 import { Database, openLevel, systemDisk } from '../../../manager/database/index.ts';
-import { createFirstMember } from '../../../manager/raft/bootstrap.ts';
 import {
   EMPTY_CONF_STATE,
   type Entry,
@@ -9,10 +8,11 @@ import {
   message,
   NO_BYTES,
 } from '../../../manager/raft/core/index.ts';
-import { LogStore } from '../../../manager/raft/log-store.ts';
-import { LogWriter } from '../../../manager/raft/log-writer.ts';
-import { clearLeftovers, openLog } from '../../../manager/raft/open-log.ts';
-import { rowOp } from '../../../manager/raft/row-record.ts';
+import { createFirstMember } from '../../../manager/raft/storage/bootstrap.ts';
+import { LogStore } from '../../../manager/raft/storage/log-store.ts';
+import { LogWriter } from '../../../manager/raft/storage/log-writer.ts';
+import { clearLeftovers, openLog } from '../../../manager/raft/storage/open-log.ts';
+import { rowOp } from '../../../manager/raft/storage/row-record.ts';
 import type { RowChange } from '../../../manager/replication.ts';
 import { ManualClock } from '../../../shared/clock.ts';
 import { silentLog } from '../../../shared/log.ts';

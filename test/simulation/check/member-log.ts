@@ -1,9 +1,9 @@
 import type { DbOp } from '../../../manager/database/index.ts';
 import { crc32 } from '../../../manager/database/index.ts';
 import { EntryType } from '../../../manager/raft/core/index.ts';
-import { keyNumber, META, readU64 } from '../../../manager/raft/keys.ts';
-import { decodeHard } from '../../../manager/raft/meta.ts';
-import { decodeVote } from '../../../manager/raft/vote-file.ts';
+import { keyNumber, META, readU64 } from '../../../manager/raft/storage/keys.ts';
+import { decodeHard } from '../../../manager/raft/storage/meta.ts';
+import { decodeVote } from '../../../manager/raft/storage/vote-file.ts';
 
 /** A log entry as it was written: its term and a checksum of the rest. */
 export interface WrittenEntry {

@@ -1,8 +1,8 @@
 import type { DbOp } from '../../../manager/database/index.ts';
 import { type ConfState, EntryType, MessageType } from '../../../manager/raft/core/index.ts';
-import { logKey, META } from '../../../manager/raft/keys.ts';
-import { encodeRecord } from '../../../manager/raft/log-record.ts';
-import { encodeHard, encodeJson } from '../../../manager/raft/meta.ts';
+import { logKey, META } from '../../../manager/raft/storage/keys.ts';
+import { encodeRecord } from '../../../manager/raft/storage/log-record.ts';
+import { encodeHard, encodeJson } from '../../../manager/raft/storage/meta.ts';
 import type { RowChange } from '../../../manager/replication.ts';
 import { RaftFrame, RaftMessage } from '../../../proto/index.ts';
 import { Counters } from '../engine/counters.ts';

@@ -10,7 +10,7 @@ import {
   type RaftDriver,
   raftHandlers,
 } from '../../../manager/raft/index.ts';
-import { logRange, META } from '../../../manager/raft/keys.ts';
+import { logRange, META } from '../../../manager/raft/storage/keys.ts';
 import { Roles } from '../../../manager/roles/roles.ts';
 import type { ReplicatedStore } from '../../../manager/store/replicated-store.ts';
 import { SwarmError } from '../../../shared/errors.ts';

@@ -26,7 +26,13 @@ export const BUGS_ABOVE_RAFT: readonly Mutant[] = [
   mutant(
     0,
     'what waits for a peer has no limit',
-    [['manager/raft/channel', 'if (!fits && !isIdle)', 'if (!fits && !isIdle && tookEffect())']],
+    [
+      [
+        'manager/raft/transport/channel',
+        'if (!fits && !isIdle)',
+        'if (!fits && !isIdle && tookEffect())',
+      ],
+    ],
     { profile: 'wear and tear' },
   ),
   mutant(0, 'a row is written by another part than its own', [
