@@ -5,6 +5,7 @@ import {
   type CreateServiceRequest,
   GetNodeResponse,
   GetServiceResponse,
+  InfoResponse,
   type Init,
   ListNodesResponse,
   ListServicesResponse,
@@ -89,6 +90,15 @@ test('service ps warns of what the cluster says about the service', async () => 
   assert.equal(err, 'WARNING: port 8080: w1: it is taken by nginx (pid 7)\n');
   assert.equal(code, 0);
   assert.equal((await runCli(['service', 'ps', '-q', 'web'], answers)).err, '');
+});
+
+test('info tells a daemon on its way back into its cluster from one in none', async () => {
+  const clusterOf = async (state: string) => {
+    const { out } = await runCli(['info'], { Info: () => InfoResponse.create({ state }) });
+    return /^Cluster: +(.*)$/m.exec(out)?.[1];
+  };
+  assert.equal(await clusterOf('none'), 'none: swarm init or swarm join');
+  assert.match((await clusterOf('starting')) ?? '', /^the daemon is taking it up/);
 });
 
 test('what is written after the image or command is passed on untouched', async () => {

@@ -64,6 +64,8 @@ export class NodeDaemon {
   #membership: Membership | undefined;
   /** Why this node is in no cluster although its state directory says so. */
   #problem = '';
+  /** It is on its way back into the cluster that it was in. */
+  #isResuming = false;
   /** `init`, `join`, `leave` and role changes run one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   #ending = false;
@@ -94,10 +96,13 @@ export class NodeDaemon {
     await this.#exclusive(async () => {
       try {
         const config = readNodeConfig(this.#options.stateDir);
+        this.#isResuming = config !== undefined;
         if (config !== undefined) await this.#resume(config);
       } catch (error) {
         this.#problem = messageOf(error);
         this.#deps.log.error({ err: error }, 'the cluster of this node cannot be taken up');
+      } finally {
+        this.#isResuming = false;
       }
     });
   }
@@ -109,7 +114,8 @@ export class NodeDaemon {
     const base = { versionText: VERSION, stateDir, logFile: logFile ?? '', pid: process.pid };
     const now = this.#membership;
     if (now === undefined) {
-      return { ...base, state: this.#problem === '' ? 'none' : 'error', error: this.#problem };
+      const state = this.#problem !== '' ? 'error' : this.#isResuming ? 'starting' : 'none';
+      return { ...base, state, error: this.#problem };
     }
     const { nodeId, clusterId } = now.live.current.subject;
     const { config, worker, manager } = now;

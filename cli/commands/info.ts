@@ -34,14 +34,14 @@ function infoText(answer: InfoResponse, socket: string): string {
   const lines: readonly (readonly [string, string])[] = [
     ['Client version', VERSION],
     ['Daemon version', printable(answer.versionText)],
-    ['Cluster', answer.clusterId === '' ? 'none: swarm init or swarm join' : answer.clusterId],
+    ['Cluster', clusterText(answer)],
     ['Node', answer.nodeId === '' ? '' : `${printable(answer.nodeName)} (${answer.nodeId})`],
     ['State', state === 'none' ? '' : state],
     ['Error', printable(answer.error)],
-    ['Connected', answer.state === 'none' ? '' : answer.connected ? 'yes' : 'no'],
+    ['Connected', answer.nodeId === '' ? '' : answer.connected ? 'yes' : 'no'],
     ['Address', answer.advertiseAddress],
     ['Managers', answer.managers.join(', ')],
-    ['Tasks', answer.state === 'none' ? '' : String(answer.tasks)],
+    ['Tasks', answer.nodeId === '' ? '' : String(answer.tasks)],
     ['Runtimes', (description?.runtimes ?? []).join(', ')],
     ['Network', networkText(answer.networkTier, description)],
     ['Processors', resources ? String(resources.nanoCpus / 1e9) : ''],
@@ -53,6 +53,11 @@ function infoText(answer: InfoResponse, socket: string): string {
   ];
   const shown = lines.filter(([, value]) => value !== '');
   return `${shown.map(([name, value]) => `${`${name}:`.padEnd(17)}${value}`).join('\n')}\n`;
+}
+
+function clusterText({ clusterId, state }: InfoResponse): string {
+  if (state === 'starting') return 'the daemon is taking it up: ask again in a moment';
+  return clusterId === '' ? 'none: swarm init or swarm join' : clusterId;
 }
 
 /** With the reason where it carries no networks of containers. */

@@ -149,7 +149,8 @@ describe('a node whose network somebody disturbs', { skip: missing || false }, (
     await cluster.kill(node);
     await cluster.sh(node, `ip addr del ${address}`);
     await cluster.start(node);
-    assert.match(await told(), /^Network: +proxy \(fd99::12 is no address of this machine/m);
+    const reason = /^Network: +proxy \(fd99::12 is no address of this machine/m;
+    await until('the reason', async () => reason.test(await told()) || undefined);
     await cluster.sh(node, `ip addr add ${address} nodad`);
     await until(
       'the overlay tier',
