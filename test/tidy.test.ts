@@ -158,11 +158,11 @@ test('time and randomness come in through constructors', () => {
   assert.deepEqual(wrong, []);
 });
 
-test('no line is over 120 columns, no file over 600 lines, no function over 70', () => {
+test('no line is over 120 columns, no file over 580 lines, no function over 70', () => {
   const long = SOURCES.flatMap((s) =>
     s.lines.flatMap((line, at) => (line.length > 120 ? [`${s.path}:${at + 1}`] : [])),
   );
-  const large = SOURCES.filter((s) => s.lines.length > 600).map((s) => s.path);
+  const large = SOURCES.filter((s) => s.lines.length > 580).map((s) => s.path);
   const tall = PRODUCTION.flatMap((source) => longFunctions(source, 70));
   assert.deepEqual([...long, ...large, ...tall], []);
 });

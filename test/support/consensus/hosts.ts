@@ -1,5 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { SystemClock } from '../../../shared/clock.ts';
+import { Cgroups } from '../../../worker/runtime/process/cgroups.ts';
+import { SystemIo } from '../../../worker/system-io.ts';
 import { Api } from '../api.ts';
 import { Lan, Machine } from '../machine.ts';
 import { commandLines, isRunning } from '../processes.ts';
@@ -195,10 +198,18 @@ export class ManagerHosts {
     for (const pid of own()) process.kill(pid, 'SIGKILL');
     await until('the processes of the cluster to end', () => own().length === 0 || undefined);
     for (const { machine } of this.hosts) await machine.end();
+    for (const { stateDir } of this.hosts) removeCgroups(stateDir);
     for (const { disk } of this.hosts) await disk?.unmount();
     await this.#lan.end();
     this.#directory.remove();
   }
+}
+
+/** Daemons that were killed could not take theirs away. */
+function removeCgroups(stateDir: string): void {
+  const cgroups = new Cgroups(new SystemIo(new SystemClock()), 0, stateDir);
+  cgroups.open();
+  cgroups.close();
 }
 
 /** Everything that comes from an address of the set is dropped. */

@@ -25,6 +25,8 @@ export class Cgroups {
   readonly #uid: number;
   readonly #name: string;
   #layout: Layout | undefined;
+  /** Groups to take away whose last process was not gone yet. */
+  readonly #busy = new Set<string>();
 
   constructor(io: Io, uid: number, stateDir: string) {
     this.#io = io;
@@ -71,13 +73,14 @@ export class Cgroups {
       }),
     );
   }
-  /** A group that still holds a process stays; the next call takes it. */
+  /** A group that still holds a process stays; the next call takes it, for whatever that is. */
   remove(groups: readonly string[]): void {
-    for (const group of groups) {
+    for (const group of new Set([...this.#busy, ...groups])) {
+      this.#busy.delete(group);
       try {
         this.#io.rmdir(group);
-      } catch {
-        // Busy: its last process is just going.
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'EBUSY') this.#busy.add(group);
       }
     }
   }
