@@ -158,7 +158,7 @@ export const BUGS_OF_RAFT: readonly Mutant[] = [
       // What brings an old one: a sender that repeats it, as one does that lost the answer.
       aids: [
         [
-          `${RAFT}/snapshot-sender`,
+          `${RAFT}/snapshot/sender`,
           'return ack.installed;',
           'if (ack.installed && tries === 1) continue; return ack.installed;',
         ],
