@@ -39,6 +39,7 @@ import type { GenericUnits } from '../generic-units.ts';
 import { loadOwnProfile } from '../oci/apparmor.ts';
 import { hiddenPlaces, hostSide } from '../oci/host-side.ts';
 import { askedMounts } from '../oci/spec.ts';
+import { runsX32 } from '../oci/x32.ts';
 import { bootId } from '../process/identity.ts';
 import { type BindProbe, Ports } from '../process/ports.ts';
 import { Sweeper } from '../process/sweep.ts';
@@ -123,6 +124,8 @@ export class ContainerdRuntime implements Runtime {
   #seen: ReadonlyMap<string, Process> = new Map();
   /** Where containerd unpacks images; empty: it did not say. */
   #imagesPath = '';
+  /** The kernel runs programs of x32; true as long as it is not known. */
+  #x32 = true;
   readonly #collector: ImageCollector;
   readonly #outputs: OutputKeeper;
 
@@ -214,7 +217,12 @@ export class ContainerdRuntime implements Runtime {
       this.#deps.log.warn({ error: messageOf(error) }, 'containers can not be started yet');
       this.#tryAgain();
     });
-    const [why] = await Promise.all([loadOwnProfile(this.#deps.io), this.#atMost(OPEN_MS, ready)]);
+    const [why, x32] = await Promise.all([
+      loadOwnProfile(this.#deps.io),
+      runsX32(this.#deps.io, this.#deps.stateDir),
+      this.#atMost(OPEN_MS, ready),
+    ]);
+    this.#x32 = x32;
     if (why !== '') this.#deps.log.warn({ why }, 'containers are under no profile of AppArmor');
     this.#outputs.start();
   }
@@ -341,7 +349,7 @@ export class ContainerdRuntime implements Runtime {
       node: { id: nodeId, hostname: nodeName, architecture },
       publishHost: this.#deps.publishHost,
       initPath: INIT_PATHS.find((path) => io.executable(path)),
-      host: () => hostSide(io, this.#shared.cgroups, this.#places()),
+      host: () => hostSide(io, this.#shared.cgroups, this.#x32, this.#places()),
       units: this.#deps.units,
       openFilesMax: openFilesMax(io),
       starts: new Starts(clock),

@@ -12,6 +12,8 @@ import type { KernelKnobs } from './resources.ts';
 export interface HostSide {
   /** As uname has it. */
   readonly kernel: string;
+  /** It runs programs of x32. */
+  readonly x32: boolean;
   readonly knobs: KernelKnobs;
   /** What root itself has here, without CAP_. */
   readonly capabilities: readonly string[];
@@ -26,6 +28,7 @@ export interface HostSide {
 export function hostSide(
   io: Io,
   cgroups: { readonly knobs: KernelKnobs },
+  x32: boolean,
   places: Pick<BindPlaces, 'roots' | 'hidden'>,
 ): HostSide {
   // Read when it is asked for: most of it is not, of most containers.
@@ -33,6 +36,7 @@ export function hostSide(
     get kernel() {
       return text(io, '/proc/sys/kernel/osrelease');
     },
+    x32,
     get knobs() {
       return cgroups.knobs;
     },

@@ -29,27 +29,27 @@ interface SeccompSyscalls {
 }
 
 const EPERM = 1;
-/** With the older instruction sets that the same machine runs. */
+const X32 = 'SCMP_ARCH_X32';
+/** With the other instruction sets that the same machine may run. */
 const ARCHITECTURES: { readonly [architecture: string]: readonly string[] } = {
-  amd64: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', 'SCMP_ARCH_X32'],
+  amd64: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', X32],
   arm64: ['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM'],
 };
 
-/** The filter for a container with these capabilities (names without CAP_). */
-export function seccompProfile(
-  architecture: string,
-  capabilities: ReadonlySet<string>,
-): SeccompProfile {
+/** The filter that a container has unless it is given another. */
+export function seccompProfile(place: Omit<SeccompPlace, 'kernel'>): SeccompProfile {
+  const { architecture, capabilities, x32 } = place;
   const rules = SECCOMP_RULES.filter((rule) => holds(rule, architecture, capabilities));
+  const all = ARCHITECTURES[architecture] ?? [];
   return {
     defaultAction: 'SCMP_ACT_ERRNO',
     defaultErrnoRet: EPERM,
-    architectures: ARCHITECTURES[architecture] ?? [],
+    architectures: x32 ? all : all.filter((each) => each !== X32),
     syscalls: rules.flatMap(syscallsOf),
   };
 }
 
-/** Where a profile of one's own is used. */
+/** What a filter is made for. */
 export interface SeccompPlace {
   /** As registries name it. */
   readonly architecture: string;
@@ -57,6 +57,8 @@ export interface SeccompPlace {
   readonly capabilities: ReadonlySet<string>;
   /** As uname has it: 6.1.0-18-amd64. */
   readonly kernel: string;
+  /** This kernel runs programs of x32. */
+  readonly x32: boolean;
 }
 
 /** A profile in Docker's JSON form. Throws RuntimeError INVALID_SPEC for what is none. */

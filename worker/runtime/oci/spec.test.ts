@@ -42,6 +42,7 @@ const NODES: { readonly [path: string]: FileNode } = {
 };
 const HOST: HostSide = {
   kernel: '6.1.0-18-amd64',
+  x32: true,
   knobs: { swapLimit: true, swappiness: true, blkioWeight: true },
   capabilities: boundCapabilities('CapBnd:\t000001ffffffffff\n'),
   apparmor: new Set(),
@@ -287,7 +288,7 @@ describe('the spec of a container', () => {
 describe('the filter of system calls', () => {
   const allowed = (capabilities: string[], architecture = 'amd64') =>
     new Set(
-      seccompProfile(architecture, new Set(capabilities))
+      seccompProfile({ architecture, capabilities: new Set(capabilities), x32: true })
         .syscalls.filter(({ action, args }) => action === 'SCMP_ACT_ALLOW' && !args)
         .flatMap(({ names }) => names),
     );
@@ -310,8 +311,14 @@ describe('the filter of system calls', () => {
     assert.ok(allowed(['SYS_ADMIN']).has('mount'));
     assert.ok(allowed(['SYS_CHROOT']).has('chroot'));
   });
+  it('covers x32 where the kernel runs it', () => {
+    const covered = (x32: boolean) =>
+      seccompProfile({ architecture: 'amd64', capabilities: new Set(), x32 }).architectures;
+    assert.deepEqual(covered(true), ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', 'SCMP_ARCH_X32']);
+    assert.deepEqual(covered(false), ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86']);
+  });
   it('names no call twice without a condition', () => {
-    const profile = seccompProfile('arm64', new Set());
+    const profile = seccompProfile({ architecture: 'arm64', capabilities: new Set(), x32: true });
     const names = profile.syscalls.filter(({ args }) => !args).flatMap((entry) => entry.names);
     assert.deepEqual([...new Set(names)].sort(), [...names].sort());
   });
@@ -338,7 +345,12 @@ describe("a filter of one's own", () => {
       },
     ],
   };
-  const place = { architecture: 'amd64', capabilities: new Set<string>(), kernel: '6.1.0' };
+  const place = {
+    architecture: 'amd64',
+    capabilities: new Set<string>(),
+    kernel: '6.1.0',
+    x32: true,
+  };
   const names = (more: Partial<typeof place>) =>
     customSeccomp(JSON.stringify(profile), { ...place, ...more }).syscalls.flatMap((s) => s.names);
   it('holds where its conditions say', () => {

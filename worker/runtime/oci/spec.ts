@@ -153,7 +153,8 @@ function linuxOf(
   const { task, host, node } = input;
   const { architecture } = node;
   const devices = devicesOf(input, spec);
-  const seccomp = seccompOf(spec, { architecture, capabilities, kernel: host.kernel });
+  const { kernel, x32 } = host;
+  const seccomp = seccompOf(spec, { architecture, capabilities, kernel, x32 });
   const propagation = propagationOf(spec);
   return {
     sysctl: { ...(networkKind(input.task) === 'host' ? {} : DEFAULT_SYSCTLS), ...spec.sysctls },
@@ -185,7 +186,7 @@ function devicesOf({ host, units }: SpecInput, spec: ContainerSpec): readonly Oc
 function seccompOf(spec: ContainerSpec, place: SeccompPlace): SeccompProfile | undefined {
   if (spec.seccomp === UNCONFINED || (spec.privileged && spec.seccomp === '')) return undefined;
   if (spec.seccomp !== '') return customSeccomp(spec.seccomp, place);
-  return seccompProfile(place.architecture, place.capabilities);
+  return seccompProfile(place);
 }
 
 /** Mounts that come and go on the node are seen in a bind only where the root lets them through. */
