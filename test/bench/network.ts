@@ -10,6 +10,8 @@ const PARTS: { readonly [name: string]: () => Promise<void> } = {
   traffic: networkTraffic,
 };
 
+export const NETWORK_PARTS = Object.keys(PARTS);
+
 /** Networks of a node, as root. `npm run bench -- network [PART…]`: all parts, or the ones named. */
 export async function network(args: readonly string[]): Promise<void> {
   for (const [name, part] of Object.entries(PARTS))

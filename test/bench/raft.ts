@@ -49,11 +49,25 @@ interface Settings {
   readonly flags: readonly string[];
 }
 
+export const RAFT_PARTS = [...Object.keys(PARTS), ...Object.keys(ALONE)];
+/** Each given as NAME=VALUE. */
+export const RAFT_SETTINGS = [
+  'node',
+  'rounds',
+  'widths',
+  'ms',
+  'heat',
+  'runs',
+  'tasks',
+  'cuts',
+  'join',
+  'etcd',
+];
+
 export async function raft(args: readonly string[]): Promise<void> {
   const named = new Map(args.filter((arg) => arg.includes('=')).map((arg) => pair(arg)));
-  const names = [...Object.keys(PARTS), ...Object.keys(ALONE)];
-  const asked = args.filter((arg) => names.includes(arg));
-  const all = asked.length > 0 ? asked : names;
+  const asked = args.filter((arg) => RAFT_PARTS.includes(arg));
+  const all = asked.length > 0 ? asked : RAFT_PARTS;
   const parts = all.filter((name) => name in PARTS);
   const flags = named.get('node')?.split(',') ?? [];
   const settings: Settings = {
