@@ -110,7 +110,7 @@ export class Database {
 
   /**
    * Opens the database in `directory` (see DATABASE_FILES); it must have been made before, by
-   * `raft/bootstrap.ts`. Rejects with STATE_DIR (used by another daemon, cannot be read) or
+   * `raft/storage/bootstrap.ts`. Rejects with STATE_DIR (used by another daemon, cannot be read) or
    * DAMAGED. The caller calls `passed` when its own checks of the content have passed.
    */
   static async open(directory: string, deps: DatabaseDeps): Promise<Database> {

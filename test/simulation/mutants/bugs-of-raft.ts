@@ -182,7 +182,7 @@ export const BUGS_OF_RAFT: readonly Mutant[] = [
         // Ours writes in one batch what came while the last one was written: what overwrites an entry
         // and what writes it back are one. Others write each append on its own.
         [
-          `${RAFT}/log-writer`,
+          `${RAFT}/storage/log-writer`,
           'while (this.#queue.length > 0 && bytes < BATCH_BYTES)',
           'while (this.#queue.length > 0 && batch.length === 0)',
         ],
@@ -199,7 +199,7 @@ export const BUGS_OF_RAFT: readonly Mutant[] = [
   ),
   mutant(10, 'entries are acknowledged without a sync', [
     [
-      `${RAFT}/log-writer`,
+      `${RAFT}/storage/log-writer`,
       'await db.write(ops, { sync: true });',
       'await db.write(ops, { sync: false });',
     ],
@@ -246,7 +246,7 @@ export const BUGS_OF_RAFT: readonly Mutant[] = [
   ]),
   mutant(15, 'writing goes on after a failed write', [
     [
-      `${RAFT}/log-writer`,
+      `${RAFT}/storage/log-writer`,
       'await db.write(ops, { sync: true });',
       'await db.write(ops, { sync: true }).catch(() => undefined);',
     ],
@@ -295,7 +295,7 @@ export const BUGS_OF_RAFT: readonly Mutant[] = [
     'members of before a recovery are heard',
     [
       [
-        `${RAFT}/transport`,
+        `${RAFT}/transport/transport`,
         'if (frame.epoch !== identity.epoch)',
         'if (frame.epoch !== identity.epoch && tookEffect())',
       ],
@@ -309,12 +309,12 @@ export const BUGS_OF_RAFT: readonly Mutant[] = [
     ['manager/roles/decide', 'yield* removeStrays(facts);', ''],
   ]),
   mutant(15, 'damage is not noticed', [
-    [`${RAFT}/open-log`, 'if (index !== expected)', 'if (false)'],
-    [`${RAFT}/open-log`, 'if (chain !== previous)', 'if (false)'],
-    [`${RAFT}/open-log`, 'if (last !== hard.lastIndex)', 'if (false)'],
-    [`${RAFT}/open-log`, 'if (last < vote.durableIndex) {', 'if (false) {'],
-    [`${RAFT}/open-log`, 'applied.index > last) {', 'false) {'],
-    [`${RAFT}/open-log`, 'if (hard.commit > last)', 'if (false)'],
+    [`${RAFT}/storage/open-log`, 'if (index !== expected)', 'if (false)'],
+    [`${RAFT}/storage/open-log`, 'if (chain !== previous)', 'if (false)'],
+    [`${RAFT}/storage/open-log`, 'if (last !== hard.lastIndex)', 'if (false)'],
+    [`${RAFT}/storage/open-log`, 'if (last < vote.durableIndex) {', 'if (false) {'],
+    [`${RAFT}/storage/open-log`, 'applied.index > last) {', 'false) {'],
+    [`${RAFT}/storage/open-log`, 'if (hard.commit > last)', 'if (false)'],
     ['manager/database/open-check', 'if (line === null)', 'if (true)'],
   ]),
 ];
