@@ -76,6 +76,20 @@ test('of routes, addresses and settings of the host those count that the router 
   }
 });
 
+test('of links of the host those count that are ours', () => {
+  const { clock, programs, changes } = watch();
+  for (const [line, count] of [
+    ['31: veth1f2e@if30: <BROADCAST,MULTICAST> mtu 1500 master docker0 state DOWN', 0],
+    ['Deleted 30: veth1f2e@docker0: <BROADCAST,MULTICAST> mtu 1500', 0],
+    ['7: swunode1000@if2: <BROADCAST,MULTICAST> mtu 1500 state DOWN', 1],
+    ['Deleted 9: swgnode1000: <POINTOPOINT,NOARP> mtu 1420', 2],
+  ] as const) {
+    programs[1]!.stdout.emit('data', `${line}\n`);
+    clock.advance(50);
+    assert.equal(changes(), count, line);
+  }
+});
+
 test('of neighbours those of the devices between nodes count, and no containers', () => {
   const { clock, programs, changes } = watch();
   programs[5]!.stdout.emit('data', '10.0.1.11 dev swe1 lladdr 02:42:00:00:00:01 STALE\n');

@@ -9,6 +9,8 @@ const AGAIN_MS = 5_000;
 
 /** The devices between nodes have no neighbours but ours; those of containers come and go by themselves. */
 const OWN_NEIGHBOUR = / dev sw(ing|x)/;
+/** Links of a host come and go with everybody's containers: the ones to the router and to other nodes. */
+const OWN_LINK = /\bsw[ug]/;
 /** Routes and addresses of a host change all the time: those of the link to the router, and forwarding. */
 const OWN_UPLINK = /\bswu|\ball forwarding off/;
 
@@ -37,7 +39,7 @@ export function watchKernel(
   const told = new Gathered(clock, onChange);
   const sources: readonly Source[] = [
     { words: ['nft', 'monitor', 'ruleset'] },
-    { words: ['ip', 'monitor', 'link'] },
+    { words: ['ip', 'monitor', 'link'], counts: OWN_LINK },
     { words: ['ip', 'monitor', 'address', 'route', 'netconf'], counts: OWN_UPLINK },
     { words: [...inRouter, 'nft', 'monitor', 'ruleset'] },
     { words: [...inRouter, 'ip', 'monitor', 'link', 'address', 'route', 'rule', 'nexthop'] },
