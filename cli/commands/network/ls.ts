@@ -1,37 +1,25 @@
-import { ControlService, ListRequest, type NetworkView } from '../../../proto/index.ts';
-import type { Verb } from '../../command.ts';
-import { column, formatList, type Row } from '../../output/list.ts';
+import { ControlService, type NetworkView } from '../../../proto/index.ts';
+import { column, type Row } from '../../output/list.ts';
 import { printable } from '../../output/printable.ts';
-import { parseFilters } from '../../parse/filter.ts';
 import type { Flags } from '../../spec/flags.ts';
-import { declareList, listOptions, shortId, warnStale } from '../shared-options.ts';
+import { listVerb } from '../list-verb.ts';
+import { shortId } from '../shared-options.ts';
 
-const FILTERS = ['driver', 'id', 'label', 'name', 'scope', 'type'];
-
-export const ls: Verb = {
-  declare(command) {
-    declareList(command, FILTERS);
-  },
-  async run(context, _words, flags) {
-    const filters = parseFilters(flags.list('filter'), FILTERS);
-    const session = await context.connect();
-    const request = ListRequest.create({ filters });
-    const answer = await session.read(ControlService.listNetworks, request);
-    warnStale(context, answer.freshness);
-    const columns = [
-      column('NETWORK ID', 'ID'),
-      column('NAME', 'Name'),
-      column('DRIVER', 'Driver'),
-      column('SCOPE', 'Scope'),
-      column('SUBNETS', 'Subnets'),
-      column('ADDRESSES', 'Addresses'),
-      column('SERVICES', 'Services'),
-      column('STATUS', 'Status'),
-    ];
-    const rows = answer.networks.map((view) => networkRow(view, flags));
-    context.io.out(formatList(rows, listOptions(context, flags, columns)));
-  },
-};
+export const ls = listVerb({
+  method: ControlService.listNetworks,
+  filters: ['driver', 'id', 'label', 'name', 'scope', 'type'],
+  columns: [
+    column('NETWORK ID', 'ID'),
+    column('NAME', 'Name'),
+    column('DRIVER', 'Driver'),
+    column('SCOPE', 'Scope'),
+    column('SUBNETS', 'Subnets'),
+    column('ADDRESSES', 'Addresses'),
+    column('SERVICES', 'Services'),
+    column('STATUS', 'Status'),
+  ],
+  rows: ({ networks }, flags) => networks.map((view) => networkRow(view, flags)),
+});
 
 function networkRow(view: NetworkView, flags: Flags): Row {
   const network = view.network!;

@@ -1,39 +1,26 @@
-import { ControlService, ListRequest, type NodeView, Role } from '../../../proto/index.ts';
-import type { Verb } from '../../command.ts';
-import { column, formatList, type Row } from '../../output/list.ts';
+import { ControlService, type NodeView, Role } from '../../../proto/index.ts';
+import { column, type Row } from '../../output/list.ts';
 import { printable } from '../../output/printable.ts';
-import { warn } from '../../output/warning.ts';
 import { availabilityWord, livenessWord } from '../../output/words.ts';
-import { parseFilters } from '../../parse/filter.ts';
 import type { Flags } from '../../spec/flags.ts';
-import { declareList, listOptions, shortId, warnStale } from '../shared-options.ts';
+import { listVerb } from '../list-verb.ts';
+import { shortId } from '../shared-options.ts';
 
-const FILTERS = ['id', 'label', 'node.label', 'membership', 'name', 'role'];
-
-export const ls: Verb = {
-  declare(command) {
-    declareList(command, FILTERS);
-  },
-  async run(context, _words, flags) {
-    const filters = parseFilters(flags.list('filter'), FILTERS);
-    const session = await context.connect();
-    const answer = await session.read(ControlService.listNodes, ListRequest.create({ filters }));
-    warnStale(context, answer.freshness);
-    const columns = [
-      { heading: 'ID', cell: (row: Row) => `${row['ID']}${row['Self'] ? ' *' : ''}` },
-      column('NAME', 'Hostname'),
-      column('STATUS', 'Status'),
-      column('AVAILABILITY', 'Availability'),
-      column('MANAGER STATUS', 'ManagerStatus'),
-      column('ADDRESS', 'Address', 2),
-      column('TASKS', 'Tasks'),
-      column('VERSION', 'EngineVersion', 1),
-    ];
-    const rows = answer.nodes.map((view) => nodeRow(view, flags));
-    context.io.out(formatList(rows, listOptions(context, flags, columns)));
-    warn(context, answer.warnings);
-  },
-};
+export const ls = listVerb({
+  method: ControlService.listNodes,
+  filters: ['id', 'label', 'node.label', 'membership', 'name', 'role'],
+  columns: [
+    { heading: 'ID', cell: (row: Row) => `${row['ID']}${row['Self'] ? ' *' : ''}` },
+    column('NAME', 'Hostname'),
+    column('STATUS', 'Status'),
+    column('AVAILABILITY', 'Availability'),
+    column('MANAGER STATUS', 'ManagerStatus'),
+    column('ADDRESS', 'Address', 2),
+    column('TASKS', 'Tasks'),
+    column('VERSION', 'EngineVersion', 1),
+  ],
+  rows: ({ nodes }, flags) => nodes.map((view) => nodeRow(view, flags)),
+});
 
 function nodeRow(view: NodeView, flags: Flags): Row {
   const { node, status } = view;

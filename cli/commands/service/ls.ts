@@ -1,41 +1,25 @@
-import {
-  ControlService,
-  ListRequest,
-  ServiceMode,
-  type ServiceView,
-} from '../../../proto/index.ts';
-import type { Verb } from '../../command.ts';
-import { column, formatList, type Row } from '../../output/list.ts';
+import { ControlService, ServiceMode, type ServiceView } from '../../../proto/index.ts';
+import { column, type Row } from '../../output/list.ts';
 import { printable } from '../../output/printable.ts';
 import { modeWord, rolloutWord } from '../../output/words.ts';
-import { parseFilters } from '../../parse/filter.ts';
 import type { Flags } from '../../spec/flags.ts';
-import { declareList, listOptions, shortId, warnStale } from '../shared-options.ts';
+import { listVerb } from '../list-verb.ts';
+import { shortId } from '../shared-options.ts';
 import { portsText, whatRuns } from './shown.ts';
 
-const FILTERS = ['id', 'name', 'label', 'mode', 'runtime'];
-
-export const ls: Verb = {
-  declare(command) {
-    declareList(command, FILTERS);
-  },
-  async run(context, _words, flags) {
-    const filters = parseFilters(flags.list('filter'), FILTERS);
-    const session = await context.connect();
-    const answer = await session.read(ControlService.listServices, ListRequest.create({ filters }));
-    warnStale(context, answer.freshness);
-    const columns = [
-      column('ID', 'ID'),
-      column('NAME', 'Name'),
-      column('MODE', 'Mode', 1),
-      column('REPLICAS', 'Replicas'),
-      column('IMAGE OR COMMAND', 'Image'),
-      column('PORTS', 'Ports'),
-    ];
-    const rows = answer.services.map((view) => serviceRow(view, flags));
-    context.io.out(formatList(rows, listOptions(context, flags, columns)));
-  },
-};
+export const ls = listVerb({
+  method: ControlService.listServices,
+  filters: ['id', 'name', 'label', 'mode', 'runtime'],
+  columns: [
+    column('ID', 'ID'),
+    column('NAME', 'Name'),
+    column('MODE', 'Mode', 1),
+    column('REPLICAS', 'Replicas'),
+    column('IMAGE OR COMMAND', 'Image'),
+    column('PORTS', 'Ports'),
+  ],
+  rows: ({ services }, flags) => services.map((view) => serviceRow(view, flags)),
+});
 
 function serviceRow(view: ServiceView, flags: Flags): Row {
   const spec = view.service?.spec;
