@@ -6,7 +6,9 @@ import {
   findCircle,
   isForTests,
   longFunctions,
+  namedFiles,
   reachedByMains,
+  readDocuments,
   readSources,
   type Source,
 } from './support/sources.ts';
@@ -165,6 +167,17 @@ test('no line is over 120 columns, no file over 580 lines, no function over 70',
   const large = SOURCES.filter((s) => s.lines.length > 580).map((s) => s.path);
   const tall = PRODUCTION.flatMap((source) => longFunctions(source, 70));
   assert.deepEqual([...long, ...large, ...tall], []);
+});
+
+test('files that documents name are there', () => {
+  const named = readDocuments().flatMap(({ path, text }) =>
+    namedFiles(text).map((name) => ({ path, name })),
+  );
+  const wrong = named.filter(
+    ({ name }) => !SOURCES.some(({ path }) => path === name || path.endsWith(`/${name}`)),
+  );
+  assert.ok(named.length > 100, 'documents name files');
+  assert.deepEqual(wrong, []);
 });
 
 test('nothing is left for later in the code', () => {

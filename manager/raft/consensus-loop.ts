@@ -1,5 +1,4 @@
 import type { Clock } from '../../shared/clock.ts';
-import { LIMITS } from '../../shared/limits.ts';
 import type { Random } from '../../shared/random.ts';
 import type { StateMachine } from '../replication.ts';
 import { Applier } from './applier.ts';
@@ -15,10 +14,9 @@ import {
   type Ready,
   type Trace,
 } from './core/index.ts';
+import { coreSettings } from './core-settings.ts';
 import type { LogStore } from './storage/log-store.ts';
 import type { LogWriter } from './storage/log-writer.ts';
-import { ELECTION_TICKS, HEARTBEAT_TICKS } from './timing.ts';
-import type { PeerActivity } from './transport/peer-activity.ts';
 import type { PeerDirectory } from './transport/peers.ts';
 
 export interface ConsensusLoopDeps {
@@ -60,28 +58,15 @@ export class ConsensusLoop {
     const { applied } = deps.store;
     // Members that draw the same numbers would stand for election together for ever.
     const random = deps.random.stream(`raft ${deps.raftId}`);
-    // Fixed, and no setting reaches them: pre-vote, quorum checks, and reads that trust no clock.
-    const safety = {
-      preVote: true,
-      checkQuorum: true,
-      readOnly: 'safe',
-      asyncStorageWrites: true,
-    } as const;
-    this.node = new RawNode({
-      id: deps.raftId,
-      storage: deps.store,
-      applied: applied.index,
-      random: (bound) => random.below(bound),
-      electionTicks: ELECTION_TICKS,
-      heartbeatTicks: HEARTBEAT_TICKS,
-      maxSizePerMsg: LIMITS.raftMessageBytesMax,
-      maxInflightMsgs: LIMITS.raftInflightMessagesMax,
-      maxInflightBytes: LIMITS.raftInflightBytesMax,
-      maxUncommittedSize: LIMITS.raftUncommittedBytesMax,
-      disableProposalForwarding: true,
-      trace: deps.trace,
-      ...safety,
-    });
+    this.node = new RawNode(
+      coreSettings({
+        id: deps.raftId,
+        storage: deps.store,
+        applied: applied.index,
+        random: (bound) => random.below(bound),
+        trace: deps.trace,
+      }),
+    );
     this.applier = new Applier({
       clock: deps.clock,
       node: this.node,
@@ -180,19 +165,4 @@ export function isLeaderTraffic(message: Message): boolean {
 export function isFromLeader(node: RawNode, messages: readonly Message[]): boolean {
   if (node.isLeader || node.lead === NONE) return false;
   return messages.some((m) => m.from === node.lead && m.term === node.term && isLeaderTraffic(m));
-}
-
-/** The voter that a leader hands over to: active, and nearest to the leader's log. */
-export function bestSuccessor(node: RawNode, activity: PeerActivity): number {
-  const { config, progress } = node.status();
-  let best = NONE;
-  let bestMatch = -1;
-  for (const peer of progress) {
-    const fits =
-      peer.id !== node.id && activity.isActive(peer.id) && config.voters.includes(peer.id);
-    if (!fits || peer.match <= bestMatch) continue;
-    best = peer.id;
-    bestMatch = peer.match;
-  }
-  return best;
 }

@@ -9,7 +9,7 @@ import type {
   RowSlices,
   StateMachine,
 } from '../replication.ts';
-import { bestSuccessor, ConsensusLoop, isFromLeader, isLeaderTraffic } from './consensus-loop.ts';
+import { ConsensusLoop, isFromLeader } from './consensus-loop.ts';
 import {
   type ConfState,
   type Entry,
@@ -19,22 +19,13 @@ import {
   type Snapshot,
 } from './core/index.ts';
 import type { RaftDeps, RaftOptions } from './deps.ts';
-import { DiskWatch } from './disk-watch.ts';
 import { fatalError } from './fatal-error.ts';
 import { LeaderWatch } from './leader-watch.ts';
-import { Leadership } from './leadership.ts';
 import { LogRetention } from './log-retention.ts';
 import type { MemberChange } from './member-change.ts';
-import {
-  askToGo,
-  changeMembers,
-  hearsLeader,
-  type MemberProgress,
-  memberProgress,
-} from './membership.ts';
-import { PauseProof } from './pause-proof.ts';
-import { Proposals } from './proposals.ts';
+import { askToGo, hearsLeader, type MemberProgress, memberProgress } from './membership.ts';
 import { Reads } from './reads.ts';
+import { Reign } from './reign.ts';
 import type { SnapshotReceiver } from './snapshot/receiver.ts';
 import { Snapshots } from './snapshots.ts';
 import { raftStatus } from './status.ts';
@@ -73,12 +64,9 @@ export class RaftDriver implements Proposer {
   readonly #ticker: Ticker;
   readonly #reads: Reads;
   readonly #succession: Succession;
-  readonly #proposals = new Proposals();
-  readonly #leadership = new Leadership();
+  readonly #reign: Reign;
   readonly #trace = new TraceRing();
   readonly #retention = new LogRetention();
-  readonly #disk = new DiskWatch();
-  readonly #proof = new PauseProof();
   readonly #scrub: Scrub;
   readonly #activity: PeerActivity;
   readonly #answers: HeartbeatAnswers;
@@ -91,14 +79,15 @@ export class RaftDriver implements Proposer {
   #stopped = false;
 
   constructor(options: RaftOptions, deps: RaftDeps, db: Database, opened: OpenedLog) {
+    const { clock, random } = deps;
     this.#options = options;
     this.#deps = deps;
     this.#db = db;
     this.identity = opened.identity;
     this.#timing = timing(options.electionTimeoutMs);
-    this.#leaders = new LeaderWatch(deps.clock);
-    this.#activity = new PeerActivity(deps.clock, () => this.#timing.electionTimeoutMs);
-    this.#answers = new HeartbeatAnswers(deps.clock, () => this.#timing.tickMs);
+    this.#leaders = new LeaderWatch(clock);
+    this.#activity = new PeerActivity(clock, () => this.#timing.electionTimeoutMs);
+    this.#answers = new HeartbeatAnswers(clock, () => this.#timing.tickMs);
     this.#store = new LogStore(opened, () => this.#takeSnapshot(), {
       read: (from, bytes) => readStretch(db, from, bytes),
       arrived: () => this.#loop?.run((node) => node.retryAppends()),
@@ -108,56 +97,18 @@ export class RaftDriver implements Proposer {
     this.directory = new PeerDirectory(opened.peers, () => {
       this.#writer.stagePeers(this.directory.records());
     });
-    this.#ticker = new Ticker(
-      deps.clock,
-      deps.random.stream(`ticks ${opened.identity.raftId}`),
-      this.#timing,
-      {
-        tick: () => this.#tick(),
-        paused: (lateMs) => this.#paused(lateMs),
-      },
-    );
     const { identity, directory } = this;
-    const { log, dial } = deps;
     const owner = this.#transportOwner();
     this.transport = new Transport(options.address, identity, directory, owner, deps);
-    this.#snapshots = new Snapshots({
-      identity,
-      directory,
-      db,
-      clock: deps.clock,
-      log,
-      dial,
-      loop: () => this.#loop,
-      generation: () => this.#store.applied.generation,
-      note: (row) => this.#noteRow(row),
-      load: (snapshot, rows) => this.#loadSnapshot(snapshot, rows),
+    this.#ticker = new Ticker(clock, random.stream(`ticks ${identity.raftId}`), this.#timing, {
+      tick: () => this.#tick(),
+      paused: (lateMs) => this.#paused(lateMs),
     });
-    this.#scrub = new Scrub({
-      clock: deps.clock,
-      db,
-      log,
-      generation: () => this.#store.applied.generation,
-      row: (table, id) => this.#rowInMemory(table, id),
-      rewrite: (row) => this.#writer.restage(row),
-      isAlone: () => this.confState().voters.every((id) => id === identity.raftId),
-      failed: (error) => this.#fatal(error),
-    });
-    this.#succession = new Succession({
-      clock: deps.clock,
-      random: deps.random,
-      raftId: identity.raftId,
-      loop: () => (this.#stopped ? undefined : this.#loop),
-      mayStand: () => !this.#disk.isStalled,
-      slotMs: () => this.#timing.refusedCampaignMs,
-    });
-    this.#reads = new Reads({
-      clock: deps.clock,
-      random: deps.random,
-      raftId: identity.raftId,
-      request: (context) => this.#requestRead(context),
-      appliedIndex: () => this.#loop?.applier.index ?? 0,
-    });
+    this.#snapshots = this.#makeSnapshots();
+    this.#scrub = this.#makeScrub();
+    this.#reads = this.#makeReads();
+    this.#reign = this.#makeReign();
+    this.#succession = this.#makeSuccession();
   }
 
   /** Loads the rows on disk into the state machine, then takes part. */
@@ -197,23 +148,8 @@ export class RaftDriver implements Proposer {
 
   // -- what others do with it
 
-  async propose(bytes: Uint8Array, term: number): Promise<ProposeResult> {
-    if (this.#leadership.term !== term) return this.#notLeader();
-    if (this.#db.readOnly) return { kind: 'dropped', reason: 'read-only' };
-    if (this.#proof.pending) {
-      await this.#proof.pending;
-      if (this.#leadership.term !== term) return this.#notLeader();
-    }
-    const { node } = this.#running();
-    const taken = node.propose(bytes, term);
-    if (taken.ok) {
-      this.#loop?.soon();
-      return this.#proposals.add(taken.index, term);
-    }
-    const isHandingOver = node.leadTransferee !== NONE;
-    if (taken.error === 'dropped' && !isHandingOver)
-      return { kind: 'dropped', reason: 'overloaded' };
-    return { kind: 'dropped', reason: taken.error === 'wrong-term' ? 'wrong-term' : 'not-leader' };
+  propose(bytes: Uint8Array, term: number): Promise<ProposeResult> {
+    return this.#reign.propose(bytes, term);
   }
 
   /**
@@ -225,27 +161,16 @@ export class RaftDriver implements Proposer {
   }
 
   /** Resolves when another voter leads; rejects with NO_QUORUM after an election timeout. */
-  async transferLeadership(to?: number): Promise<void> {
-    const { node } = this.#running();
-    if (!node.isLeader) throw this.#notLeaderError();
-    const target = to ?? bestSuccessor(node, this.#activity);
-    if (target === NONE) throw new SwarmError('PRECONDITION', 'no other manager is up to date');
-    const { electionTimeoutMs } = this.#timing;
-    const done = this.#leaders.another(this.identity.raftId, electionTimeoutMs);
-    this.#loop?.run(() => node.transferLeader(target));
-    if (!(await done))
-      throw new SwarmError('NO_QUORUM', 'the other manager did not take over in time');
+  transferLeadership(to?: number): Promise<void> {
+    return this.#reign.transfer(to);
   }
 
   /**
    * One change of the members, done when it resolves. `expected`: the members that the caller
    * decided upon; when they are others now, it rejects with VERSION_CONFLICT. Leader only.
    */
-  async proposeConfChange(change: MemberChange, expected?: ConfState): Promise<void> {
-    const { node } = this.#running();
-    const term = this.#leadership.term;
-    if (term === 0) throw this.#notLeaderError();
-    await changeMembers(node, this.#proposals, term, change, expected, () => this.#loop?.soon());
+  proposeConfChange(change: MemberChange, expected?: ConfState): Promise<void> {
+    return this.#reign.changeMembers(change, expected);
   }
 
   /** The members as applied here. */
@@ -283,15 +208,15 @@ export class RaftDriver implements Proposer {
     return this.#loop !== undefined && hearsLeader(this.#loop.node, this.#activity);
   }
   get isLeader(): boolean {
-    return this.#leadership.term !== 0;
+    return this.#reign.term !== 0;
   }
   /** The term in which leader-scoped parts act here; 0 when they do not. */
   get leaderTerm(): number {
-    return this.#leadership.term;
+    return this.#reign.term;
   }
   /** False after a pause, until a quorum has confirmed that this member still leads. */
   get isProven(): boolean {
-    return this.#proof.pending === undefined;
+    return this.#reign.isProven;
   }
   get appliedIndex(): number {
     return this.#loop?.applier.index ?? this.#store.applied.index;
@@ -305,7 +230,7 @@ export class RaftDriver implements Proposer {
   }
 
   onLeadership(listener: LeadershipListener): () => void {
-    return this.#leadership.add(listener);
+    return this.#reign.onLeadership(listener);
   }
   /** Called when another leads, or nobody. */
   onLeaderChange(fn: () => void): () => void {
@@ -322,14 +247,7 @@ export class RaftDriver implements Proposer {
    */
   async stop(options: { readonly handOver?: boolean } = {}): Promise<void> {
     if (this.#stopped) return;
-    const node = this.#loop?.node;
-    if (
-      options.handOver !== false &&
-      node?.isLeader &&
-      bestSuccessor(node, this.#activity) !== NONE
-    ) {
-      await this.transferLeadership().catch(() => undefined);
-    }
+    if (options.handOver !== false) await this.#reign.handOver();
     this.#end(new SwarmError('UNREACHABLE', 'this manager is stopping'));
     await this.#writer.drain();
   }
@@ -343,9 +261,9 @@ export class RaftDriver implements Proposer {
 
   #tick(): void {
     if (this.#stopped) return;
-    this.#watchDisk();
     const loop = this.#running();
-    const isHung = this.#disk.isStalled && !loop.node.isLeader;
+    this.#reign.watchDisk(loop);
+    const isHung = this.#reign.isStalled && !loop.node.isLeader;
     // A member that cannot write must not stand for election.
     if (!isHung) loop.run((node) => node.tick());
     this.#housekeep(loop);
@@ -356,8 +274,9 @@ export class RaftDriver implements Proposer {
     if (this.#stopped) return;
     this.#ticker.heardLeader();
     if (this.#deps.clock.monotonicMs() - this.#housekeptMs < this.#timing.tickMs / 2) return;
-    this.#watchDisk();
-    this.#housekeep(this.#running());
+    const loop = this.#running();
+    this.#reign.watchDisk(loop);
+    this.#housekeep(loop);
   }
 
   #housekeep(loop: ConsensusLoop): void {
@@ -372,44 +291,11 @@ export class RaftDriver implements Proposer {
   /** The process stood still: somebody else may lead by now. */
   #paused(lateMs: number): void {
     this.#deps.log.warn({ lateMs: Math.round(lateMs) }, 'this process stood still');
-    if (this.#leadership.term === 0) return;
-    const read = () => this.#reads.read(this.#timing.electionTimeoutMs * 2);
-    this.#proof.begin(read, () => this.#loop?.run((node) => node.stepDown()));
-  }
-
-  #watchDisk(): void {
-    const { node } = this.#running();
-    const hasOthers = node.confState().voters.length > 1;
-    const outstandingMs = this.#writer.outstandingMs();
-    const verdict = this.#disk.judge(outstandingMs, this.#timing, hasOthers, node.isLeader);
-    if (verdict === 'fine') this.#takeUpLead();
-    else if (verdict === 'make-room') this.#makeRoom();
-    else if (verdict === 'step-down') this.#loop?.run(() => node.stepDown());
-    else this.#fatal(new SwarmError('STATE_DIR', 'a write to the state directory does not end'));
-    if (verdict === 'fine') return;
-    // Last: the log may lie on the disk that hangs.
-    this.#deps.log.warn({ outstandingMs: Math.round(outstandingMs) }, 'the disk does not answer');
-  }
-
-  /** First the quick way; at the next tick the leader steps down whatever became of it. */
-  #makeRoom(): void {
-    this.#loseLeadership();
-    const { node } = this.#running();
-    const target = bestSuccessor(node, this.#activity);
-    if (target !== NONE) this.#loop?.run(() => node.transferLeader(target));
-  }
-
-  /** The disk answers, and nobody took over. A term is not announced twice: another must begin. */
-  #takeUpLead(): void {
-    const { node } = this.#running();
-    if (!node.isLeader || node.leadTransferee !== NONE) return;
-    const due = this.#leadership.due(node.term);
-    if (due === 'leave') this.#loop?.run(() => node.stepDown());
-    if (due === 'announce') this.#loop?.run(() => this.#gainLeadership(node.term));
+    this.#reign.doubt();
   }
 
   #send(message: Message): void {
-    if (this.#disk.isStalled && isLeaderTraffic(message)) return;
+    if (this.#reign.withholds(message)) return;
     if (message.type === MessageType.HeartbeatResp && !this.#answers.goes(message)) return;
     if (message.type !== MessageType.Snap) {
       this.transport.send(message);
@@ -420,35 +306,19 @@ export class RaftDriver implements Proposer {
   }
 
   #applied(entry: Entry): void {
-    const { node } = this.#running();
-    const isOwn = node.isLeader && entry.term === node.term;
-    const isDue = isOwn && this.#leadership.ready(node.term) === 'announce';
-    if (isDue && !this.#disk.isStalled) this.#gainLeadership(node.term);
-    this.#proposals.applied(entry.index, entry.term);
+    this.#reign.applied(entry, this.#running().node);
     this.#reads.applied();
   }
 
   #noteState(): void {
     const { node } = this.#running();
-    if (this.#leadership.term !== 0 && (!node.isLeader || node.term !== this.#leadership.term)) {
-      this.#loseLeadership();
-    }
+    this.#reign.look(node);
     if (!this.#leaders.look(node)) return;
     this.#ticker.start();
     if (!node.isLeader) this.#retention.clear();
     this.#deps.log.info({ term: node.term, leader: node.lead }, 'leader');
     this.#leaders.announce();
     if (node.lead !== NONE) queueMicrotask(() => this.#stopped || this.#reads.askAgain());
-  }
-
-  #gainLeadership(term: number): void {
-    this.#deps.log.info({ term }, 'this manager leads');
-    this.#leadership.gained(term);
-  }
-  #loseLeadership(): void {
-    // Answers first: listeners that retry must find the old attempts settled.
-    this.#proposals.leadershipLost();
-    if (this.#leadership.lost()) this.#deps.log.info({}, 'this manager leads no more');
   }
 
   #noteRemoved(raftId: number): void {
@@ -464,43 +334,11 @@ export class RaftDriver implements Proposer {
     queueMicrotask(() => this.#deps.onRemoved());
   }
 
-  #transportOwner() {
-    return {
-      received: (messages: readonly Message[]) => {
-        for (const { from } of messages) this.#activity.heard(from);
-        // Before the start there is nobody to read them; raft repeats what matters.
-        this.#loop?.deliver(messages);
-        if (this.#loop && isFromLeader(this.#loop.node, messages)) this.#leaderHeard();
-      },
-      unreachable: (raftId: number) => {
-        queueMicrotask(() => this.#loop?.run((node) => node.reportUnreachable(raftId)));
-      },
-      refused: (raftId: number) => this.#succession.refused(raftId),
-      removed: () => this.#wasRemoved(),
-    };
-  }
-
   // -- snapshots and compaction
 
   #takeSnapshot(): Snapshot | 'pending' {
     const configIndex = this.#loop?.applier.configIndex ?? 0;
     return this.#snapshots.source.take(Math.max(configIndex, this.#store.boundary.index));
-  }
-
-  #makeWriter(opened: OpenedLog): LogWriter {
-    return new LogWriter({
-      clock: this.#deps.clock,
-      db: this.#db,
-      votes: opened.votes,
-      store: this.#store,
-      hardState: opened.hardState,
-      afterSends: (work) => this.#afterSends(work),
-      deliver: (responses) => this.#loop?.deliver(responses),
-      snapshotTaken: () => this.#snapshots.installer.taken(),
-      generationOf: (snapshot) => this.#snapshots.installer.generationOf(snapshot),
-      installed: (snapshot) => this.#snapshots.installer.written(snapshot),
-      failed: (error) => this.#fatal(error),
-    });
   }
 
   /** Others wait for what a leader sends; for a follower's own write its leader waits. */
@@ -535,6 +373,109 @@ export class RaftDriver implements Proposer {
     if (target !== undefined) this.#writer.compact(target);
   }
 
+  // -- how the parts are joined
+
+  #makeWriter(opened: OpenedLog): LogWriter {
+    return new LogWriter({
+      clock: this.#deps.clock,
+      db: this.#db,
+      votes: opened.votes,
+      store: this.#store,
+      hardState: opened.hardState,
+      afterSends: (work) => this.#afterSends(work),
+      deliver: (responses) => this.#loop?.deliver(responses),
+      snapshotTaken: () => this.#snapshots.installer.taken(),
+      generationOf: (snapshot) => this.#snapshots.installer.generationOf(snapshot),
+      installed: (snapshot) => this.#snapshots.installer.written(snapshot),
+      failed: (error) => this.#fatal(error),
+    });
+  }
+
+  #transportOwner() {
+    return {
+      received: (messages: readonly Message[]) => {
+        for (const { from } of messages) this.#activity.heard(from);
+        // Before the start there is nobody to read them; raft repeats what matters.
+        this.#loop?.deliver(messages);
+        if (this.#loop && isFromLeader(this.#loop.node, messages)) this.#leaderHeard();
+      },
+      unreachable: (raftId: number) => {
+        queueMicrotask(() => this.#loop?.run((node) => node.reportUnreachable(raftId)));
+      },
+      refused: (raftId: number) => this.#succession.refused(raftId),
+      removed: () => this.#wasRemoved(),
+    };
+  }
+
+  #makeSnapshots(): Snapshots {
+    const { clock, log, dial } = this.#deps;
+    return new Snapshots({
+      identity: this.identity,
+      directory: this.directory,
+      db: this.#db,
+      clock,
+      log,
+      dial,
+      loop: () => this.#loop,
+      generation: () => this.#store.applied.generation,
+      note: (row) => this.#noteRow(row),
+      load: (snapshot, rows) => this.#loadSnapshot(snapshot, rows),
+    });
+  }
+
+  #makeScrub(): Scrub {
+    const { clock, log } = this.#deps;
+    return new Scrub({
+      clock,
+      db: this.#db,
+      log,
+      generation: () => this.#store.applied.generation,
+      row: (table, id) => this.#rowInMemory(table, id),
+      rewrite: (row) => this.#writer.restage(row),
+      isAlone: () => this.confState().voters.every((id) => id === this.identity.raftId),
+      failed: (error) => this.#fatal(error),
+    });
+  }
+
+  #makeReads(): Reads {
+    const { clock, random } = this.#deps;
+    return new Reads({
+      clock,
+      random,
+      raftId: this.identity.raftId,
+      request: (context) => this.#requestRead(context),
+      appliedIndex: () => this.#loop?.applier.index ?? 0,
+    });
+  }
+
+  #makeReign(): Reign {
+    return new Reign({
+      raftId: this.identity.raftId,
+      log: this.#deps.log,
+      activity: this.#activity,
+      leaders: this.#leaders,
+      loop: () => this.#loop,
+      timing: () => this.#timing,
+      read: (timeoutMs) => this.#reads.read(timeoutMs),
+      isReadOnly: () => this.#db.readOnly,
+      outstandingMs: () => this.#writer.outstandingMs(),
+      leaderAddress: () => this.leader()?.address ?? '',
+      fatal: (error) => this.#fatal(error),
+    });
+  }
+
+  #makeSuccession(): Succession {
+    const { clock, random } = this.#deps;
+    return new Succession({
+      clock,
+      random,
+      raftId: this.identity.raftId,
+      loop: () => (this.#stopped ? undefined : this.#loop),
+      mayStand: () => !this.#reign.isStalled,
+      slotMs: () => this.#timing.refusedCampaignMs,
+    });
+  }
+
   // -- small things
 
   #requestRead(context: Uint8Array): boolean {
@@ -548,14 +489,6 @@ export class RaftDriver implements Proposer {
   #running(): ConsensusLoop {
     if (this.#loop) return this.#loop;
     throw new SwarmError('NOT_LEADER', 'this manager is still loading its state');
-  }
-
-  #notLeader(): ProposeResult {
-    return { kind: 'dropped', reason: this.#leadership.term === 0 ? 'not-leader' : 'wrong-term' };
-  }
-  #notLeaderError(): SwarmError {
-    const details = { leader: this.leader()?.address ?? '' };
-    return new SwarmError('NOT_LEADER', 'this manager does not lead', { details });
   }
 
   #fatal(error: unknown): void {
@@ -573,7 +506,7 @@ export class RaftDriver implements Proposer {
     this.#loop?.stop();
     this.transport.stop();
     this.#snapshots.stop();
-    this.#loseLeadership();
+    this.#reign.end();
     this.#reads.close(error);
   }
 }

@@ -30,6 +30,21 @@ export function memberProgress(
   };
 }
 
+/** The voter that a leader hands over to: active, and nearest to the leader's log. */
+export function bestSuccessor(node: RawNode, activity: PeerActivity): number {
+  const { config, progress } = node.status();
+  let best = NONE;
+  let bestMatch = -1;
+  for (const peer of progress) {
+    const fits =
+      peer.id !== node.id && activity.isActive(peer.id) && config.voters.includes(peer.id);
+    if (!fits || peer.match <= bestMatch) continue;
+    best = peer.id;
+    bestMatch = peer.match;
+  }
+  return best;
+}
+
 /**
  * Who is out of the group, and was not told so yet, stays to answer votes: those that are left may
  * not know. It asks them whether it may go.

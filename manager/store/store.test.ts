@@ -95,6 +95,29 @@ test('cluster time goes on after a restart, also where no row speaks of its last
   assert.equal(restarted.view.wallMs, store.view.wallMs);
 });
 
+test('a loaded state takes the place of the tables at once, when the last row is there', async () => {
+  const { store } = aStore();
+  await store.put('service', 'users', Service.create({ id: 'old' }));
+  const ids = () => [...store.view.table('service').all()].map(({ id }) => id);
+  const row = (id: string): RowChange => {
+    const bytes = Service.encode(Service.create({ id }));
+    return { table: 'service', id, version: 7, bytes, secret: false };
+  };
+  const seen: string[][] = [];
+  let reloads = 0;
+  store.onReload(() => reloads++);
+  async function* rows() {
+    for (const id of ['new', 'newer']) {
+      yield [row(id)];
+      seen.push(ids());
+    }
+    assert.equal(reloads, 0);
+  }
+  await store.load(9, 1, rows());
+  assert.deepEqual(seen, [['old'], ['old']]);
+  assert.deepEqual([ids(), store.view.index, reloads], [['new', 'newer'], 9, 1]);
+});
+
 test('a row is stored anew as it was stored', async () => {
   const { store } = aStore();
   const disk = new Map<string, RowChange>();

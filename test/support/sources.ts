@@ -43,6 +43,28 @@ function readFolder(folder: string): Source[] {
   return out;
 }
 
+/** What is written for people: the documents of the root and of docs/. */
+export function readDocuments(): readonly Pick<Source, 'path' | 'text'>[] {
+  const below = readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' });
+  const paths = [...readdirSync(ROOT), ...below.map((path) => join('docs', path))];
+  return paths
+    .filter((path) => path.endsWith('.md'))
+    .map((path) => ({ path, text: readFileSync(join(ROOT, path), 'utf8') }));
+}
+
+/**
+ * TypeScript files in backquotes, by path or by the end of it; `{a,b}` stands for both, `x.` for any
+ * name.
+ */
+export function namedFiles(text: string): string[] {
+  const quoted = [...text.matchAll(/`([^`\s*]+\.ts)`/g)].map(([, name]) => name!);
+  return quoted.flatMap((name) => {
+    if (name.startsWith('x.')) return [];
+    const [all, before, either, after] = /^(.*)\{(.+)\}(.*)$/.exec(name) ?? [];
+    return all === undefined ? [name] : either!.split(',').map((one) => before + one + after);
+  });
+}
+
 /** Tests and what only they need. */
 export function isForTests(path: string): boolean {
   return (

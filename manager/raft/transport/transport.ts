@@ -115,7 +115,10 @@ export class Transport {
       this.#directory.learn({ raftId: frame.from, nodeId, address: frame.leaderAddress });
     }
     const messages: Message[] = [];
-    for (const raw of frame.messages) if (raw.from === frame.from) messages.push(fromWire(raw));
+    // In its own name, and for this member: what is for another would be passed on to it from here.
+    for (const raw of frame.messages) {
+      if (raw.from === frame.from && raw.to === frame.to) messages.push(fromWire(raw));
+    }
     this.#owner.received(messages);
   }
 

@@ -12,9 +12,10 @@ export const BUGS_OF_RAFT: readonly Mutant[] = [
   mutant(1, 'a leader acts, and changes members, before its own term has committed', [
     [`${CORE}/proposals`, 'r.pendingConfIndex > applied', 'false'],
     [
-      `${RAFT}/driver`,
-      'this.#leaders.announce();',
-      'if (node.isLeader) this.#gainLeadership(node.term);\n        this.#leaders.announce();',
+      `${RAFT}/reign`,
+      'const { term } = this.#leadership;\n        if (term !== 0 && (!node.isLeader',
+      'if (node.isLeader) this.#begin(node.term);\n        ' +
+        'const { term } = this.#leadership;\n        if (term !== 0 && (!node.isLeader',
     ],
   ]),
   mutant(

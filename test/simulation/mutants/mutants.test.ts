@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -9,13 +9,24 @@ import { MUTANTS } from './mutants.ts';
 /** Where the compiled modules are, whether this file is compiled or not. */
 const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = join(HERE, '..', '..', '..');
-const COMPILED = import.meta.url.endsWith('.ts') ? join(ROOT, 'dist') : ROOT;
+const IS_SOURCE = import.meta.url.endsWith('.ts');
+const COMPILED = IS_SOURCE ? join(ROOT, 'dist') : ROOT;
+const SOURCES = IS_SOURCE ? ROOT : join(ROOT, '..');
 
 test('each of the twenty known bugs can be planted', () => {
   const numbers = new Set(BUGS_OF_RAFT.map(({ number }) => number));
   assert.deepEqual(
     [...numbers].sort((a, b) => a - b),
     Array.from({ length: 20 }, (_, at) => at + 1),
+  );
+});
+
+test('what a bug changes is a module of today, not one that an older build left behind', () => {
+  const modules = MUTANTS.flatMap(({ patches, aids }) => [...patches, ...aids]);
+  const gone = modules.filter(({ module }) => !existsSync(join(SOURCES, `${module}.ts`)));
+  assert.deepEqual(
+    gone.map(({ module }) => module),
+    [],
   );
 });
 
