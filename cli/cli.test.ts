@@ -10,6 +10,8 @@ import {
   ListNodesResponse,
   ListServicesResponse,
   ListTasksResponse,
+  NodeView,
+  type Ref,
   Role,
   ServiceProgress,
   ServiceView,
@@ -389,6 +391,26 @@ test('promoting a manager says that it is one, and changes nothing', async () =>
   });
   assert.deepEqual([code, out], [0, 'Node alpha is already a manager.\n']);
   assert.deepEqual(client.requestsOf('UpdateNode'), []);
+});
+
+test('of several nodes that are demoted, the one that answers comes last', async () => {
+  const ids = ['alpha', 'beta', 'gamma'];
+  const { code, out, client } = await runCli(['node', 'demote', 'alpha', 'nobody', 'beta'], {
+    Info: () => InfoResponse.create({ nodeId: 'alpha' }),
+    GetNode: ({ ref }: Ref) => {
+      if (!ids.includes(ref)) throw new SwarmError('NOT_FOUND', `no node "${ref}"`);
+      return GetNodeResponse.create({ node: { node: { id: ref, name: ref, role: Role.MANAGER } } });
+    },
+    UpdateNode: () => NodeView.create(),
+    ListNodes: () => {
+      throw new SwarmError('NOT_A_MANAGER', 'this node is a worker');
+    },
+  });
+  assert.deepEqual(
+    [code, out],
+    [3, 'Node beta demoted to worker.\nNode alpha demoted to worker.\n'],
+  );
+  assert.equal(client.requestsOf('UpdateNode').length, 2);
 });
 
 test('completion knows words, flags, values and names', async () => {

@@ -95,7 +95,6 @@ export class Manager {
         dial: (address) => deps.dialOwn(address),
         onFatal: (error) => deps.onFatal(error),
         onRemoved: () => deps.onRemoved(),
-        onReadOnly: (readOnly) => log.warn({ readOnly }, 'free disk space'),
       },
     );
     return new Manager(raft, deps);

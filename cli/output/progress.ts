@@ -1,6 +1,7 @@
 import type { ServiceProgress, TaskProgress } from '../../proto/index.ts';
 import { TaskState } from '../../proto/index.ts';
 import { printable } from './printable.ts';
+import { quantity } from './quantity.ts';
 import { truncate } from './table.ts';
 import { wordOf } from './words.ts';
 
@@ -51,7 +52,7 @@ function summary(progress: ServiceProgress): string {
   if (progress.removed) return 'removed';
   if (isRemoval(progress)) {
     const name = printable(progress.service?.service?.spec?.name ?? '');
-    return `removing ${name}: ${progress.tasks.length} tasks left`;
+    return `removing ${name}: ${quantity(progress.tasks.length, 'task')} left`;
   }
   const up = current(progress).filter(isUp).length;
   return `overall progress: ${up} out of ${wanted} tasks`;

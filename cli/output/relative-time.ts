@@ -1,3 +1,5 @@
+import { quantity } from './quantity.ts';
+
 const STEPS: readonly (readonly [number, string])[] = [
   [365 * 86_400, 'year'],
   [30 * 86_400, 'month'],
@@ -19,9 +21,9 @@ function durationWords(seconds: number): string {
   for (const [size, unit] of STEPS) {
     const count = Math.floor(seconds / size);
     // As in Docker: the next unit begins at two of it, but for hours and minutes.
-    if (count >= (size > 3_600 ? 2 : 1)) return `${count} ${unit}${count === 1 ? '' : 's'}`;
+    if (count >= (size > 3_600 ? 2 : 1)) return quantity(count, unit);
   }
-  return `${seconds} second${seconds === 1 ? '' : 's'}`;
+  return quantity(seconds, 'second');
 }
 
 /** Time zone of the caller, as `2026-01-31T12:00:00.123+01:00`. */

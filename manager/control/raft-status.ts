@@ -57,7 +57,7 @@ function mergeStatus(
       disk: self?.disk ?? null,
       answered: self !== undefined,
       active: known.active || self !== undefined,
-      message: row === undefined ? '' : row.message || damageText(row),
+      message: row?.message || damageText(row) || diskText(self),
       phase: row?.phase ?? '',
     });
   });
@@ -66,8 +66,13 @@ function mergeStatus(
   return RaftStatus.with(own, { members, terms, lastIndex, freshness });
 }
 
-function damageText({ damage }: Member): string {
-  return damage === '' ? '' : `its state is damaged (${damage}): it joins anew`;
+function damageText(row: Member | undefined): string {
+  return row?.damage ? `its state is damaged (${row.damage}): it joins anew` : '';
+}
+function diskText(self: RaftStatus | undefined): string {
+  if (!self?.readOnly) return '';
+  const leads = self.state === 'leader';
+  return `its disk is nearly full: ${leads ? 'no changes are taken' : 'it could take none as leader'}`;
 }
 
 function freshnessOf(own: RaftStatus, isStale: boolean, { clock }: ControlDeps): Freshness {

@@ -62,7 +62,6 @@ export interface DatabaseDeps {
   readonly openEngine: OpenEngine;
   /** The first failed write; nothing is written after it, the process must end. */
   readonly onPoison: (error: SwarmError) => void;
-  readonly onReadOnly?: (readOnly: boolean) => void;
   /** Asked after an opening that did not end; `examineInChild` when absent. */
   readonly examine?: (path: string) => Promise<Examination>;
 }
@@ -104,7 +103,7 @@ export class Database {
     this.#space = new FreeSpaceGuard(directory, {
       clock: deps.clock,
       disk: deps.disk,
-      onReadOnly: (readOnly, freeBytes) => this.#changeReadOnly(readOnly, freeBytes),
+      onReadOnly: (readOnly, freeBytes) => this.#noteReadOnly(readOnly, freeBytes),
     });
   }
 
@@ -326,10 +325,10 @@ export class Database {
     };
   }
 
-  #changeReadOnly(readOnly: boolean, freeBytes: number): void {
-    const text = readOnly ? 'too little disk space: no changes are taken' : 'disk space is back';
-    this.#deps.log.warn({ freeBytes }, text);
-    this.#deps.onReadOnly?.(readOnly);
+  #noteReadOnly(readOnly: boolean, freeBytes: number): void {
+    const { log } = this.#deps;
+    if (readOnly) log.warn({ freeBytes }, 'the disk is nearly full: no changes are taken');
+    else log.info({ freeBytes }, 'the disk has room again');
   }
 }
 

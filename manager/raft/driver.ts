@@ -85,7 +85,7 @@ export class RaftDriver implements Proposer {
     this.#db = db;
     this.identity = opened.identity;
     this.#timing = timing(options.electionTimeoutMs);
-    this.#leaders = new LeaderWatch(clock);
+    this.#leaders = new LeaderWatch(clock, (id) => this.directory.get(id)?.nodeId ?? '');
     this.#activity = new PeerActivity(clock, () => this.#timing.electionTimeoutMs);
     this.#answers = new HeartbeatAnswers(clock, () => this.#timing.tickMs);
     this.#store = new LogStore(opened, () => this.#takeSnapshot(), {

@@ -5,6 +5,8 @@ import { NONE, type RawNode } from './core/index.ts';
 export interface SeenTerm {
   readonly term: number;
   readonly leader: number;
+  /** Of the leader, kept when it is a manager no more; empty when it was not known then. */
+  readonly nodeId: string;
   readonly sinceWallMs: number;
 }
 
@@ -13,13 +15,15 @@ const HISTORY_MAX = 32;
 /** Remembers who led last, and tells of changes. */
 export class LeaderWatch {
   readonly #clock: Clock;
+  readonly #nodeOf: (raftId: number) => string;
   readonly #listeners = new Set<() => void>();
   readonly #history: SeenTerm[] = [];
   #lead = NONE;
   #term = 0;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, nodeOf: (raftId: number) => string) {
     this.#clock = clock;
+    this.#nodeOf = nodeOf;
   }
 
   /** True when leader or term are others than at the last look. */
@@ -27,7 +31,9 @@ export class LeaderWatch {
     if (node.lead === this.#lead && node.term === this.#term) return false;
     this.#lead = node.lead;
     this.#term = node.term;
-    this.#remember({ term: node.term, leader: node.lead, sinceWallMs: this.#clock.wallMs() });
+    const { term, lead: leader } = node;
+    const sinceWallMs = this.#clock.wallMs();
+    this.#remember({ term, leader, nodeId: this.#nodeOf(leader), sinceWallMs });
     return true;
   }
   /** The last terms since this process began, newest first. */

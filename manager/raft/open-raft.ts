@@ -7,8 +7,6 @@ import { clearLeftovers, openLog } from './storage/open-log.ts';
 export interface OpenRaftDeps extends RaftDeps {
   readonly disk: Disk;
   readonly openEngine: OpenEngine;
-  /** Too little disk space, or enough again. Proposals are refused by the driver itself. */
-  readonly onReadOnly?: (readOnly: boolean) => void;
   /** See `DatabaseDeps`. */
   readonly examine?: DatabaseDeps['examine'];
 }
@@ -40,7 +38,6 @@ export async function openRaft(
     openEngine: deps.openEngine,
     // The writer whose write failed reports it as well; this is for writes of nobody's.
     onPoison: (error) => driver?.poisoned(error),
-    ...(deps.onReadOnly ? { onReadOnly: deps.onReadOnly } : {}),
     ...(deps.examine ? { examine: deps.examine } : {}),
   });
   try {

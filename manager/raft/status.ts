@@ -25,7 +25,7 @@ export interface StatusSources {
   readonly directory: PeerDirectory;
   readonly identity: Identity;
   readonly activity: PeerActivity;
-  readonly database: Pick<Database, 'latency' | 'outstandingMs'>;
+  readonly database: Pick<Database, 'latency' | 'outstandingMs' | 'readOnly'>;
   readonly terms: readonly SeenTerm[];
 }
 
@@ -35,9 +35,10 @@ export function raftStatus(sources: StatusSources): RaftStatus {
   const { raftId, epoch } = identity;
   const outstandingMs = Math.round(database.outstandingMs());
   const disk = { ...database.latency.summary(), outstandingMs };
+  const { readOnly } = database;
   if (node === undefined) {
     const applied = store.applied.index;
-    return RaftStatus.create({ raftId, epoch, applied, disk, state: 'loading' });
+    return RaftStatus.create({ raftId, epoch, applied, disk, readOnly, state: 'loading' });
   }
   const { hardState, applied, config } = node.status();
   const ids = [...config.voters, ...config.learners].sort((a, b) => a - b);
@@ -45,9 +46,10 @@ export function raftStatus(sources: StatusSources): RaftStatus {
     raftId,
     epoch,
     disk,
+    readOnly,
     lastIndex: node.lastIndex,
-    terms: terms.map(({ term, leader, sinceWallMs }) => {
-      return { term, leader, sinceWallMs, nodeId: directory.get(leader)?.nodeId ?? '' };
+    terms: terms.map((seen) => {
+      return { ...seen, nodeId: seen.nodeId || (directory.get(seen.leader)?.nodeId ?? '') };
     }),
     term: hardState.term,
     leader: node.lead,

@@ -261,7 +261,8 @@ export class ReplicatedStore implements Store, StateMachine, LeadershipListener 
     if (reason === 'read-only')
       return new SwarmError(
         'READ_ONLY',
-        "the leader's disk is nearly full: nothing more is written",
+        "the leader's disk is nearly full: no change is taken until there is room",
+        { advice: 'Free space where its state directory is.', command: 'swarm cluster status' },
       );
     return new SwarmError('DROPPED', `not written: ${reason}`);
   }

@@ -10,6 +10,7 @@ import { SwarmError } from '../../../shared/errors.ts';
 import type { Verb } from '../../command.ts';
 import type { Context } from '../../context.ts';
 import { ByteCounter } from '../../output/byte-counter.ts';
+import { quantity } from '../../output/quantity.ts';
 import { formatBytes } from '../../parse/bytes.ts';
 import { warnStale } from '../shared-options.ts';
 import { NewFile } from './new-file.ts';
@@ -95,11 +96,14 @@ function report(
   keyPath: string | undefined,
 ): string {
   const { services, nodes, rows, index, bytes } = summary;
-  const what = `${services} services, ${nodes} nodes, ${rows} rows at index ${index}`;
-  const head = `Backup of cluster ${summary.clusterId.slice(0, 12)} in ${path} (${formatBytes(bytes)}): ${what}.\n`;
+  const cluster = `cluster ${summary.clusterId.slice(0, 12)}`;
+  const what = [quantity(services, 'service'), quantity(nodes, 'node'), quantity(rows, 'row')];
+  const head =
+    `Backup of ${cluster} in ${path} (${formatBytes(bytes)}): ` +
+    `${what.join(', ')} at index ${index}.\n`;
   if (key === undefined) {
     return (
-      `${head}Its key is in ${keyPath}. Keep it elsewhere than the backup; restore both with\n\n` +
+      `${head}Its key is in ${keyPath}. Keep it elsewhere than the backup; restore with\n\n` +
       `    swarm cluster restore ${path} --key @${keyPath}\n`
     );
   }

@@ -11,6 +11,7 @@ import type { Verb } from '../../command.ts';
 import type { Context } from '../../context.ts';
 import { ensureDaemon, undoAfter } from '../../local-daemon.ts';
 import { ByteCounter } from '../../output/byte-counter.ts';
+import { quantity } from '../../output/quantity.ts';
 import { isoLocal } from '../../output/relative-time.ts';
 import { warn } from '../../output/warning.ts';
 import { readSecret } from '../../parse/secret.ts';
@@ -100,7 +101,10 @@ async function* chunksOf(
 function say(context: Context, answer: RestoreResponse): void {
   const { backup, formerManagers: former, advertiseAddress: address } = answer;
   const of = backup === null ? '' : ` as of ${isoLocal(backup.wallMs)}`;
-  const what = backup === null ? '' : ` (${backup.services} services, ${backup.nodes} nodes)`;
+  const what =
+    backup === null
+      ? ''
+      : ` (${quantity(backup.services, 'service')}, ${quantity(backup.nodes, 'node')})`;
   context.io.out(
     `Cluster ${answer.clusterId.slice(0, 12)} restored${of}${what}: ` +
       `this node (${answer.nodeId.slice(0, 12)}) is its only manager.\n` +

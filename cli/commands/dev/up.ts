@@ -2,6 +2,7 @@ import type { Verb } from '../../command.ts';
 import { formCluster, startDevNode, waitUntilReady } from '../../dev/cluster.ts';
 import { readDevMarker, writeDevMarker } from '../../dev/marker.ts';
 import { planDevNodes } from '../../dev/plan.ts';
+import { quantity } from '../../output/quantity.ts';
 import { parseWhole } from '../../parse/number.ts';
 import { declareDir, dirOf } from './options.ts';
 
@@ -32,7 +33,7 @@ export const up: Verb = {
     const via = flags.has('dir') ? `${dir}/m1` : 'm1';
     const here = flags.has('dir') ? ` --dir ${dir}` : '';
     context.io.out(
-      `A cluster of ${nodes.length} nodes runs in ${dir}.\n` +
+      `A cluster of ${quantity(nodes.length, 'node')} runs in ${dir}.\n` +
         `  swarm --via ${via} node ls\n` +
         `  swarm dev kill w1${here}      (and start w1)\n` +
         `  swarm dev down${here}\n`,

@@ -1,6 +1,15 @@
-import { ControlService, ListRequest, Ref, Role, UpdateNodeRequest } from '../../../proto/index.ts';
+import {
+  ControlService,
+  ListRequest,
+  type Node,
+  Ref,
+  Role,
+  UpdateNodeRequest,
+} from '../../../proto/index.ts';
 import type { Verb } from '../../command.ts';
+import type { Context } from '../../context.ts';
 import { warn } from '../../output/warning.ts';
+import type { Session } from '../../session.ts';
 import { reporter } from '../report.ts';
 import { forEachWord } from '../shared-options.ts';
 import { selfRef } from './self.ts';
@@ -16,21 +25,35 @@ function roleVerb(role: Role, noun: string, done: string): Verb {
     },
     async run(context, words) {
       const session = await context.connect();
-      const code = await forEachWord(words, reporter(context), async (word) => {
-        const ref = await selfRef(session, word);
-        const before = await session.read(ControlService.getNode, Ref.create({ ref }));
-        const name = before.node?.node?.name ?? word;
-        if (before.node?.node?.role === role) {
+      const report = reporter(context);
+      const own = words.length > 1 ? await selfRef(session, 'self') : '';
+      const nodes = new Map<string, Node>();
+      const unknown = await forEachWord(words, report, async (word) => {
+        const ref = Ref.create({ ref: await selfRef(session, word) });
+        const { node } = (await session.read(ControlService.getNode, ref)).node!;
+        nodes.set(node!.id, node!);
+      });
+      // As a worker it answers no more: the node that answers comes last.
+      const ids = [...nodes.keys()].sort((a, b) => Number(a === own) - Number(b === own));
+      const failed = await forEachWord(ids, report, async (id) => {
+        const { name, role: before } = nodes.get(id)!;
+        if (before === role) {
           context.io.out(`Node ${name} is already a ${noun}.\n`);
           return;
         }
-        const request = UpdateNodeRequest.create({ ref, role, hasRole: true });
+        const request = UpdateNodeRequest.create({ ref: id, role, hasRole: true });
         await session.write(ControlService.updateNode, request);
         context.io.out(`Node ${name} ${done} ${noun}.\n`);
       });
-      const managers = ListRequest.create({ filters: [{ key: 'role', value: 'manager' }] });
-      warn(context, (await session.read(ControlService.listNodes, managers)).warnings);
-      return code;
+      await warnOfCount(context, session);
+      return unknown || failed;
     },
   };
+}
+
+/** How many managers are left is only a hint: none where its own daemon has just become a worker. */
+async function warnOfCount(context: Context, session: Session): Promise<void> {
+  const managers = ListRequest.create({ filters: [{ key: 'role', value: 'manager' }] });
+  const answer = await session.read(ControlService.listNodes, managers).catch(() => undefined);
+  warn(context, answer?.warnings ?? []);
 }

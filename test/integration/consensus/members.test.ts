@@ -183,6 +183,7 @@ describe('a member of three managers', { skip }, () => {
       return ran.code === 0 ? undefined : ran;
     });
     assert.match(refused.stderr, /disk is nearly full/);
+    assert.match(await cluster.must(leader, 'cluster status'), /disk is nearly full: no changes/);
     assert.match(await cluster.must(leader, 'service ls'), /while-it-hangs/);
     leader.disk!.empty();
     await until('writes to be taken again', async () => {
