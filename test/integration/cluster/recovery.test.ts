@@ -72,7 +72,7 @@ describe('a backup, and what is made of the remains of a cluster', () => {
 
   test('is written by any manager while the cluster works, for its owner alone', async () => {
     const said = await cluster.must('m2', ['cluster', 'backup', file, '--key-file', key]);
-    assert.match(said, /1 services, 4 nodes/);
+    assert.match(said, /1 service, 4 nodes/);
     const secret = readFileSync(key, 'utf8').trim();
     assert.ok(!said.includes(secret));
     for (const path of [file, key]) assert.equal(statSync(path).mode & 0o777, 0o600);
