@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Channel, Frame, type Init, type TaskStreamUp } from '../proto/index.ts';
+import { SwarmError } from '../shared/errors.ts';
 import type { MemoryDuplex } from '../shared/rpc/memory-duplex.fixture.ts';
 import { DetachFilter, parseDetachKeys } from './terminal/detach-keys.ts';
 import { RecordedIo } from './testing/recorded-io.ts';
@@ -72,13 +73,37 @@ test('a terminal is put right when the way to the task breaks', async () => {
     TaskStream: (far: Far) =>
       far.onMessage(({ open }) => {
         if (open === null) return;
-        far.send(Frame.create({ started: { terminal: true, input: true } }));
+        const names = { taskName: 'web.1', nodeName: 'n1' };
+        far.send(Frame.create({ started: { terminal: true, input: true, ...names } }));
         far.end();
       }),
   };
   const { code, err } = await runCli(['exec', '-it', 'web', 'sh'], answers, io);
-  assert.deepEqual([code, io.terminal.isRaw], [5, false]);
-  assert.match(err, /connection to the task was lost/);
+  assert.deepEqual([code, io.terminal.isRaw], [125, false]);
+  assert.match(err, /connection to web\.1 on n1 broke off\. The connection to the task was lost/);
+});
+
+test('what a change of the leader ends says so, and its exit code is no command’s', async () => {
+  const error = new SwarmError('NOT_LEADER', 'This manager does not lead.');
+  const breaking = (begins: boolean) => ({
+    TaskStream: (far: Far) =>
+      far.onMessage(({ open }) => {
+        if (open === null) return;
+        const names = { taskName: 'web.1', nodeName: 'n1' };
+        if (begins) far.send(Frame.create({ started: names }));
+        far.destroy(error);
+      }),
+  });
+  const broke = 'Error: The connection to web.1 on n1 broke off. Another manager leads now.\n';
+  const hungUp = 'The command was hung up: see what it has done, and run it again.\n';
+  const ran = await runCli(['exec', 'web', 'sh'], breaking(true));
+  assert.deepEqual([ran.code, ran.err], [125, `${broke}${hungUp}`]);
+  const attached = await runCli(['attach', 'web'], breaking(true));
+  assert.deepEqual(
+    [attached.code, attached.err],
+    [125, `${broke}The task goes on: attach to it again.\n`],
+  );
+  assert.equal((await runCli(['exec', 'web', 'sh'], breaking(false))).code, 5);
 });
 
 test('-t needs a keyboard where input is passed on', async () => {

@@ -18,16 +18,19 @@ import type { Session } from './session.ts';
 export class TaskTalk {
   /** Resolves when it began. Rejects with why it did not; a NotBegun has an exit code of its own. */
   readonly started: Promise<StreamStarted>;
-  /** Resolves with how it came to its end; rejects when the way to it broke. */
+  /** Resolves with how it came to its end; rejects with BROKEN_OFF when the way to it broke. */
   readonly ended: Promise<StreamEnded>;
   readonly #stream: Duplex<Frame, TaskStreamUp>;
   readonly #frames: FramedStream;
+  readonly #asked: TaskStreamRequest;
+  #began: StreamStarted | undefined;
   #begin: (started: StreamStarted) => void = () => undefined;
   #refuse: (error: Error) => void = () => undefined;
   #finish: (ended: StreamEnded) => void = () => undefined;
   #break: (error: Error) => void = () => undefined;
 
   constructor(session: Session, ref: string, request: Init<TaskStreamRequest>) {
+    this.#asked = TaskStreamRequest.create(request);
     this.#stream = session.talk(ControlService.taskStream);
     this.#frames = new FramedStream({
       send: (frame) => this.#stream.send(TaskStreamUp.create({ frame })),
@@ -45,8 +48,8 @@ export class TaskTalk {
     this.started.catch(() => undefined);
     this.ended.catch(() => undefined);
     this.#stream.onMessage((frame) => this.#take(frame));
-    this.#stream.onClose((error) => this.#fail(error ?? lost()));
-    this.#stream.send(TaskStreamUp.create({ ref, open: TaskStreamRequest.create(request) }));
+    this.#stream.onClose((error) => this.#broke(error ?? lost()));
+    this.#stream.send(TaskStreamUp.create({ ref, open: this.#asked }));
   }
   get input(): Writable {
     return this.#frames.writer(Channel.INPUT);
@@ -67,7 +70,10 @@ export class TaskTalk {
   }
   #take(frame: Frame): void {
     this.#frames.take(frame);
-    if (frame.started !== null) this.#begin(frame.started);
+    if (frame.started !== null) {
+      this.#began = frame.started;
+      this.#begin(frame.started);
+    }
     if (frame.ended === null) return;
     const { error, errorCode, code } = frame.ended;
     if (errorCode !== '') {
@@ -78,6 +84,10 @@ export class TaskTalk {
     this.#frames.close();
     this.#finish(frame.ended);
     this.#stream.end();
+  }
+  /** Nobody takes it up again by itself, and a script tells it from how a command ended. */
+  #broke(error: SwarmError): void {
+    this.#fail(this.#began === undefined ? error : brokenOff(this.#began, this.#asked, error));
   }
   #fail(error: SwarmError): void {
     this.#refuse(error);
@@ -100,6 +110,24 @@ function lost(): SwarmError {
   return new SwarmError('UNREACHABLE', 'The connection to the task was lost.', {
     advice: 'A manager or the node went away: try again.',
   });
+}
+
+function brokenOff(
+  { taskName, nodeName }: StreamStarted,
+  asked: TaskStreamRequest,
+  cause: SwarmError,
+): SwarmError {
+  const to = taskName === '' ? `node ${nodeName}` : `${taskName} on ${nodeName}`;
+  const why = cause.code === 'NOT_LEADER' ? 'Another manager leads now.' : cause.message;
+  const message = `The connection to ${to} broke off. ${why}`;
+  return new SwarmError('BROKEN_OFF', message, { cause, advice: howToGoOn(asked) });
+}
+
+function howToGoOn({ exec, attach, dial }: TaskStreamRequest): string {
+  if (exec !== null) return 'The command was hung up: see what it has done, and run it again.';
+  if (attach !== null) return 'The task goes on: attach to it again.';
+  if (dial !== null) return 'New connections find their way.';
+  return 'Only a part may have arrived: begin again.';
 }
 
 /** It may begin with the name of a command: its first letter stays as it is. */

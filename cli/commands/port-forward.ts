@@ -111,9 +111,15 @@ class Forward {
       talk.output.pipe(socket);
       await talk.ended;
     } catch (error) {
-      if (!socket.destroyed) this.#context.io.err(`port ${this.#port}: ${messageOf(error)}\n`);
+      if (!socket.destroyed) this.#complain(error);
       socket.destroy();
     }
+  }
+  /** The forward itself goes on. */
+  #complain(error: unknown): void {
+    const isBroken = SwarmError.is(error) && error.code === 'BROKEN_OFF';
+    const text = isBroken ? `${error.message} ${error.advice}` : messageOf(error);
+    this.#context.io.err(`port ${this.#port}: ${text}\n`);
   }
   /** Which task it is, whenever that changes. */
   #greet(task: string): void {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   mkdirSync,
@@ -230,5 +231,48 @@ describe('looking into processes', () => {
     assert.match(rows[0]!.CPUPerc, /^\d+\.\d\d%$/);
     const page = await at.must(['top', '--no-stream']);
     for (const name of ['m1', 'm2', 'm3', 'w1', 'web.1']) assert.ok(page.includes(name), name);
+  });
+
+  test('a leader that dies ends talks with a code of their own; ports are forwarded on', async (t) => {
+    const leader = await at.cluster.leader('m1');
+    const via = ['m1', 'm2', 'm3'].find((name) => name !== leader)!;
+    const worker = ['--constraint', 'node.role==worker', '--process'];
+    await at.mustCreate('stays', ...worker, 'sh', '-c', 'while :; do echo tick; sleep 0.1; done');
+    await at.mustCreate('greets', '-p', '18481:80', ...worker, 'hello');
+    const env = { ...process.env, SWARM_SOCKET: await at.cluster.socket(via) };
+    const talk = (...words: string[]): { text: string; code: Promise<number | null> } => {
+      const child = spawn(process.execPath, [BUNDLE, ...words], {
+        env,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      t.after(() => child.kill('SIGKILL'));
+      const shown = { text: '', code: once(child, 'exit').then(([code]) => code as number | null) };
+      for (const stream of [child.stdout, child.stderr])
+        stream.on('data', (chunk: Buffer) => {
+          shown.text += chunk;
+        });
+      return shown;
+    };
+    const ran = talk('exec', 'stays', 'sh', '-c', 'echo begun; sleep 1000');
+    const attached = talk('attach', 'stays');
+    const forward = talk('port-forward', 'greets', ':80');
+    const port = await until('a port', () => /:(\d+) -> 80\n/.exec(forward.text)?.[1]);
+    const answers = async (): Promise<true> => {
+      assert.match((await get('127.0.0.1', Number(port))).body, /Hello from greets\.1\./);
+      return true;
+    };
+    await answers();
+    await until('both', () => (ran.text && attached.text ? true : undefined));
+    await at.cluster.dev('kill', leader);
+    assert.deepEqual([await ran.code, await attached.code], [125, 125]);
+    assert.match(
+      ran.text,
+      /stays\.1 on w1 broke off\. .*\nThe command was hung up: .*run it again/,
+    );
+    assert.match(
+      attached.text,
+      /stays\.1 on w1 broke off\. .*\nThe task goes on: attach to it again/,
+    );
+    await until('the port again', () => answers().catch(() => undefined));
   });
 });
