@@ -7,17 +7,20 @@ import {
   ClusterSpec,
   DispatcherService,
   type Hello,
+  type Init,
   Liveness,
   LogRecord,
   LogRequest,
   type ManagerMessage,
   Member,
+  RegistryLogin,
   Role,
   Service,
   ServiceRevision,
   ServiceState,
   StreamUp,
   Task,
+  type TaskSpec,
   TaskState,
   type TaskStatus,
 } from '../../proto/index.ts';
@@ -64,11 +67,14 @@ class World {
     const { identity, nodeId } = await this.cluster.join(Role.WORKER, 'agent');
     return new Agent(this.cluster.client(identity), nodeId);
   }
-  async service(id: string): Promise<void> {
+  async service(
+    id: string,
+    task: Init<TaskSpec> = { process: { command: ['sleep', '1'] } },
+  ): Promise<void> {
     const { store } = this.cluster;
     const spec = {
       name: id,
-      task: { process: { command: ['sleep', '1'] } },
+      task,
       endpoint: { ports: [{ target: 80, published: 8080 }] },
     };
     await store.put('service', 'users', Service.create({ id, spec, revision: 1 }));
@@ -224,6 +230,34 @@ test('changes come as increments that follow each other', async () => {
   assert.deepEqual(third.from, second.to);
   assert.deepEqual(third.removedTasks, ['t1']);
   assert.deepEqual(third.digest, first.digest);
+});
+
+test('a login for a registry goes with tasks of its images that are to run, to their nodes alone', async () => {
+  const world = await World.start();
+  const { store } = world.cluster;
+  const login = { id: 'r.example', host: 'r.example', username: 'u', password: 'p' };
+  await store.put('registryLogin', 'users', RegistryLogin.create(login));
+  await world.service('web', { container: { image: 'r.example/web:1' } });
+  await world.service('elsewhere', { container: { image: 'other.example/web:1' } });
+  const [pulls, idle] = [await world.agent(), await world.agent()];
+  await world.task('runs', pulls.nodeId);
+  await world.task('ended', idle.nodeId, { desiredState: TaskState.SHUTDOWN });
+  await world.task('other', idle.nodeId, { serviceId: 'elsewhere' });
+  pulls.hello();
+  idle.hello();
+  const { tasks } = await pulls.next('assignments');
+  assert.deepEqual(
+    tasks.map(({ registryAuth }) => ({ ...registryAuth })),
+    [{ host: 'r.example', username: 'u', password: 'p' }],
+  );
+  const others = (await idle.next('assignments')).tasks;
+  assert.deepEqual(
+    others.map(({ id, registryAuth }) => [id, registryAuth]),
+    [
+      ['ended', null],
+      ['other', null],
+    ],
+  );
 });
 
 test('an agent with the same digest is sent nothing, and increments go on from what it has', async () => {
