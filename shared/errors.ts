@@ -36,6 +36,7 @@ export const ERRORS = {
   BROKEN_OFF: row(14, 503, 125, 'unknown', 'What had begun ended with it: begin again.'),
   DEADLINE: row(4, 504, 5, 'unknown', 'It may have been done: look before you repeat it.'),
   UNREACHABLE: row(14, 503, 5, 'yes', 'Check address, port and firewall.'),
+  NO_ANSWER: row(14, 503, 5, 'never', 'It was asked by the manager: the message names it.'),
   READ_ONLY: row(14, 503, 5, 'yes', 'Free disk space on the managers.'),
   DAMAGED: row(15, 500, 5, 'never', 'The node heals by rejoining; else restore a backup.'),
   EXPIRED: row(11, 410, 3, 'never', 'Read the list again and watch from there.'),

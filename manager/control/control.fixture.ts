@@ -106,12 +106,12 @@ export class Fixture {
         },
         openUsage: (nodeId) => {
           const told = this.usage.get(nodeId);
-          if (told === undefined) throw new SwarmError('UNREACHABLE', 'it does not answer');
+          if (told === undefined) throw new SwarmError('NO_ANSWER', 'it does not answer');
           return told();
         },
         lookAtNetwork: async (nodeId) => {
           const told = this.networkLooks.get(nodeId);
-          if (told === undefined) throw new SwarmError('UNREACHABLE', 'it does not answer');
+          if (told === undefined) throw new SwarmError('NO_ANSWER', 'it does not answer');
           return told();
         },
         openTaskStream: (nodeId, request) => {
@@ -143,7 +143,9 @@ export class Fixture {
           return answer;
         },
         platformsOf: async () => this.platforms,
-        checkLogin: async (_host, { password }) => {
+        checkLogin: async (host, { password }) => {
+          if (host === 'away.example')
+            throw new ImageError('PULL_FAILED', `can't reach ${host}`, true);
           if (password !== 'right')
             throw new ImageError('IMAGE_AUTH', 'it does not take this login');
         },

@@ -61,7 +61,7 @@ export interface RaftInfo {
 /** What only the leader's memory has. On other managers: nothing is known. */
 export interface DispatcherInfo {
   /**
-   * Records of one task in order of time; throws UNREACHABLE or DEADLINE when its node cannot be
+   * Records of one task in order of time; throws NO_ANSWER or DEADLINE when its node cannot be
    * asked. An abort of `signal` ends it at once, also while nothing comes: a generator that waits
    * cannot be ended from outside.
    */

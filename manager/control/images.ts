@@ -211,6 +211,7 @@ function resolveImage(view: View, ref: string): Image {
       advice: `Give one of their names: ${found.map(({ id }) => id).join(', ')}.`,
     });
   throw new SwarmError('NOT_FOUND', `the managers keep no image "${ref.slice(0, 200)}"`, {
+    advice: 'List those that they keep.',
     command: 'swarm image ls',
   });
 }

@@ -63,7 +63,7 @@ export class LogSource {
     this.#follows = request.follow;
     const { dispatcher, silent } = deps;
     if (!dispatcher.reachable(task.nodeId)) {
-      this.#lost = new SwarmError('UNREACHABLE', 'it does not answer');
+      this.#lost = new SwarmError('NO_ANSWER', 'it does not answer');
       silent.add(task.nodeId, this.#lost.message);
       return;
     }
@@ -132,7 +132,7 @@ export class LogSource {
   }
 }
 
-const LOST: readonly string[] = ['UNREACHABLE', 'DEADLINE', 'NOT_LEADER'];
+const LOST: readonly string[] = ['NO_ANSWER', 'UNREACHABLE', 'DEADLINE', 'NOT_LEADER'];
 
 /** By time; records of one moment keep the order of their tasks. */
 export function compareRecords(a: LogRecord, b: LogRecord): number {

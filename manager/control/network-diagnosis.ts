@@ -94,7 +94,7 @@ export class NetworkDiagnosis {
   }
   async #ask(id: string, look: NetworkLookRequest, signal: AbortSignal): Promise<NodeNetwork> {
     const { dispatcher, clock } = this.#deps;
-    if (!dispatcher.reachable(id)) throw new SwarmError('UNREACHABLE', 'it has no session');
+    if (!dispatcher.reachable(id)) throw new SwarmError('NO_ANSWER', 'it has no session');
     const silence = new AbortController();
     const timer = clock.setTimer(LIMITS.networkLookMs, () => silence.abort());
     try {

@@ -34,6 +34,13 @@ test('a login that the registry does not take is refused, unless it is not asked
   assert.deepEqual(await hosts(at), ['me@r.example']);
 });
 
+test('a registry that can not be asked is said at once: no other manager is tried for it', async () => {
+  const at = new Fixture();
+  const error = { code: 'NO_ANSWER', message: "can't reach away.example; nothing was kept" };
+  await assert.rejects(login(at, 'away.example'), error);
+  assert.deepEqual(await hosts(at), []);
+});
+
 test('an empty password and what is no registry are refused', async () => {
   const at = new Fixture();
   await assert.rejects(login(at, 'r.example', ''), { code: 'INVALID_SPEC' });

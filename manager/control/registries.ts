@@ -86,7 +86,7 @@ export class Registries {
           cause: error,
           advice: 'Check user and password; many registries want an access token instead.',
         });
-      throw new SwarmError('UNREACHABLE', `${error.message}; nothing was kept`, {
+      throw new SwarmError('NO_ANSWER', `${error.message}; nothing was kept`, {
         cause: error,
         advice: 'Try again, or keep it unchecked with --no-check.',
       });

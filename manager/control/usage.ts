@@ -155,7 +155,7 @@ class UsageWatch {
       if (!heard) silence.abort();
     });
     try {
-      if (!dispatcher.reachable(nodeId)) throw new SwarmError('UNREACHABLE', 'it does not answer');
+      if (!dispatcher.reachable(nodeId)) throw new SwarmError('NO_ANSWER', 'it does not answer');
       for await (const usage of dispatcher.openUsage(nodeId, request, signal)) {
         heard = true;
         this.#put(this.#item(nodeId, usage));

@@ -8,13 +8,14 @@ import { memoryDuplex } from '../../shared/rpc/memory-duplex.fixture.ts';
 import type { CallContext } from '../../shared/rpc/rpc.ts';
 import { AgentStreams } from './agent-streams.ts';
 
-function world() {
+function world(deps: { ask?: () => boolean; isExpected?: () => boolean } = {}) {
   const clock = new ManualClock();
   const asked: StreamRequest[] = [];
   const streams = new AgentStreams({
     clock,
     random: new SeededRandom(1),
-    ask: (_nodeId, request) => asked.push(request) > 0,
+    ask: (_nodeId, request) => (deps.ask?.() ?? true) && asked.push(request) > 0,
+    isExpected: () => deps.isExpected?.() ?? false,
     nodeName: (nodeId) => `name-of-${nodeId}`,
   });
   /** A stream with this node that its agent has opened, and why it ended. */
@@ -35,7 +36,7 @@ function world() {
     await speak();
     return { ends, speak };
   }
-  return { clock, streams, open };
+  return { clock, streams, asked, open };
 }
 
 test('who waits for a node that is down hears so at once, by its name', async () => {
@@ -45,7 +46,7 @@ test('who waits for a node that is down hears so at once, by its name', async ()
   clock.advance(4_000);
   streams.nodeDown('n1', clock.monotonicMs() - 3_000);
   assert.equal(ends.length, 1);
-  assert.equal(ends[0]?.code, 'UNREACHABLE');
+  assert.equal(ends[0]?.code, 'NO_ANSWER');
   assert.match(ends[0].message, /connection to node name-of-n1 was lost/);
   assert.deepEqual(other.ends, []);
 });
@@ -58,4 +59,31 @@ test('a stream on which the node has spoken since goes on', async () => {
   await speak();
   streams.nodeDown('n1', heardMs);
   assert.deepEqual(ends, []);
+});
+
+/** Resolves with why the stream ended. */
+function ended(streams: AgentStreams, nodeId: string): Promise<SwarmError | undefined> {
+  return new Promise((closed) => streams.open(nodeId, {}, { receive: () => undefined, closed }));
+}
+
+test('a node that is down is no manager that can not be reached: nobody tries again for it', async () => {
+  const { streams } = world({ ask: () => false });
+  const error = await ended(streams, 'n1');
+  assert.deepEqual([error?.code, error?.command], ['NO_ANSWER', 'swarm why name-of-n1']);
+  assert.match(error!.message, /Node name-of-n1 has no connection to the leader/);
+});
+
+test('a node that is about to have a session is asked when it has one, and not waited for long', async () => {
+  let hasSession = false;
+  const { clock, streams, asked } = world({ ask: () => hasSession, isExpected: () => true });
+  const other = ended(streams, 'n2');
+  void ended(streams, 'n1');
+  hasSession = true;
+  streams.arrived('n1');
+  streams.arrived('n1');
+  assert.equal(asked.length, 1);
+  clock.advance(5_000);
+  assert.equal((await other)?.code, 'DEADLINE');
+  streams.arrived('n2');
+  assert.equal(asked.length, 1);
 });

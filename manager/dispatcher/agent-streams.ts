@@ -10,6 +10,8 @@ export interface AgentStreamDeps {
   readonly random: Random;
   /** Asks the node's agent to open a stream; false when it has no session. */
   ask(nodeId: string, request: StreamRequest): boolean;
+  /** A node without a session is about to have one: it is not down. */
+  isExpected(nodeId: string): boolean;
   /** For errors. */
   nodeName(nodeId: string): string;
 }
@@ -17,7 +19,7 @@ export interface AgentStreamDeps {
 /** Who hears what comes on a stream. */
 export interface StreamListener {
   receive(message: StreamUp): void;
-  /** Called once, also when it never came about: UNREACHABLE or DEADLINE then, naming the node. */
+  /** Called once, also when it never came about: NO_ANSWER or DEADLINE then, naming the node. */
   closed(error: SwarmError | undefined): void;
 }
 
@@ -25,6 +27,8 @@ export interface StreamListener {
 export class AgentStreams {
   readonly #deps: AgentStreamDeps;
   readonly #open = new Map<string, AgentStream>();
+  /** Requests for nodes that are expected, by the ids of their streams. */
+  readonly #unasked = new Map<string, StreamRequest>();
 
   constructor(deps: AgentStreamDeps) {
     this.#deps = deps;
@@ -35,13 +39,27 @@ export class AgentStreams {
     const { clock, random } = this.#deps;
     const id = Buffer.from(random.bytes(16)).toString('hex');
     const name = this.#deps.nodeName(nodeId);
-    const stream = new AgentStream(nodeId, name, clock, listener, () => this.#open.delete(id));
+    const stream = new AgentStream(nodeId, name, clock, listener, () => {
+      this.#open.delete(id);
+      this.#unasked.delete(id);
+    });
     this.#open.set(id, stream);
-    if (!this.#deps.ask(nodeId, StreamRequest.create({ ...what, id }))) {
+    const request = StreamRequest.create({ ...what, id });
+    if (this.#deps.ask(nodeId, request)) return stream;
+    if (this.#deps.isExpected(nodeId)) this.#unasked.set(id, request);
+    else {
       const message = `Node ${name} has no connection to the leader.`;
-      queueMicrotask(() => stream.fail(new SwarmError('UNREACHABLE', message)));
+      queueMicrotask(() => stream.fail(noAnswer(message, name)));
     }
     return stream;
+  }
+
+  /** The node has a session: it is asked for what somebody waits for. */
+  arrived(nodeId: string): void {
+    for (const [id, request] of this.#unasked) {
+      if (this.#open.get(id)?.nodeId !== nodeId) continue;
+      if (this.#deps.ask(nodeId, request)) this.#unasked.delete(id);
+    }
   }
 
   /** `Dispatcher.Stream`: the first message says which request this answers. */
@@ -117,8 +135,9 @@ export class AgentStream {
   /** Its node is down: nothing will come any more. */
   lost(): void {
     const message = `The connection to node ${this.#nodeName} was lost: it says nothing any more.`;
-    this.#duplex?.destroy(new SwarmError('UNREACHABLE', message));
-    this.fail(new SwarmError('UNREACHABLE', message));
+    const error = noAnswer(message, this.#nodeName);
+    this.#duplex?.destroy(error);
+    this.fail(error);
   }
   fail(error: SwarmError | undefined): void {
     if (this.#over) return;
@@ -153,7 +172,12 @@ export class AgentStream {
   /** A connection that broke names an address: people know nodes by name. */
   #named(error: SwarmError | undefined): SwarmError | undefined {
     if (error?.code !== 'UNREACHABLE' || error.details['reset'] !== 'true') return error;
-    const message = `The connection to node ${this.#nodeName} was lost.`;
-    return new SwarmError('UNREACHABLE', message, { cause: error });
+    return noAnswer(`The connection to node ${this.#nodeName} was lost.`, this.#nodeName, error);
   }
+}
+
+/** It is the node that is away: another manager would not reach it either. */
+function noAnswer(message: string, name: string, cause?: SwarmError): SwarmError {
+  const advice = `See what is known of ${name}.`;
+  return new SwarmError('NO_ANSWER', message, { cause, advice, command: `swarm why ${name}` });
 }

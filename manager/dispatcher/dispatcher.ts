@@ -3,6 +3,7 @@ import {
   type DispatcherService,
   type Frame,
   type Hello,
+  Liveness,
   type LogRecord,
   type LogRequest,
   type NetworkLookRequest,
@@ -88,6 +89,10 @@ export class Dispatcher {
         session?.send({ stream: request });
         return session !== undefined;
       },
+      isExpected: (nodeId) => {
+        const { liveness } = deps.store.view.table('nodeStatus').get(nodeId) ?? {};
+        return liveness !== undefined && EXPECTED.has(liveness);
+      },
       nodeName: (nodeId) => deps.store.view.table('node').get(nodeId)?.name ?? nodeId,
     });
   }
@@ -141,7 +146,7 @@ export class Dispatcher {
   transientStatus(taskId: string): TaskStatus | undefined {
     return this.#statuses.transientStatus(taskId);
   }
-  /** Records of one task in order of time; throws UNREACHABLE or DEADLINE, naming the node. */
+  /** Records of one task in order of time; throws NO_ANSWER or DEADLINE, naming the node. */
   openLogs(nodeId: string, request: LogRequest, signal?: AbortSignal): AsyncIterable<LogRecord> {
     return openLogStream(this.#streams, nodeId, request, signal);
   }
@@ -252,6 +257,7 @@ export class Dispatcher {
     session.send({ managers: { addresses: managerAddresses(store.view) } });
     this.#tellCertificate(session);
     if (!upToDate) this.#feed.sendAll(session);
+    this.#streams.arrived(session.nodeId);
   }
 
   #receive(session: Session, message: AgentMessage): void {
@@ -362,6 +368,13 @@ export class Dispatcher {
     });
   }
 }
+
+/** Where their session ended it will soon be there again. */
+const EXPECTED: ReadonlySet<Liveness> = new Set([
+  Liveness.READY,
+  Liveness.SUSPECT,
+  Liveness.RESTARTING,
+]);
 
 interface ReportContent {
   readonly tasks: StatusReport['tasks'];

@@ -5,7 +5,7 @@ import type { AgentStream, AgentStreams, StreamListener } from './agent-streams.
 
 /**
  * Records of one task until its log or `signal` ends it: a follower of a silent task could not be
- * stopped otherwise. Throws UNREACHABLE or DEADLINE, naming the node.
+ * stopped otherwise. Throws NO_ANSWER or DEADLINE, naming the node.
  */
 export async function* openLogStream(
   streams: AgentStreams,

@@ -2,7 +2,7 @@ import type { NetworkLookRequest, NodeNetwork, StreamUp } from '../../proto/inde
 import { SwarmError } from '../../shared/errors.ts';
 import type { AgentStreams } from './agent-streams.ts';
 
-/** One answer of a node about its network. Throws UNREACHABLE or DEADLINE, naming the node. */
+/** One answer of a node about its network. Throws NO_ANSWER or DEADLINE, naming the node. */
 export async function lookAtNetwork(
   streams: AgentStreams,
   nodeId: string,
@@ -14,7 +14,7 @@ export async function lookAtNetwork(
   const promise = new Promise<NodeNetwork>((...fns) => {
     [resolve, reject] = fns;
   });
-  const silent = new SwarmError('UNREACHABLE', 'it ended without an answer');
+  const silent = new SwarmError('NO_ANSWER', 'it ended without an answer');
   const stream = streams.open(
     nodeId,
     { network: request },

@@ -4,7 +4,7 @@ import type { AgentStreams, StreamListener } from './agent-streams.ts';
 
 /**
  * What a node's tasks use, look by look, until `signal` or the node ends it. A reader that is slower
- * misses looks. Throws UNREACHABLE or DEADLINE, naming the node.
+ * misses looks. Throws NO_ANSWER or DEADLINE, naming the node.
  */
 export async function* openUsageStream(
   streams: AgentStreams,

@@ -234,6 +234,15 @@ test("a user's error comes back at once", async () => {
   assert.equal(leader.calls.length, 1);
 });
 
+test('what the leader itself could not reach is not asked for again', async () => {
+  const { leader, handlers } = setUp();
+  leader.answer = () => {
+    throw new SwarmError('NO_ANSWER', 'the registry is away');
+  };
+  await assert.rejects(handlers.removeService(Ref.create(), CONTEXT), { code: 'NO_ANSWER' });
+  assert.equal(leader.calls.length, 1);
+});
+
 test('streams are passed on as well', async () => {
   const { handlers } = setUp();
   const seen: string[] = [];

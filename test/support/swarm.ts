@@ -20,7 +20,7 @@ export interface Ran {
 
 export interface RunOptions {
   readonly env?: { readonly [name: string]: string };
-  readonly input?: string;
+  readonly input?: string | Uint8Array;
   readonly timeoutMs?: number;
   readonly cwd?: string;
   /** Words before the command that run it as somebody else: `setpriv …`. */

@@ -6,11 +6,13 @@ import { collect } from '../../spec/declare-options.ts';
 import { familiarName } from './shown.ts';
 
 const FILTERS = ['name', 'digest', 'origin'];
+const QUESTION = 'Every image that no service uses is removed from the managers. Go on? [y/N] ';
 
 export const prune: Verb = {
   declare(command) {
     command
-      .option('-f, --filter <KEY=VALUE>', `Only these: ${FILTERS.join(', ')}`, collect)
+      .option('-f, --force', 'Do not ask')
+      .option('--filter <KEY=VALUE>', `Only these: ${FILTERS.join(', ')}`, collect)
       .addHelpText(
         'after',
         '\nRemoves what no service uses; what a service may roll back to stays. The managers delete\n' +
@@ -20,6 +22,7 @@ export const prune: Verb = {
   async run(context, _words, flags) {
     const filters = parseFilters(flags.list('filter'), FILTERS);
     const session = await context.connect();
+    if (!flags.is('force') && !/^y(es)?$/i.test((await context.io.ask(QUESTION)).trim())) return 1;
     const request = PruneImagesRequest.create({ filters });
     const { names, bytes } = await session.write(ControlService.pruneImages, request);
     for (const name of names) context.io.out(`Removed ${familiarName(name)}\n`);

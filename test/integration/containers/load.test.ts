@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import {
   type BuiltImage,
   buildImage,
@@ -119,12 +120,23 @@ describe('an image without a registry', { skip: missing || false }, () => {
     assert.equal(refused.code, 4, refused.stderr);
     assert.match(refused.stderr, /away:1 is used by away/);
     await must('service', 'rm', '-q', 'away', 'layout');
-    const out = await must('image', 'prune');
+    const out = await must('image', 'prune', '-f');
     assert.match(out, /^Removed away:1\nRemoved layout:2\n.* freed\n$/);
     assert.deepEqual(
       (await list()).map(({ Name }) => Name),
       ['team/app:1'],
     );
+  });
+  it('may be piped in, compressed or not', async () => {
+    const piped = dockerArchive(imageSaying('piped'), ['piped:1']);
+    for (const input of [piped, gzipSync(piped)]) {
+      const ran = await cluster.swarm('m2', ['image', 'load', '-q'], { input });
+      assert.deepEqual([ran.code, ran.stdout], [0, 'piped:1\n'], ran.stderr);
+    }
+    const cut = gzipSync(piped).subarray(0, 200);
+    const ran = await cluster.swarm('m2', ['image', 'load', '-'], { input: cut });
+    assert.deepEqual([ran.code, /compression is damaged/.test(ran.stderr)], [2, true], ran.stderr);
+    await must('image', 'rm', 'piped:1');
   });
   it('is refused with the reason when it is broken', async () => {
     const whole = dockerArchive(imageSaying('x'), ['x:1']);
