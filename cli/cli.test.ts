@@ -238,6 +238,14 @@ test('several objects are each tried, and the code is that of the first error', 
   assert.equal(code, 3);
 });
 
+test('services that are removed together are told apart', async () => {
+  const { out, code } = await runCli(['service', 'rm', 'a', 'b'], {
+    RemoveService: ({ ref }: { ref: string }) => ({ id: ref }),
+    WatchService: () => [ServiceProgress.create({ removed: true })],
+  });
+  assert.deepEqual([out, code], ['a\nb\nremoved a\nremoved b\n', 0]);
+});
+
 test('wrong words and flags are refused with what was meant', async () => {
   const refused = async (line: string, part: string) => {
     const { code, err, client } = await runCli(line.split(' '));

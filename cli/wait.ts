@@ -34,7 +34,7 @@ export async function waitForService(context: Context, what: WaitFor): Promise<n
   const view = new ProgressView(
     what.quiet ? () => undefined : io.out,
     io.isTerminal ? io.columns : undefined,
-    what.told,
+    what,
   );
   const interrupted = io.onInterrupt();
   const end = new AbortController();

@@ -102,8 +102,8 @@ async function joinNode(
       nodeName: node.name,
     });
     await session.write(LocalService.join, request);
+    context.io.err(`${node.name} joined\n`);
   });
-  context.io.err(`${node.name} joined\n`);
 }
 
 /** Resolves when every node is ready and every manager votes. */

@@ -47,13 +47,11 @@ function isRemoval(progress: ServiceProgress): boolean {
   return progress.removed || progress.service?.service?.removing === true;
 }
 
-function summary(progress: ServiceProgress): string {
+function summary(progress: ServiceProgress, name: string): string {
   const wanted = progress.service?.desired ?? 0;
-  if (progress.removed) return 'removed';
-  if (isRemoval(progress)) {
-    const name = printable(progress.service?.service?.spec?.name ?? '');
+  if (progress.removed) return `removed ${name}`;
+  if (isRemoval(progress))
     return `removing ${name}: ${quantity(progress.tasks.length, 'task')} left`;
-  }
   const up = current(progress).filter(isUp).length;
   return `overall progress: ${up} out of ${wanted} tasks`;
 }
@@ -68,10 +66,11 @@ function warningsOf(progress: ServiceProgress, told: readonly string[]): readonl
 /** The whole picture, for a terminal that can be written over. */
 function progressLines(
   progress: ServiceProgress,
+  name: string,
   columns: number,
-  warnings: readonly string[] = [],
+  warnings: readonly string[],
 ): readonly string[] {
-  const lines = [summary(progress)];
+  const lines = [summary(progress, name)];
   const tasks = current(progress);
   const total = progress.service?.desired ?? tasks.length;
   if (tasks.length <= LINES_MAX && !isRemoval(progress)) {
@@ -108,26 +107,31 @@ function bar(task: TaskProgress): string {
 export class ProgressView {
   readonly #write: (text: string) => void;
   readonly #columns: number | undefined;
+  readonly #name: string;
   readonly #told: readonly string[];
   /** What is to be warned of as of the last progress. */
   warnings: readonly string[] = [];
   #drawn = 0;
   readonly #said = new Map<string, string>();
 
-  /** `columns`: of the terminal, undefined where there is none. `told`: warnings said already. */
+  /**
+   * `columns`: of the terminal, undefined where there is none. `name`: of the service, as its user
+   * wrote it. `told`: warnings said already.
+   */
   constructor(
     write: (text: string) => void,
     columns: number | undefined,
-    told: readonly string[] = [],
+    { name, told }: { readonly name: string; readonly told: readonly string[] },
   ) {
     this.#write = write;
     this.#columns = columns;
+    this.#name = printable(name);
     this.#told = told;
   }
   show(progress: ServiceProgress): void {
     this.warnings = warningsOf(progress, this.#told);
     if (this.#columns !== undefined)
-      this.#redraw(progressLines(progress, this.#columns, this.warnings));
+      this.#redraw(progressLines(progress, this.#name, this.#columns, this.warnings));
     else this.#sayChanges(progress);
   }
   #redraw(lines: readonly string[]): void {
@@ -143,7 +147,7 @@ export class ProgressView {
         this.#say(task.slot > 0 ? `${task.slot}` : task.nodeId, taskLine(task, total));
     for (const warning of this.warnings) this.#say(`warning ${warning}`, printable(warning));
     if (isNews(progress, tasks)) this.#say('message', printable(progress.message));
-    this.#say('summary', summary(progress));
+    this.#say('summary', summary(progress, this.#name));
     if (progress.settleLeftMs > 0) this.#say('verify', VERIFYING);
   }
   #say(key: string, line: string): void {

@@ -8,7 +8,7 @@ import {
 } from '../../../worker/runtime/containerd/containerd.fixture.ts';
 import { DevCluster, type TaskRow } from '../../support/dev-cluster.ts';
 import { TestRegistry } from '../../support/registry.ts';
-import { until } from '../../support/swarm.ts';
+import { mustSwarm, until } from '../../support/swarm.ts';
 import { missingForContainers } from './prerequisites.ts';
 
 const missing = missingForContainers(['docker-registry']);
@@ -46,6 +46,17 @@ describe('a service with an image', { skip: missing || false }, () => {
         return (await answer.text()) === 'hello from a container\n' ? true : undefined;
       });
     }
+  }
+
+  /** By hand, as an operator who lets services have something of the machine. */
+  async function startOffering(name: string): Promise<void> {
+    const { socket, dir } = await cluster.node(name);
+    // A card is a device file of the host, disks are only counted.
+    const offers = ['--generic-resource', 'card=C1@/dev/full', '--generic-resource', 'ssd=2'];
+    const words = ['--socket', socket, 'start', '--state-dir', dir, '--allow-process', ...offers];
+    await mustSwarm(words, { env: { CONTAINERD_ADDRESS: engine.socket } });
+    // Its process is written down for the end of the cluster.
+    await cluster.dev('start', name);
   }
 
   /** What a container sees of networks when it has its node's, and when it has none. */
@@ -96,7 +107,7 @@ describe('a service with an image', { skip: missing || false }, () => {
     await cluster.must('m1', ['cluster', 'update', '--node-grace', '1m']);
     await cluster.dev('kill', 'w1');
     await answers();
-    await cluster.dev('start', 'w1');
+    await startOffering('w1');
     await answers();
     const now = await cluster.untilRunning('m1', 'web', 4);
     assert.deepEqual(now.map((task) => task.ID).sort(), tasks);
@@ -207,6 +218,42 @@ describe('a service with an image', { skip: missing || false }, () => {
       ...['CapBnd: 0000000000000001', 'NoNewPrivs: 1', 'docker-init', 'end', ''],
     ]);
     await cluster.must('m1', ['service', 'rm', 'full']);
+  });
+  it('has the weights, the swap and the counted things that its flags say', async () => {
+    const flags = [
+      ...['--workdir', '/srv/deep', '--cpu-shares', '512', '--blkio-weight', '321'],
+      ...['--limit-memory', '64m', '--memory-swap', '32m', '--memory-swappiness', '7'],
+      ...['--generic-resource', 'card=1', '--generic-resource', 'ssd=1'],
+      ...['--constraint', 'node.hostname==w1', '--stop-grace-period', '0s', '--settle', '0s'],
+    ];
+    // Of v1, else of v2, else, where the kernel has it not, which is told, what was asked for.
+    const script =
+      'pwd; cd /sys/fs/cgroup; any() { for f; do cat $f 2>/dev/null && return; done; false; }; ' +
+      'any cpu/cpu.shares cpu.weight; ' +
+      'any memory/memory.memsw.limit_in_bytes memory.swap.max || echo none; ' +
+      'any memory/memory.swappiness || echo 7; ' +
+      'any blkio/blkio.weight blkio/blkio.bfq.weight || echo 321; ' +
+      'echo $DOCKER_RESOURCE_CARD $DOCKER_RESOURCE_SSD; ls /dev/full; echo end; sleep 1000';
+    const words = ['service', 'create', '-q', '--name', 'weighed', ...flags];
+    await cluster.must('m1', [...words, `${registry.host}/test/web:1`, 'sh', '-c', script]);
+    const log = await until('its log', async () => {
+      const text = await cluster.must('m1', ['service', 'logs', '--raw', 'weighed']);
+      return text.includes('\nend\n') ? text : undefined;
+    });
+    const [place, shares, swap, ...rest] = log.trim().split('\n');
+    assert.equal(place, '/srv/deep');
+    assert.match(shares!, /^(512|20|59)$/);
+    assert.match(swap!, new RegExp(`^(${96 << 20}|${32 << 20}|none)$`));
+    assert.deepEqual(rest, ['7', '321', 'C1 1', '/dev/full', 'end']);
+    // Its only card is taken.
+    const second = ['service', 'create', '-d', '--name', 'second', '--generic-resource', 'card=1'];
+    await cluster.must('m1', [...second, `${registry.host}/test/web:1`, 'sleep', '1000']);
+    await until('its reason', async () =>
+      /card/.test(await cluster.must('m1', ['why', 'second'])) ? true : undefined,
+    );
+    await cluster.must('m1', ['service', 'rm', 'weighed']);
+    await cluster.untilRunning('m1', 'second', 1);
+    await cluster.must('m1', ['service', 'rm', 'second']);
   });
   it('says that its memory ran out, and what it wrote last, when it is over', async () => {
     const must = (...words: string[]) => cluster.must('m1', words);

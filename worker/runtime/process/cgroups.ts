@@ -19,6 +19,11 @@ type Writes = readonly (readonly [string, string])[];
 
 export type LimitSupport = 'full' | 'partial' | 'none';
 
+/** Of the group around those of a node's tasks, in each hierarchy. */
+export function cgroupName(stateDir: string): string {
+  return `swarm-${createHash('sha256').update(stateDir).digest('hex').slice(0, 8)}`;
+}
+
 /** Limits of tasks by control groups, v1 and v2, as far as this daemon may write them. */
 export class Cgroups {
   readonly #io: Io;
@@ -31,7 +36,7 @@ export class Cgroups {
   constructor(io: Io, uid: number, stateDir: string) {
     this.#io = io;
     this.#uid = uid;
-    this.#name = `swarm-${createHash('sha256').update(stateDir).digest('hex').slice(0, 8)}`;
+    this.#name = cgroupName(stateDir);
   }
   /** Finds out by making a group what works here. */
   open(): LimitSupport {
@@ -41,7 +46,7 @@ export class Cgroups {
   }
   /** Takes away what `open` made; what still holds tasks stays. */
   close(): void {
-    this.remove([...new Set(this.#layout?.bases.values())]);
+    this.#remove(this.#bases);
   }
   /** The groups that a task has; none without limits. */
   groupsOf(taskId: string, limits: Resources | null): readonly string[] {
@@ -65,16 +70,20 @@ export class Cgroups {
   }
   /** Asked by the id alone: who adopts a task may not know its limits yet. */
   oomKilled(taskId: string): boolean {
-    const bases = [...new Set(this.#layout?.bases.values())];
-    return bases.some((base) =>
+    return this.#bases.some((base) =>
       ['memory.oom_control', 'memory.events'].some((file) => {
         const text = this.#io.read(join(base, taskId, file))?.toString('utf8') ?? '';
         return /^oom_kill [1-9]/m.test(text);
       }),
     );
   }
+  /** All groups of a task, by its id alone: who clears it away may not know its limits. */
+  remove(taskId: string): void {
+    const groups = this.#bases.map((base) => join(base, taskId));
+    this.#remove(groups.filter((group) => this.#io.stat(group) !== undefined));
+  }
   /** A group that still holds a process stays; the next call takes it, for whatever that is. */
-  remove(groups: readonly string[]): void {
+  #remove(groups: readonly string[]): void {
     for (const group of new Set([...this.#busy, ...groups])) {
       this.#busy.delete(group);
       try {
@@ -83,6 +92,10 @@ export class Cgroups {
         if ((error as NodeJS.ErrnoException).code === 'EBUSY') this.#busy.add(group);
       }
     }
+  }
+  /** One in which every controller is has to be named once. */
+  get #bases(): readonly string[] {
+    return [...new Set(this.#layout?.bases.values())];
   }
   #wanted(limits: Resources | null): readonly (readonly [string, Writes])[] {
     const { version, bases } = this.#layout ?? NO_LAYOUT;
@@ -94,16 +107,18 @@ export class Cgroups {
   #findV1(): Layout | undefined {
     const own = ownPaths(this.#io);
     const bases = new Map<Controller, string>();
+    const tried: string[] = [];
     for (const mount of cgroupMounts(this.#io, 'cgroup')) {
       for (const controller of CONTROLLERS) {
         if (!mount.options.includes(controller)) continue;
         const path = own.get(controller);
         const inside = path?.startsWith(mount.root) ? path.slice(mount.root.length) : path;
         const base = join(mount.path, this.#uid === 0 ? '' : (inside ?? ''), this.#name);
+        tried.push(base);
         if (this.#works(1, controller, base)) bases.set(controller, base);
       }
     }
-    return bases.size > 0 ? { version: 1, bases } : undefined;
+    return this.#layoutOf(1, tried, bases);
   }
   #findV2(): Layout | undefined {
     const [mount] = cgroupMounts(this.#io, 'cgroup2');
@@ -112,17 +127,27 @@ export class Cgroups {
     const parent = this.#uid === 0 ? mount.path : own;
     if (this.#uid !== 0) this.#delegate(own);
     const base = join(parent, this.#name);
-    const bases = new Map<Controller, string>();
     try {
       this.#io.mkdir(base);
-      for (const controller of CONTROLLERS) {
-        this.#tryWrite(join(base, 'cgroup.subtree_control'), `+${controller}`);
-        if (this.#works(2, controller, base)) bases.set(controller, base);
-      }
     } catch {
       return undefined;
     }
-    return bases.size > 0 ? { version: 2, bases } : undefined;
+    const bases = new Map<Controller, string>();
+    for (const controller of CONTROLLERS) {
+      this.#tryWrite(join(base, 'cgroup.subtree_control'), `+${controller}`);
+      if (this.#works(2, controller, base)) bases.set(controller, base);
+    }
+    return this.#layoutOf(2, [base], bases);
+  }
+  /** What was tried in vain leaves nothing. */
+  #layoutOf(
+    version: 1 | 2,
+    tried: readonly string[],
+    bases: ReadonlyMap<Controller, string>,
+  ): Layout | undefined {
+    const used = new Set(bases.values());
+    this.#remove(tried.filter((base) => !used.has(base)));
+    return bases.size > 0 ? { version, bases } : undefined;
   }
   /** A group with processes can't hand controllers down: this daemon moves into a leaf of its own. */
   #delegate(own: string): void {
@@ -150,7 +175,7 @@ export class Cgroups {
     } catch {
       return false;
     } finally {
-      this.remove([group]);
+      this.#remove([group]);
     }
   }
   #tryWrite(path: string, value: string): boolean {

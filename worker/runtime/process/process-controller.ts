@@ -135,7 +135,7 @@ export class ProcessController implements TaskController {
     const prepared = readPrepared(io, this.#base);
     if (prepared) ports.release(id, prepared.ports);
     units.release(id);
-    cgroups.remove(this.#groups());
+    cgroups.remove(id);
     io.removeTree(join(this.#shared.plan.workDirectory, id));
     removeRunFiles(io, run.path, id, run.entry(id));
     run.forget(id);

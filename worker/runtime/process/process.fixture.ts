@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -10,7 +11,7 @@ import { insideCommand } from '../../inside/inside.fixture.ts';
 import { SystemIo } from '../../system-io.ts';
 import { GenericUnits } from '../generic-units.ts';
 import type { CommandKind, Life, RuntimeWorld, TaskKind } from '../runtime.contract.ts';
-import { Cgroups } from './cgroups.ts';
+import { Cgroups, cgroupName } from './cgroups.ts';
 import { ProcessRuntime, type ProcessRuntimeDeps } from './process-runtime.ts';
 
 const UNITS = parseGenericOffers(['gpu=G1,G2', 'ssd=3'], () => undefined)!;
@@ -88,8 +89,8 @@ export class ProcessWorld implements RuntimeWorld {
   }
   task(kind: TaskKind): AssignedTask {
     const task = this.command(TEXTS[kind], {}, kind === 'stubborn' ? { stopGraceMs: 50 } : {});
-    if (kind !== 'hungry') return task;
-    const limits = Resources.create({ memoryBytes: 32 << 20 });
+    const limits = LIMITS[kind];
+    if (limits === undefined) return task;
     return AssignedTask.with(task, { spec: TaskSpec.with(task.spec!, { limits }) });
   }
   async ready(task: AssignedTask): Promise<void> {
@@ -153,7 +154,14 @@ export class ProcessWorld implements RuntimeWorld {
       const directory = join(this.stateDir, name);
       return existsSync(directory) ? readdirSync(directory) : [];
     });
-    return names.filter((name) => !name.startsWith('supervise-'));
+    return [...names.filter((name) => !name.startsWith('supervise-')), ...this.#groups()];
+  }
+  /** Control groups of tasks, wherever this daemon may make them. */
+  #groups(): readonly string[] {
+    const inside = ['-type', 'd', '-path', `*/${cgroupName(this.stateDir)}/*`];
+    // Groups of others that go meanwhile are no error of this look.
+    const { stdout } = spawnSync('find', ['/sys/fs/cgroup', ...inside], { encoding: 'utf8' });
+    return stdout.split('\n').filter(Boolean);
   }
   async close(): Promise<void> {
     // A life that was cut could not take its control groups away.
@@ -175,6 +183,12 @@ const WORDS: { readonly [kind in CommandKind]: readonly string[] } = {
   size: ['/bin/sh', '-c', 'trap "stty size" WINCH; stty size; while :; do sleep 0.05; done'],
   hang: ['/bin/sh', '-c', 'echo READY; sleep 1000 & while :; do sleep 1000; done'],
   missing: ['/no/such/command'],
+};
+
+/** Those of `run` are there to be seen left behind. */
+const LIMITS: { readonly [kind in TaskKind]?: Resources } = {
+  run: Resources.create({ memoryBytes: 64 << 20, nanoCpus: 2e9, pids: 100 }),
+  hungry: Resources.create({ memoryBytes: 32 << 20 }),
 };
 
 /** `READY` stands for the command that tells that the script has come so far. */
