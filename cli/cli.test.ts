@@ -11,6 +11,7 @@ import {
   ListServicesResponse,
   ListTasksResponse,
   NodeView,
+  Protocol,
   type Ref,
   Role,
   ServiceProgress,
@@ -318,17 +319,19 @@ test('help may be asked for with a word as well', async () => {
   }
 });
 
-test('what a task waits for is shown without its code, and one that ended holds no port', async () => {
-  const ports = [{ target: 80, host: '10.0.0.1', port: 20_000 }];
+test('what a task waits for is shown without its code, and where it answers itself', async () => {
+  const ports = [
+    { target: 80, host: '10.0.0.1', port: 20_000 },
+    { target: 53, port: 5_353, protocol: Protocol.UDP },
+  ];
   const tasks = [
     { task: { id: 'a', slot: 1, pendingReason: 'no-runtime|no node runs it' } },
-    { task: { id: 'b', slot: 2 }, state: TaskState.FAILED, status: { ports } },
-    { task: { id: 'c', slot: 3 }, state: TaskState.RUNNING, status: { ports } },
+    { task: { id: 'c', slot: 3 }, state: TaskState.RUNNING, ports },
   ];
   const { out } = await runCli(['task', 'ls', '--format', '{{.ID}} {{.Error}} {{.Ports}}'], {
     ListTasks: () => ListTasksResponse.create({ tasks }),
   });
-  assert.equal(out, 'a "no node runs it" \nb  \nc  10.0.0.1:20000->80/tcp\n');
+  assert.equal(out, 'a "no node runs it" \nc  10.0.0.1:20000->80/tcp, *:5353->53/udp\n');
 });
 
 test('why says the first cause once, with what to do about it', async () => {

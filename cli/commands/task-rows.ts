@@ -107,9 +107,7 @@ function errorText(view: TaskView, whole: boolean): string {
   return whole ? quoted : truncate(quoted, 50);
 }
 
-/** A task that has ended holds its ports no more. */
-function portsText(view: TaskView): string {
-  const ports = view.state > TaskState.RUNNING ? [] : (view.status?.ports ?? []);
+function portsText({ ports }: TaskView): string {
   return ports
     .map(({ host, port, target, protocol }) => {
       const word = protocol === Protocol.UDP ? 'udp' : 'tcp';

@@ -1,10 +1,14 @@
 import {
+  type Init,
   Liveness,
   type Node,
   NodeView,
+  type PortBinding,
+  PublishMode,
   type RaftStatus,
   type Service,
   ServiceMode,
+  type ServiceSpec,
   ServiceView,
   type Task,
   TaskState,
@@ -15,7 +19,7 @@ import type { View } from '../store/view.ts';
 import type { ControlDeps } from './deps.ts';
 import { listenFailuresOf } from './listening.ts';
 import { slotsOf } from './slots.ts';
-import { describeTask, serviceName, specOfTask } from './specs.ts';
+import { describeTask, isFinal, serviceName, specOfTask } from './specs.ts';
 import { serviceWarnings, shortages, someOf } from './warnings.ts';
 
 type Transient = Pick<ControlDeps['dispatcher'], 'transientStatus'>;
@@ -84,13 +88,31 @@ export function saidBy(status: TaskStatus | undefined): string {
 export function taskView(view: View, task: Task, dispatcher: Transient): TaskView {
   const status = newestStatus(view, task, dispatcher);
   const service = view.table('service').get(task.serviceId);
+  const spec = specOfTask(view, task);
   const base = TaskView.create({
     serviceName: service === undefined ? '' : serviceName(service),
     nodeName: view.table('node').get(task.nodeId)?.name ?? '',
     state: stateOf(task, status),
-    image: describeTask(specOfTask(view, task)?.task),
+    image: describeTask(spec?.task),
+    ports: isFinal(stateOf(task, status)) ? [] : ownPorts(spec, status),
   });
   return TaskView.with(base, { task, status: status ?? null });
+}
+
+/**
+ * What is published in host mode, and where a process listens. A container's task ports are a matter
+ * of its node: nobody is to dial them.
+ */
+function ownPorts(
+  spec: ServiceSpec | undefined,
+  status: TaskStatus | undefined,
+): readonly Init<PortBinding>[] {
+  const published = (spec?.endpoint?.ports ?? [])
+    .filter(({ mode, published }) => mode === PublishMode.HOST && published > 0)
+    .map(({ protocol, target, published, bind }) => {
+      return { protocol, target, host: bind, port: published };
+    });
+  return spec?.task?.process ? [...published, ...(status?.ports ?? [])] : published;
 }
 
 export interface NodeSurroundings {
