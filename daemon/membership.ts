@@ -109,6 +109,8 @@ export class Membership {
 
   /** The worker part first: it runs tasks while the manager part still loads. */
   async start(waitForManager: boolean): Promise<void> {
+    // Killed while it became a worker: it may still have the secrets that it had as a manager.
+    if (!this.#hasManagerRole) await ManagerPart.wipe(this.#options.paths);
     await this.#worker.start();
     this.#renewal.start();
     if (!this.#hasManagerRole) return;

@@ -208,8 +208,9 @@ function refuseRemoval(draft: Draft, node: Node, force: boolean): void {
   const status = draft.table('nodeStatus').get(node.id);
   const there = status?.liveness === Liveness.READY || status?.liveness === Liveness.SUSPECT;
   if (there && !force)
-    throw new SwarmError('PRECONDITION', `${node.name} is up and in touch with the managers`, {
-      advice: 'Run swarm leave on it first, or remove it with --force.',
+    throw new SwarmError('PRECONDITION', `${node.name} is up, as far as the managers know`, {
+      advice:
+        'Run swarm leave on it first. If it is gone, it is down within seconds; --force does not wait.',
       command: `swarm node rm --force ${node.name}`,
     });
 }

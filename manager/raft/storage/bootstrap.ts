@@ -91,12 +91,15 @@ export async function createJoiningMember(
   await create(directory, member, { ...nothing, peers: { peers, removed: [] } }, deps);
 }
 
-/** Removes a manager's state: after a demotion, or before a damaged one joins anew. */
+/**
+ * Removes a manager's state: after a demotion, or before a damaged one joins anew. Also what is left
+ * of one that was being made or removed when the process was killed.
+ */
 export async function wipeMember(directory: string, disk: Disk): Promise<void> {
   await disk.remove(`${directory}.new`);
+  await disk.remove(`${directory}.old`);
   if (!(await disk.exists(directory))) return;
   // Renamed first: a half-removed state must never be taken for a state.
-  await disk.remove(`${directory}.old`);
   await disk.rename(directory, `${directory}.old`);
   await disk.syncDirectory(dirname(directory));
   await disk.remove(`${directory}.old`);
