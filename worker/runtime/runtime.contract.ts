@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { type AssignedTask, ExecRequest, type Init } from '../../proto/index.ts';
 import { SystemClock } from '../../shared/clock.ts';
 import type { ExecSession, Exit, Runtime, TaskController } from '../runtime.ts';
+import { METHOD_CALLS } from './method-calls.contract.ts';
 
 /** A daemon's hold on the machine. `cutAt`: it is killed at that change of the machine. */
 export interface Life {
@@ -108,6 +110,17 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>)
       await controller.remove();
       await controller.remove();
       assert.equal(world.processes(task), 0);
+    });
+    it('does nothing more when a method is called again, whichever it is', BOUND, async () => {
+      const task = world.task('run');
+      for (const [method, call] of Object.entries(METHOD_CALLS)) {
+        const first = await call(life.runtime.controller(task), world, task);
+        const again = await call(life.runtime.controller(task), world, task);
+        assert.deepEqual(again, first, method);
+      }
+      assert.deepEqual([world.starts(task), world.processes(task)], [1, 0]);
+      assert.deepEqual(await life.runtime.list(), []);
+      assert.deepEqual(world.leftovers(), []);
     });
     it('ends a task without a handler by its stop signal, within the grace', async () => {
       const [, controller] = await started('run');
@@ -243,11 +256,11 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>)
       async () => {
         const [, controller] = await started('run');
         const both = await exec(controller, 'both');
-        const texts = await Promise.all([textOf(both.stdout), textOf(both.stderr), both.exit]);
+        const texts = await Promise.all([text(both.stdout!), text(both.stderr!), both.exit]);
         assert.deepEqual(texts, ['to-out\n', 'to-err\n', 7]);
         await both.close();
         const mark = await exec(controller, 'mark', { env: ['MARK=of a command'] });
-        assert.equal(await textOf(mark.stdout), 'of a command\n');
+        assert.equal(await text(mark.stdout!), 'of a command\n');
         await mark.close();
         await assert.rejects(exec(controller, 'missing'), { code: 'COMMAND_NOT_FOUND' });
         await controller.terminate();
@@ -259,8 +272,8 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>)
       const cat = await exec(controller, 'cat', { input: true });
       const bytes = Buffer.alloc(300_000, 'x');
       cat.stdin!.end(bytes);
-      const text = await textOf(cat.stdout);
-      assert.deepEqual([text.length, await cat.exit], [bytes.length, 0]);
+      const back = await text(cat.stdout!);
+      assert.deepEqual([back.length, await cat.exit], [bytes.length, 0]);
       await cat.close();
       await controller.terminate();
       await controller.remove();
@@ -342,12 +355,6 @@ export function runtimeContract(name: string, make: () => Promise<RuntimeWorld>)
       });
     }
   });
-}
-
-async function textOf(output: Readable | undefined): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of output!) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 /** Reads until this has come; the rest stays where it is. */
