@@ -219,6 +219,26 @@ test('restarts used up', async () => {
   assert.equal(rest.length, 0);
 });
 
+test('a container that can not start says what to change, not that its log says more', async () => {
+  for (const [err, code, command] of [
+    ['the image has no command serv', 'missing-command', 'swarm service update --args COMMAND web'],
+    [
+      'the working directory /etc/hosts is not a directory in the image',
+      'missing-workdir',
+      'swarm service update --workdir DIR web',
+    ],
+  ] as const) {
+    const at = new Fixture();
+    await at.node('n1');
+    const id = await at.create({});
+    const row = { id: 't1', serviceId: id, nodeId: 'n1' };
+    await at.task(row, { state: TaskState.FAILED, err, exitCode: 127 });
+    const [reason] = (await ask(at, 't1', 'task')).reasons;
+    assert.deepEqual([reason!.code, reason!.command], [code, command]);
+    assert.match(reason!.text, /can't start on node .*: the /);
+  }
+});
+
 test('an update that is paused, and what failed', async () => {
   const at = new Fixture();
   await at.node('n1');

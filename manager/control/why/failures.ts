@@ -20,8 +20,25 @@ interface Kind {
   readonly flags: string;
 }
 
+/** What a container can't start for: its node may be told only when it tries. */
+const STARTS: readonly Kind[] = [
+  {
+    code: 'missing-command',
+    words: /^the image has no command |in the image is not executable$/,
+    advice: 'Name a command that the image has: as --args, or as --entrypoint.',
+    flags: '--args COMMAND',
+  },
+  {
+    code: 'missing-workdir',
+    words: /^the working directory .* in the image$/,
+    advice: 'Name a directory of the image.',
+    flags: '--workdir DIR',
+  },
+];
+
 /** What a node refuses a task for, told by the runtime's own words. */
 const REFUSALS: readonly Kind[] = [
+  ...STARTS,
   {
     code: 'image-missing',
     words: /is not in the registry|no manager has/,
@@ -125,7 +142,7 @@ export function whyRefusedBefore(
 function refusal(who: string, said: string, spec: ServiceSpec | undefined, task: Task): Reason {
   const kind = REFUSALS.find(({ words }) => words.test(said));
   const command = describeTask(spec?.task);
-  const missing = kind?.code === 'missing-command' && command !== '';
+  const missing = kind?.code === 'missing-command' && !STARTS.includes(kind) && command !== '';
   const what = missing ? `, it cannot run ${command}` : '';
   return why(kind?.code ?? 'task-rejected', `${who}${what}: ${said}`, {
     object: task.id,
@@ -135,10 +152,16 @@ function refusal(who: string, said: string, spec: ServiceSpec | undefined, task:
 }
 
 /** A task that began and ended badly; undefined when it did not. */
-export function whyFailed(view: View, entry: Entry): Reason | undefined {
+export function whyFailed(
+  view: View,
+  spec: ServiceSpec | undefined,
+  entry: Entry,
+): Reason | undefined {
   const { status, task } = entry;
   if (status?.state !== TaskState.FAILED) return undefined;
   const node = view.table('node').get(task.nodeId)?.name ?? task.nodeId;
+  if (STARTS.some(({ words }) => words.test(status.err)))
+    return refusal(`${taskName(view, task)} can't start on node ${node}`, status.err, spec, task);
   return why(
     'task-failing',
     `${taskName(view, task)} ended on node ${node}: ${howItEnded(status)}`,

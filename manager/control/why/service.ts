@@ -187,7 +187,8 @@ function waiting(around: Around, open: readonly SlotState[]): Reason[] {
   for (const { head, failed, held } of open) {
     const reason = head === undefined ? undefined : whyWaiting(around, head);
     if (reason !== undefined) waits.push(reason);
-    const ended = failed === undefined || held !== undefined ? undefined : whyFailed(view, failed);
+    if (failed === undefined || held !== undefined) continue;
+    const ended = whyFailed(view, specOfTask(view, failed.task), failed);
     if (ended !== undefined) failing.push(ended);
   }
   return [...failing, ...waits];

@@ -16,7 +16,10 @@ export function whyTask(around: Around, task: Task): Reason[] {
   const { view } = around;
   const entry: Entry = { task, status: view.table('taskStatus').get(task.id) };
   const spec = specOfTask(view, task);
-  const reasons: (Reason | undefined)[] = [whyRejected(view, spec, entry), whyFailed(view, entry)];
+  const reasons: (Reason | undefined)[] = [
+    whyRejected(view, spec, entry),
+    whyFailed(view, spec, entry),
+  ];
   if (task.desiredState > TaskState.RUNNING || task.draining) reasons.push(ended(around, entry));
   else {
     const unplaced = task.state < TaskState.ASSIGNED && task.startAfterMs <= around.nowMs;
