@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
@@ -17,7 +19,7 @@ after(() => {
 });
 
 /** Runs it on a machine whose programs do nothing but write down how they were called. */
-function run({ programs, aptCode = 0, uid = 0, words = [] }) {
+function run({ programs, aptCode = 0, uid = 0, words = [], socket = '/none.sock' }) {
   const directory = mkdtempSync(join(tmpdir(), 'swarm-deps-'));
   made.push(directory);
   const calls = join(directory, 'calls');
@@ -26,7 +28,7 @@ function run({ programs, aptCode = 0, uid = 0, words = [] }) {
   program('id', `echo ${uid}`);
   for (const name of programs) program(name, 'exit 0');
   program('apt-get', `echo "$*" >>${calls}; [ "$1" = update ] || exit ${aptCode}`);
-  const env = { PATH: directory };
+  const env = { PATH: directory, CONTAINERD_ADDRESS: socket };
   const done = spawnSync('/bin/sh', [SCRIPT, ...words], { env, encoding: 'utf8' });
   return { ...done, calls: existsSync(calls) ? readFileSync(calls, 'utf8') : '' };
 }
@@ -36,6 +38,21 @@ test('what is there counts, whoever shipped it, and then nothing is touched', ()
   assert.equal(ran.status, 0, ran.stderr);
   assert.equal(ran.stdout, 'Every program that containers need is there.\n');
   assert.equal(ran.calls, '');
+});
+
+test('a containerd that listens counts, whoever shipped it and wherever its programs are', async () => {
+  const programs = PROGRAMS.split(' ').filter((name) => !/containerd|runc/.test(name));
+  const directory = mkdtempSync(join(tmpdir(), 'swarm-deps-'));
+  made.push(directory);
+  const socket = join(directory, 'c.sock');
+  const server = createServer().listen(socket);
+  await once(server, 'listening');
+  assert.equal(run({ programs, socket }).calls, '');
+  // The tests start one of their own.
+  assert.match(run({ programs, socket, words: ['--test'] }).calls, / containerd /);
+  server.close();
+  await once(server, 'close');
+  assert.match(run({ programs, socket }).calls, / containerd\b/);
 });
 
 test('only what is missing is installed, said before, and nothing is ever removed', () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -306,9 +306,16 @@ export class ContainerdWorld implements RuntimeWorld {
         here(join(this.stateDir, 'units', kind)),
       ),
       ...here('/run/netns').filter((name) => name.startsWith(`swt-${this.nodeId.slice(0, 8)}-`)),
-      ...here(`/sys/fs/cgroup/pids/swarm/${this.nodeId.slice(0, 8)}`).filter((n) => /\d$/.test(n)),
+      ...this.#groups(),
       ...this.taskPorts.keys(),
     ];
+  }
+  /** Control groups of containers, in every hierarchy that runc makes them in. */
+  #groups(): readonly string[] {
+    const inside = ['-type', 'd', '-path', `*/swarm/${this.nodeId.slice(0, 8)}/*`];
+    // Groups of others that go meanwhile are no error of this look.
+    const { stdout } = spawnSync('find', ['/sys/fs/cgroup', ...inside], { encoding: 'utf8' });
+    return stdout.split('\n').filter(Boolean);
   }
   async close(): Promise<void> {
     const runtime = this.runtime();
