@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -74,6 +75,19 @@ describe('parts of images on a disk', () => {
     const huge = { ...blob, size: Number.MAX_SAFE_INTEGER };
     await assert.rejects(store.write(huge, from(bytes), nothing), { code: 'READ_ONLY' });
     assert.deepEqual(files(), []);
+  });
+  it('are whole also where the disk takes only a beginning at a time', async (t) => {
+    const file = await open(tmpdir(), 'r');
+    const handle = Object.getPrototypeOf(file);
+    await file.close();
+    const write: (...args: unknown[]) => unknown = handle.write;
+    const short = t.mock.method(handle, 'write', function (this: unknown, ...args: unknown[]) {
+      const [piece, from, length, at] = args as [Uint8Array, number, number, number];
+      return write.call(this, piece, from, Math.ceil(length / 2), at);
+    });
+    await store.write(blob, from(bytes), nothing);
+    assert.ok(short.mock.callCount() > 1);
+    assert.deepEqual(Buffer.from(await store.document(blob)), bytes);
   });
   it('that two want at once are fetched once', async () => {
     let asked = 0;

@@ -150,13 +150,21 @@ async function fill(
     for await (const bytes of stream.bytes) {
       if (at + bytes.length > blob.size) throw wrong(`${blob.digest} is longer than was said`);
       hash.update(bytes);
-      await file.write(bytes, 0, bytes.length, at);
+      await writeWhole(file, bytes, at);
       at += bytes.length;
       onBytes(bytes.length);
     }
   }
   if (at === blob.size) return `sha256:${hash.digest('hex')}`;
   throw new SwarmError('DROPPED', `only ${at} of ${blob.size} bytes of ${blob.digest} came`);
+}
+
+/** A disk that becomes full takes a beginning without an error; only the next write tells. */
+async function writeWhole(file: fs.FileHandle, bytes: Uint8Array, at: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, at + done);
+    done += bytesWritten;
+  }
 }
 
 async function hashOf(file: fs.FileHandle, length: number): Promise<Hash> {
