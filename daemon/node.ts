@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { receiveBlobs } from '../manager/images/blob-upload.ts';
@@ -246,18 +247,9 @@ export class NodeDaemon {
     if (now === undefined && this.#problem === '') {
       throw new SwarmError('NOT_IN_CLUSTER', 'this node is in no cluster');
     }
-    if (now?.manager !== undefined && !force) {
-      const name = now.config.nodeName;
-      throw new SwarmError(
-        'PRECONDITION',
-        'this node is a manager: leaving would take its vote away',
-        {
-          advice:
-            'Demote it first, or give --force; the last manager takes the whole cluster with it.',
-          command: `swarm node demote ${name}`,
-        },
-      );
-    }
+    // Also one whose manager part does not run: it may have the last copy there is.
+    if (!force && now?.isManager) throw isManager(now.config.nodeName);
+    if (!force && now === undefined && existsSync(this.#paths.raft)) throw hasState();
     if (now !== undefined) {
       await now.worker.destroy('stopped: this node leaves the cluster');
       await this.#endMembership({ handOver: true, goodbye: Liveness.LEAVING });
@@ -353,4 +345,27 @@ export class NodeDaemon {
     this.#turn = result.catch(() => undefined);
     return result;
   }
+}
+
+function isManager(name: string): SwarmError {
+  return new SwarmError(
+    'PRECONDITION',
+    'this node is a manager: leaving would take its vote away',
+    {
+      advice: 'Demote it first, or give --force; the last manager takes the whole cluster with it.',
+      command: `swarm node demote ${name}`,
+    },
+  );
+}
+
+/** It is in no cluster any more, or does not know who it is: nobody could demote it. */
+function hasState(): SwarmError {
+  return new SwarmError(
+    'PRECONDITION',
+    'this node has what it had as a manager: leaving deletes it',
+    {
+      advice: 'Give --force when other managers have it too, or a backup.',
+      command: 'swarm leave --force',
+    },
+  );
 }

@@ -179,6 +179,7 @@ function joining(person: Person): void {
         const [info] = await nodes.rows<{ Error: string }>(a, ['info']);
         return info!.Error.includes(taken) ? true : undefined;
       });
+      await refused(a, ['leave'], 4, /is a manager/);
     } finally {
       await new Promise((resolve) => other.close(resolve));
     }
