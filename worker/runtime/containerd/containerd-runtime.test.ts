@@ -34,6 +34,13 @@ function hangingContainerd(clock: ManualClock, asked: string[]): Containerd {
   };
 }
 
+/** Programs end at once: real ones take a time of their own, in which the clock of a test runs on. */
+class ProgramlessIo extends SystemIo {
+  override async run(): ReturnType<SystemIo['run']> {
+    return { code: 1, output: '', timedOut: false };
+  }
+}
+
 const NETWORK: ContainerNetwork = {
   open: async () => undefined,
   address: '169.254.1.1',
@@ -60,7 +67,7 @@ describe('a daemon that starts beside a containerd that hangs', () => {
   afterEach(() => rmSync(stateDir, { recursive: true }));
 
   function runtime(): ContainerdRuntime {
-    const io = new SystemIo(new SystemClock());
+    const io = new ProgramlessIo(new SystemClock());
     const random = new SeededRandom(1);
     return new ContainerdRuntime({
       io,
