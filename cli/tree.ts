@@ -248,7 +248,7 @@ export const TREE: { readonly [word: string]: Entry } = {
         load: async () => (await import('./commands/image/ls.ts')).ls,
       },
       load: {
-        summary: 'Load images from a file or directory',
+        summary: 'Load images from a file, a directory or standard input',
         load: async () => (await import('./commands/image/load.ts')).load,
       },
       push: {
