@@ -1,9 +1,13 @@
+import { MOMENTS } from './check/moments.ts';
 import { FAULT_NAMES } from './faults.ts';
 import { TRIALS } from './trials.ts';
 
 /** Faults that did something, and branches that are rarely taken: each is to be seen in a batch. */
 export const RARE: readonly string[] = [
   ...FAULT_NAMES.map((name) => `fault: ${name}`),
+  ...MOMENTS.map((moment) => `a fault as ${moment}`),
+  ...['a write', 'a rename', 'a removal'].map((step) => `died at ${step}`),
+  'crash took back a rename',
   'message dropped',
   'message doubled',
   'message overtaken',
@@ -24,6 +28,7 @@ export const RARE: readonly string[] = [
   'log: sending a snapshot failed',
   'log: this process stood still',
   'log: the disk does not answer',
+  'log: a stored row was damaged: it is written anew',
   'log truncated',
   'leader elected',
   'leader changed with a group in flight',
@@ -43,6 +48,8 @@ export const RARE: readonly string[] = [
   'event cursor expired',
   'majority alone',
   'service changed',
+  'service removed',
+  'node drained',
   'history judged',
   'memory compared',
   ...TRIALS.map(({ name }) => `trial: ${name}`),

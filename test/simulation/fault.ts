@@ -1,4 +1,5 @@
 import type { Random } from '../../shared/random.ts';
+import { MOMENTS } from './check/moments.ts';
 import { DATABASE, type Machine, type World } from './cluster/machine.ts';
 import type { Managers } from './cluster/managers.ts';
 import type { Operator } from './cluster/operator.ts';
@@ -71,24 +72,29 @@ export class Fault {
    * machine has not written the first of it.
    */
   shortenReigns(): boolean {
-    const { managers, network, checker } = this.deps;
-    const { elections } = checker;
+    const { managers } = this.deps;
     const leader = managers.leader();
     const [listener, first] = this.#twoBut(leader?.machineOf);
     if (!leader || !listener || !first?.isUp) return false;
     this.#hang(listener, this.#until(4_000, 9_000));
-    elections.onElected = (raftId) => {
-      if (raftId !== first.raftId) return;
-      this.#muffle(first, listener);
-      elections.onElected = (nextRaftId) => {
-        elections.onElected = () => undefined;
-        for (const { number } of this.machines) network.cut(first.number, number, 0);
-        const next = this.machines.find((machine) => machine.raftId === nextRaftId);
-        if (next && next !== listener) this.#muffle(next, listener);
-      };
-    };
+    this.#whenLeads(first, () => this.#reignShortly(first, listener));
     void leader.driver.transferLeadership(first.raftId).catch(() => undefined);
     return true;
+  }
+  #whenLeads(machine: Machine, fn: () => void): void {
+    this.deps.checker.moments.next('a leader begins', (raftId) => {
+      if (raftId === machine.raftId) fn();
+      else this.#whenLeads(machine, fn);
+    });
+  }
+  #reignShortly(first: Machine, listener: Machine): void {
+    const { network, checker } = this.deps;
+    this.#muffle(first, listener);
+    checker.moments.next('a leader begins', (raftId) => {
+      for (const { number } of this.machines) network.cut(first.number, number, 0);
+      const next = this.machines.find((machine) => machine.raftId === raftId);
+      if (next && next !== listener) this.#muffle(next, listener);
+    });
   }
   #twoBut(other: Machine | undefined): Machine[] {
     const rest = this.machines.filter((machine) => machine !== other);
@@ -114,6 +120,16 @@ export class Fault {
     machine.crash();
     machine.restartSoon(this.#span(20, 4_000));
     return true;
+  }
+  /** In the middle of a write or a change of names: as it works, as it opens its state, as it makes one. */
+  crashAtStep(machine: Machine): boolean {
+    if (machine.isLocked) return false;
+    const begin = this.pick(['works', 'opens', 'joins']);
+    const steps = this.#random.below(begin === 'works' ? 30 : 14);
+    if (begin === 'opens') this.crash(machine);
+    if (begin === 'joins' && !this.spoil(machine, () => this.wipe(machine))) return false;
+    machine.disk.mood.diesAfter = steps;
+    return begin !== 'works' || machine.isUp;
   }
   pause(machine: Machine): boolean {
     const untilMs = this.#until(100, this.#random.below(10) === 0 ? 30_000 : 3_000);
@@ -176,6 +192,37 @@ export class Fault {
   #anyAgent(): SimAgent | undefined {
     const up = this.deps.agents.filter(({ isUp }) => isUp);
     return up.length === 0 ? undefined : this.pick(up);
+  }
+
+  // -- moments
+
+  /**
+   * Strikes when it matters: as a leader begins, as members change, as a snapshot arrives. It meets
+   * whom this happens to, or whoever leads.
+   */
+  strikeAtMoment(): boolean {
+    const { timeline, counters, checker } = this.deps;
+    const moment = this.pick(MOMENTS);
+    checker.moments.next(moment, (raftId) => {
+      const delayMs = this.#random.below(2) * this.#random.below(30);
+      timeline.after(delayMs, () => {
+        if (checker.moments.isOver) return;
+        const met = this.machines.find((machine) => machine.raftId === raftId);
+        counters.count(`a fault as ${moment}`);
+        this.#strikeOnce(met && this.coin() ? met : this.leaderOrAny());
+      });
+    });
+    return true;
+  }
+  #strikeOnce(machine: Machine): void {
+    const strikes = [
+      () => this.crash(machine),
+      () => this.cutOff(machine, true, true),
+      () => this.cutOff(machine, this.coin(), undefined),
+      () => this.pause(machine),
+      () => this.hangDisk(machine),
+    ];
+    this.pick(strikes)();
   }
 
   // -- disks

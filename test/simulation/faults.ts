@@ -16,7 +16,9 @@ const FAULTS: { readonly [name: string]: Strike } = {
   'connections reset': (f) => f.resetConnections(),
   crash: (f) => f.crash(f.any()),
   'leader crash': (f) => f.crash(f.leaderOrAny()),
+  'crash at a step of the disk': (f) => f.crashAtStep(f.leaderOrAny()),
   'power cut': (f) => f.machines.filter((machine) => f.crash(machine)).length > 1,
+  'fault at a rare moment': (f) => f.strikeAtMoment(),
   pause: (f) => f.pause(f.any()),
   'leader pause': (f) => f.pause(f.leaderOrAny()),
   'slow machine': (f) => f.creep(f.any()),
@@ -30,6 +32,7 @@ const FAULTS: { readonly [name: string]: Strike } = {
     f.spoil(f.any(), (machine) =>
       machine.disk.flipFile(`${STATE}/${f.pick(['vote.a', 'vote.b', 'data.key'])}`),
     ),
+  'bit flip while it runs': (f) => f.rot(f.any()),
   'lost stretch of the log': (f) => f.spoil(f.any(), (machine) => machine.disk.dropBytes(DATABASE)),
   'wiped machine': (f) => f.spoil(f.any(), (machine) => f.wipe(machine)),
   'node demoted': (f) => f.demote(f.any()),
@@ -43,15 +46,14 @@ const FAULTS: { readonly [name: string]: Strike } = {
   'cluster restored': (f) => f.deps.operator.restore(f.any()),
   'agent killed': (f) => f.crashAgent(false),
   'power of an agent lost': (f) => f.crashAgent(true),
+  'agent pause': (f) => f.pauseAgent(),
+  'agent cut off': (f) => f.cutOffAgent(),
 };
 export const FAULT_NAMES: readonly string[] = Object.keys(FAULTS);
 
 /** What only profiles ask for (profiles.ts), by name. */
 const FAULTS_ON_REQUEST: { readonly [name: string]: Strike } = {
   'two short reigns': (f) => f.shortenReigns(),
-  'bit flip while it runs': (f) => f.rot(f.any()),
-  'agent pause': (f) => f.pauseAgent(),
-  'agent cut off': (f) => f.cutOffAgent(),
 };
 
 /** Lets it strike, and counts it where it could do something. */

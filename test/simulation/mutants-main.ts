@@ -5,10 +5,13 @@ import { Crew, EVENTS_DEFAULT, type Order, type Report } from './crew.ts';
 import { type Mutant, TOOK_EFFECT } from './mutants/mutant.ts';
 import { MUTANTS } from './mutants/mutants.ts';
 
-const USAGE = `npm run sim:mutants [-- --seeds N] [--only TEXT] [--workers N]: plants each known bug
-(whose number, or "above raft", and name contain TEXT) and runs seeds until one fails, 2,000 at most; prints how many it
-took, and as what it was found. What finds a bug has to hold without it: the same seed is run again
-with everything but the bug.`;
+const USAGE = `npm run sim:mutants [-- --seeds N] [--only TEXT] [--workers N]: plants each known bug, one
+at a time, and runs seeds until one fails; prints how many it took, and as what it was found. What
+finds a bug has to hold without it: the same seed is run again with everything but the bug.
+
+  --seeds N      give a bug up after so many (2000)
+  --only TEXT    bugs whose number, or "above raft", and name contain it
+  --workers N    as many processes; else one a core`;
 
 const SHOWN = 90;
 const PROGRESS_EVERY = 25;

@@ -13,8 +13,6 @@ export interface Profile {
   readonly readers: number;
   /** What the leader has to endure at the end, instead of what the seed draws. */
   readonly trial?: string;
-  /** Services are removed as well, ports are theirs to find, and nodes are drained. */
-  readonly servicesComeAndGo?: boolean;
   /** Instead of as many as the seed draws. */
   readonly machines?: number;
   /** That write and read; the fewer there are, the longer a run takes. */
@@ -80,21 +78,21 @@ export const PROFILES: { readonly [name: string]: Profile } = {
     limits: { raftInflightMessagesMax: 1 },
     readers: 0,
   },
-  /** What grows old: disks rot under running processes, agents stop, nodes are drained, services go. */
+  /** What grows old: disks rot under running processes, agents stop or are cut off, queues are short. */
   'wear and tear': {
     faults: [
       ...ELECTIONS,
       ...['bit flip while it runs', 'agent pause', 'agent cut off', 'agent killed', 'link cut'],
       ...['power of an agent lost', 'node demoted', 'failing disk', 'connections reset'],
+      ...['crash at a step of the disk', 'fault at a rare moment'],
     ],
     meanMs: 1_000,
     limits: {
-      scrubEveryMs: 10_000,
       raftPeerQueueBytesMax: 20_000,
       raftPeerQueueMessagesMax: 16,
+      raftInflightBytesMax: 4_000,
     },
     readers: 0,
-    servicesComeAndGo: true,
   },
   /** The log is so short that whoever was away for a moment needs a snapshot, and another one. */
   snapshots: {

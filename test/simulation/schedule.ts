@@ -73,13 +73,12 @@ export class Schedule {
   stop(): void {
     this.#stopped = true;
     const { network, managers, agents, checker } = this.#deps;
-    checker.elections.onElected = () => undefined;
+    checker.moments.isOver = true;
     Object.assign(network.mood, CALM);
     network.heal();
     managers.wantAll();
     for (const machine of managers.machines) {
-      const { mood } = machine.disk;
-      Object.assign(mood, { slowMs: 3, room: 'enough', failsNext: false });
+      machine.disk.calm();
       machine.creep(0);
       // What rots unseen would be one more loss in the middle of what follows.
       if (machine.isSpoilt && machine.isUp) machine.crash();

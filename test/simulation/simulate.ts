@@ -51,12 +51,15 @@ const SMALL_LIMITS = [
     raftLogKeepEntries: 8,
     raftLogHardMaxEntries: 80,
     raftInflightMessagesMax: 3,
+    raftPeerQueueBytesMax: 20_000,
+    raftPeerQueueMessagesMax: 16,
   },
   {
     raftCompactEveryEntries: 120,
     raftLogKeepEntries: 40,
     raftLogHardMaxEntries: 400,
     raftInflightMessagesMax: 12,
+    raftInflightBytesMax: 4_000,
   },
   {
     // Slow enough for its line to break meanwhile. The log that it is followed by has to be kept.
@@ -67,6 +70,8 @@ const SMALL_LIMITS = [
   },
 ] as const;
 const CHUNK_BYTES = 500;
+/** All that a member stored is read again so often: at least once while most runs last. */
+const SCRUB_EVERY_MS = 10_000;
 
 /** Runs one seed: a cluster comes up, lives through faults for a while, and has to heal. */
 export async function simulate(
@@ -117,12 +122,7 @@ function makeStage(
   );
   const clients = new Clients(inWorld('clients'), machines);
   const operator = new Operator({ world: inWorld('operator'), managers, clients, secrets });
-  const services = new Services({
-    ...inWorld('services'),
-    agents,
-    managers,
-    comeAndGo: options.profile?.servicesComeAndGo ?? false,
-  });
+  const services = new Services({ ...inWorld('services'), agents, managers });
   const watcher = new EventWatcher(inWorld('watcher'), machines);
   const deps = { ...inWorld('faults'), managers, operator, agents };
   const schedule = new Schedule(deps, options);
@@ -157,6 +157,7 @@ function setLimits(random: Random, profile: Profile | undefined): () => void {
   const before = { ...LIMITS };
   if (random.below(4) > 0) Object.assign(limits, SMALL_LIMITS[random.below(SMALL_LIMITS.length)]);
   limits.snapshotChunkBytesMax = CHUNK_BYTES;
+  limits.scrubEveryMs = SCRUB_EVERY_MS;
   Object.assign(limits, profile?.limits);
   return () => {
     Object.assign(limits, before);

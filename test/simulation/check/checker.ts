@@ -9,6 +9,7 @@ import { Answers } from './answers.ts';
 import { DurableLogs } from './durable-logs.ts';
 import { Elections } from './elections.ts';
 import { type Cut, History } from './history.ts';
+import { Moments } from './moments.ts';
 import { type Observed, Verdict } from './verdict.ts';
 import { Windows } from './windows.ts';
 import { RowWriters } from './writers.ts';
@@ -23,6 +24,7 @@ export class Checker {
   readonly answers: Answers;
   readonly elections: Elections;
   readonly writers: RowWriters;
+  readonly moments = new Moments();
   readonly #windows: Windows;
   /** Raft ids whose state was found damaged. */
   readonly #damaged = new Set<number>();
@@ -38,7 +40,8 @@ export class Checker {
     this.writers = new RowWriters(this.verdict);
     this.#windows = new Windows(this.verdict);
     const newest = (who: Observed) => this.#of(who).newest;
-    this.elections = new Elections(this.verdict, counters, this.logs, newest);
+    const begins = (raftId: number) => this.moments.tell('a leader begins', raftId);
+    this.elections = new Elections(this.verdict, counters, this.logs, newest, begins);
   }
 
   /** Of the newest epoch. */
@@ -144,7 +147,9 @@ export class Checker {
     this.#of(who).applied(who, index, term, rows, this.elections.countedBy(who, index));
   }
   configured(who: Observed, before: ConfState): void {
+    const { config } = this.#history;
     this.#of(who).configured(who, before);
+    if (this.#history.config !== config) this.moments.tell('the members change', who.raftId);
   }
   loaded(who: Observed, index: number, rows: readonly RowChange[]): void {
     if (this.#cut && index > 0 && !this.#histories.has(who.epoch)) {

@@ -19,19 +19,21 @@ export class Elections {
   readonly #reigns = new Map<string, Reign>();
   /** By member and term: the candidate. */
   readonly #votes = new Map<string, number>();
-  /** Hears of every new leader as it says its first word, before anybody else does. */
-  onElected: (raftId: number) => void = () => undefined;
+  readonly #begins: (raftId: number) => void;
 
+  /** `begins` hears of every new leader as it says its first word, before anybody else does. */
   constructor(
     verdict: Verdict,
     counters: Counters,
     logs: DurableLogs,
     newestCommitted: (who: Observed) => { readonly index: number; readonly term: number },
+    begins: (raftId: number) => void,
   ) {
     this.#verdict = verdict;
     this.#counters = counters;
     this.#logs = logs;
     this.#newestCommitted = newestCommitted;
+    this.#begins = begins;
   }
 
   voted(who: Observed, term: number, candidate: number): void {
@@ -56,7 +58,7 @@ export class Elections {
     const mustHave = this.#newestCommitted(who);
     this.#reigns.set(`${who.epoch} ${term}`, { raftId: who.raftId, mustHave, isChecked: false });
     this.#checkVotes(who, term);
-    this.onElected(who.raftId);
+    this.#begins(who.raftId);
   }
 
   /**

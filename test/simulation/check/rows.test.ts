@@ -51,10 +51,21 @@ const status = (id: string, state: TaskState): [TableName, TaskStatus] => [
   TaskStatus.create({ id, state }),
 ];
 
-test('a task that comes back from its end is seen', () => {
-  const rows = [status('t', TaskState.FAILED), status('t', TaskState.RUNNING)];
-  assert.match(found(rows)[0]!, /task t went back from state/);
-  assert.deepEqual(found([...rows].reverse()), []);
+test('a task that goes back, or comes back from its end, is seen', () => {
+  for (const [was, is] of [
+    [TaskState.FAILED, TaskState.RUNNING],
+    [TaskState.RUNNING, TaskState.READY],
+  ] as const) {
+    const rows = [status('t', was), status('t', is)];
+    assert.match(found(rows)[0]!, /task t went back from state/);
+    assert.deepEqual(found([...rows].reverse()), []);
+  }
+});
+
+test('a task that ends twice, in different ways, is seen', () => {
+  const rows = [status('t', TaskState.COMPLETE), status('t', TaskState.FAILED)];
+  assert.match(found(rows)[0]!, /task t ended in state/);
+  assert.deepEqual(found([rows[0]!, rows[0]!]), []);
 });
 
 test('a port that two services have is seen, unless their protocols differ', () => {

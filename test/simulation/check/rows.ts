@@ -21,14 +21,15 @@ export function checkTasks(view: View, entry: AppliedEntry, checker: Checker): v
   if (touched.has('task')) checkPlaces(view, entry, checker);
 }
 
-/** What has ended stays ended. */
+/** States only rise, and what has ended stays as it ended. */
 function checkStates(entry: AppliedEntry, checker: Checker): void {
   for (const { table, before, after } of entry.changes) {
     if (table !== 'taskStatus' || !before || !after) continue;
     const [was, is] = [before as TaskStatus, after as TaskStatus];
-    const isFinal = was.state >= TaskState.COMPLETE && was.state < TaskState.ORPHANED;
-    if (isFinal && is.state < was.state)
+    if (is.state < was.state)
       checker.fail(`task ${is.id} went back from state ${was.state} to ${is.state}`);
+    if (is.state > was.state && was.state >= TaskState.COMPLETE)
+      checker.fail(`task ${is.id} ended in state ${was.state} and then in ${is.state}`);
   }
 }
 

@@ -13,6 +13,11 @@ import { ManagerProcess } from './manager-process.ts';
 export const STATE = '/state/raft';
 export const DATABASE = `${STATE}/db`;
 
+/** The raft id of a state that nobody has read yet. */
+export const UNREAD = -1;
+/** A process that died in the middle of something is started again after this time. */
+const RESTART_MS = 500;
+
 /** What everything in a simulation shares. */
 export interface World {
   readonly timeline: Timeline;
@@ -34,7 +39,7 @@ export class Machine {
   /** Addresses of all that may be managers. */
   readonly peers: () => readonly string[];
   nodeId: string;
-  /** Of the state on its disk; 0: there is none. */
+  /** Of the state on its disk; 0: there is none, or one that is given up. */
   raftId = 0;
   /** Of the state on its disk, as it was opened last. */
   epoch = 0;
@@ -58,7 +63,8 @@ export class Machine {
     this.peers = peers;
     this.nodeId = nodeIdOf(number);
     this.address = addressOf(number);
-    this.disk = new SimDisk(world.timeline, world.random.stream('disk'), world.counters);
+    const { timeline, random, counters } = world;
+    this.disk = new SimDisk(timeline, random.stream('disk'), counters, () => this.#dies());
     this.#rate = 0.9 + world.random.below(201) / 1_000;
   }
 
@@ -98,6 +104,12 @@ export class Machine {
     this.process?.die();
     this.process = undefined;
     this.disk.crash();
+  }
+  /** In the middle of something that its process does on the disk. */
+  #dies(): void {
+    if (this.isLocked) return;
+    this.crash();
+    this.restartSoon(RESTART_MS);
   }
   restartSoon(delayMs: number): void {
     this.world.timeline.after(delayMs, () => this.start());

@@ -1,5 +1,5 @@
 import { setCertificateRole } from '../../../manager/ca/ca.ts';
-import type { Database, DbOp } from '../../../manager/database/index.ts';
+import type { Database, DbOp, Disk } from '../../../manager/database/index.ts';
 import { Dispatcher } from '../../../manager/dispatcher/dispatcher.ts';
 import { type JoiningDeps, joinManagers, MembershipWatch } from '../../../manager/joining.ts';
 import { Loop } from '../../../manager/loop/loop.ts';
@@ -9,6 +9,7 @@ import {
   openRaft,
   type RaftDriver,
   raftHandlers,
+  wipeMember,
 } from '../../../manager/raft/index.ts';
 import { logRange, META } from '../../../manager/raft/storage/keys.ts';
 import { Roles } from '../../../manager/roles/roles.ts';
@@ -21,7 +22,7 @@ import type { Endpoint } from '../engine/sim-network.ts';
 import { SimClock } from '../engine/timeline.ts';
 import { watchedLog } from '../engine/watched-log.ts';
 import { CLUSTER_ID } from './founding.ts';
-import { type Machine, STATE } from './machine.ts';
+import { type Machine, STATE, UNREAD } from './machine.ts';
 import { WatchedMachine } from './watched-machine.ts';
 import { WatchedStore } from './watched-store.ts';
 
@@ -90,7 +91,7 @@ export class ManagerProcess implements Endpoint, Observed {
   async run(): Promise<void> {
     this.machineOf.world.network.listen(this);
     try {
-      if (this.raftId === 0) await this.#join();
+      if (!(await this.#hasState())) await this.#join();
       await this.#open();
       await this.#takePart();
       this.machineOf.world.counters.count('process started');
@@ -114,19 +115,44 @@ export class ManagerProcess implements Endpoint, Observed {
     for (const end of [...this.callers]) end();
   }
 
+  /** One that was opened once never vanishes by itself. */
+  async #hasState(): Promise<boolean> {
+    const isThere = await this.#disk().exists(STATE);
+    if (this.raftId > 0 && !isThere)
+      this.machineOf.world.checker.fail(`${this.name}: its state is gone`);
+    return this.raftId !== 0 && isThere;
+  }
+
   async #join(): Promise<void> {
-    const { disk, world } = this.machineOf;
-    // Leftovers of a state that could not be used.
-    disk.wipe();
-    this.machineOf.isSpoilt = false;
+    const { machineOf } = this;
+    const { counters } = machineOf.world;
+    const disk = this.#disk();
+    machineOf.raftId = 0;
+    // Leftovers of a state that is given up.
+    await wipeMember(STATE, disk);
+    machineOf.isSpoilt = false;
     const state = {
-      disk: disk.as(this, () => undefined),
+      // From then on there is a state: who dies before it is opened goes on from it.
+      disk: { ...disk, rename: (from: string, to: string) => this.#made(disk.rename(from, to)) },
       random: this.#random.stream('state'),
-      openEngine: disk.openEngine(this),
+      openEngine: machineOf.disk.openEngine(this),
     };
-    const failed = (): void => world.counters.count('join refused');
+    const failed = (): void => counters.count('join refused');
     await joinManagers(STATE, '', this.#joining(), state, failed, new AbortController().signal);
-    world.counters.count('machine joined');
+    counters.count('machine joined');
+  }
+  #made(renamed: Promise<void>): Promise<void> {
+    return renamed.then(() => {
+      this.machineOf.raftId = UNREAD;
+    });
+  }
+
+  /** Tells the checker of every vote that becomes durable. */
+  #disk(): Disk {
+    const { checker } = this.machineOf.world;
+    return this.machineOf.disk.as(this, (path, bytes) => {
+      if (path.startsWith(`${STATE}/vote.`)) checker.voteWritten(this.raftId, bytes);
+    });
   }
 
   #joining(): JoiningDeps {
@@ -144,7 +170,7 @@ export class ManagerProcess implements Endpoint, Observed {
   }
 
   async #open(): Promise<void> {
-    const { network, checker } = this.machineOf.world;
+    const { network } = this.machineOf.world;
     const opened = await openRaft(
       STATE,
       { address: this.address },
@@ -156,9 +182,7 @@ export class ManagerProcess implements Endpoint, Observed {
         probe: (address) => network.probe(this, address),
         onFatal: (error) => this.#fatal(error),
         onRemoved: () => this.#removed(),
-        disk: this.machineOf.disk.as(this, (path, bytes) => {
-          if (path.includes('/vote.')) checker.voteWritten(this.raftId, bytes);
-        }),
+        disk: this.#disk(),
         openEngine: this.machineOf.disk.openEngine(this),
         examine: async () => 'sound',
       },

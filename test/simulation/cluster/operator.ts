@@ -6,7 +6,7 @@ import { SimClock } from '../engine/timeline.ts';
 import { watchedLog } from '../engine/watched-log.ts';
 import type { Clients } from './clients.ts';
 import { nodeIdOf } from './founding.ts';
-import { type Machine, NOBODY, STATE, type World } from './machine.ts';
+import { type Machine, NOBODY, STATE, UNREAD, type World } from './machine.ts';
 import type { Managers } from './managers.ts';
 import type { Secrets } from './secrets.ts';
 
@@ -15,8 +15,6 @@ const REST_MS = 20_000;
 const LOOK_MS = 50;
 /** Members of the old epoch that come back are told that they are out. */
 const OLD_ONES_AFTER_MS = 3_000;
-/** Of a state whose raft id nobody has read yet. */
-const UNREAD = -1;
 
 interface Backup {
   readonly bytes: Buffer;
@@ -147,7 +145,8 @@ export class Operator {
       machine.crash();
     }
     // Operators look after the disk first: what became of a failed attempt, nobody could tell.
-    Object.assign(chosen.disk.mood, { hungUntilMs: 0, room: 'enough', failsNext: false });
+    chosen.disk.calm();
+    chosen.disk.mood.hungUntilMs = 0;
     const voters = checker.history.config.voters;
     try {
       const { upTo, sure } = await work();

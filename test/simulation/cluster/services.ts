@@ -24,8 +24,6 @@ import type { SimAgent } from './sim-agent.ts';
 export interface ServicesDeps extends World {
   readonly managers: Managers;
   readonly agents: readonly SimAgent[];
-  /** They are removed as well, find ports of their own, and nodes are drained. */
-  readonly comeAndGo: boolean;
 }
 
 const SERVICES = 3;
@@ -98,16 +96,16 @@ export class Services {
   }
 
   #wish(): void {
-    const { random, comeAndGo } = this.#deps;
+    const { random } = this.#deps;
     const name = `s${random.below(SERVICES)}`;
-    const choice = comeAndGo ? random.below(10) : 10;
+    const choice = random.below(10);
     if (choice < REMOVALS) this.#ask('service removed', (draft) => removeService(draft, name));
     else if (choice < REMOVALS + DRAINS) this.#drainAnother();
     else {
       const replicas = 1 + random.below(REPLICAS_MAX);
       const isUpdate = random.below(2) === 0;
       // One has a port of its own choice; the others may have to take what is free.
-      const port = name === 's0' || !comeAndGo ? 8_000 + Number(name.slice(1)) : 0;
+      const port = name === 's0' ? 8_000 + Number(name.slice(1)) : 0;
       this.#ask('service changed', (draft) =>
         putService(draft, { name, replicas, port, isUpdate, order: random.below(2) }),
       );

@@ -64,6 +64,7 @@ export class WatchedMachine implements StateMachine {
     this.#checker.loaded(this.#process, index, loaded);
     if (!this.#process.isReady) return;
     this.#process.machineOf.world.counters.count('snapshot installed');
+    this.#checker.moments.tell('a snapshot is installed', this.#process.raftId);
     this.#process.confState = this.#process.driver.confState();
   }
 }

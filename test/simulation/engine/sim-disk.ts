@@ -1,7 +1,9 @@
-import type { Disk, Engine, EngineOp, OpenEngine } from '../../../manager/database/index.ts';
+import { dirname } from 'node:path';
+import type { Disk, Engine, OpenEngine } from '../../../manager/database/index.ts';
 import { LIMITS } from '../../../shared/limits.ts';
 import type { Random } from '../../../shared/random.ts';
 import type { Counters } from './counters.ts';
+import { SimDatabase } from './sim-database.ts';
 import type { Owner, Timeline } from './timeline.ts';
 
 /** How a machine's disk behaves at the moment. */
@@ -14,86 +16,57 @@ export interface DiskMood {
   room: 'enough' | 'little' | 'none';
   /** The next write fails, once. */
   failsNext: boolean;
+  /** The process on it dies in the middle of a write or change of names, behind so many others. */
+  diesAfter: number | undefined;
 }
+/** Nothing is wrong with it, nor asked of it. */
+const SOUND: DiskMood = {
+  hungUntilMs: 0,
+  slowMs: 3,
+  room: 'enough',
+  failsNext: false,
+  diesAfter: undefined,
+};
 
 const TOTAL_BYTES = 128 * 2 ** 30;
 const FREE_BYTES = { enough: TOTAL_BYTES / 2, little: LIMITS.freeBytesMin / 2, none: 1 << 20 };
-
-type Pairs = Map<string, Uint8Array>;
-/** An operation under the name of its key. */
-interface NamedOp {
-  readonly name: string;
-  readonly value: Uint8Array | undefined;
-}
-
-/** One database: what is durable, what would be lost, and how to take back the last synced writes. */
-class Store {
-  memory: Pairs = new Map();
-  durable: Pairs = new Map();
-  /** Written, not synced, oldest first. */
-  unsynced: (readonly NamedOp[])[] = [];
-  /** A snapshot looks at `memory`: the next write copies it first. */
-  isShared = false;
-  /** A write failed: LevelDB reads its log up to there, whatever was written and synced behind. */
-  tornAt: number | undefined;
-
-  unshare(): void {
-    if (!this.isShared) return;
-    this.memory = new Map(this.memory);
-    this.isShared = false;
-  }
-  write(ops: readonly NamedOp[]): void {
-    this.unshare();
-    put(this.memory, ops);
-    this.unsynced.push(ops);
-  }
-  sync(): void {
-    if (this.tornAt !== undefined) return;
-    for (const ops of this.unsynced) put(this.durable, ops);
-    this.unsynced = [];
-  }
-}
-
-function put(pairs: Pairs, ops: readonly NamedOp[]): void {
-  for (const { name, value } of ops) {
-    if (value === undefined) pairs.delete(name);
-    else pairs.set(name, value);
-  }
-}
-
-function named(ops: readonly EngineOp[]): readonly NamedOp[] {
-  return ops.map(({ key, value }) => ({ name: nameOf(key), value }));
-}
-
-function nameOf(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1');
-}
 
 /**
  * The disk of one machine; it outlives the processes on it. A crash keeps what was synced and any
  * beginning of what was not; a file that was being overwritten may be torn.
  */
 export class SimDisk {
-  readonly mood: DiskMood = { hungUntilMs: 0, slowMs: 3, room: 'enough', failsNext: false };
+  readonly mood: DiskMood = { ...SOUND };
   readonly #timeline: Timeline;
   readonly #random: Random;
   readonly #counters: Counters;
   readonly #files = new Map<string, Uint8Array>();
   readonly #directories = new Set<string>();
-  readonly #stores = new Map<string, Store>();
+  readonly #databases = new Map<string, SimDatabase>();
   /** Writes that a crash interrupts. */
   readonly #overwriting = new Map<string, Uint8Array>();
-  readonly #writing = new Map<Store, readonly NamedOp[]>();
+  /** The last change of a name, until the directory is synced: a crash may take it back. */
+  #renamed: { readonly from: string; readonly to: string } | undefined;
+  /** Ends the process that uses it. */
+  readonly #die: () => void;
 
-  constructor(timeline: Timeline, random: Random, counters: Counters) {
+  constructor(timeline: Timeline, random: Random, counters: Counters, die: () => void) {
     this.#timeline = timeline;
     this.#random = random;
     this.#counters = counters;
+    this.#die = die;
   }
 
-  /** The disk as a process sees it: nothing it asked for goes on after its death. */
-  as(owner: Owner, isVoteFile: (path: string, bytes: Uint8Array) => void): Disk {
-    const exists = (path: string): boolean => this.#exists(path);
+  /** No more trouble; what hangs goes on to hang. */
+  calm(): void {
+    Object.assign(this.mood, { ...SOUND, hungUntilMs: this.mood.hungUntilMs });
+  }
+
+  /**
+   * The disk as a process sees it: nothing it asked for goes on after its death. `overwritten` hears
+   * of every file as it becomes durable, before who asked for it does.
+   */
+  as(owner: Owner, overwritten: (path: string, bytes: Uint8Array) => void): Disk {
     return {
       readFile: async (path) => this.#files.get(path),
       overwrite: (path, bytes) => {
@@ -101,14 +74,15 @@ export class SimDisk {
         return this.#later(owner, () => {
           this.#overwriting.delete(path);
           this.#files.set(path, Uint8Array.from(bytes));
-          isVoteFile(path, bytes);
+          overwritten(path, bytes);
         });
       },
-      makeDirectory: async (path) => void this.#directories.add(path),
-      syncDirectory: () => Promise.resolve(),
-      rename: async (from, to) => this.#rename(from, to),
-      remove: async (path) => this.remove(path),
-      exists: async (path) => exists(path),
+      makeDirectory: (path) =>
+        this.#change('making a directory', () => this.#directories.add(path)),
+      syncDirectory: (path) => this.#change('syncing a directory', () => this.#syncNames(path)),
+      rename: (from, to) => this.#change('a rename', () => this.#rename(from, to)),
+      remove: (path) => this.#change('a removal', () => this.remove(path)),
+      exists: async (path) => this.#exists(path),
       list: async (path) =>
         [...this.#files.keys()]
           .filter((name) => name.startsWith(`${path}/`))
@@ -119,28 +93,24 @@ export class SimDisk {
 
   openEngine(owner: Owner): OpenEngine {
     return async (path) => {
-      const store = this.#stores.get(path) ?? new Store();
-      this.#stores.set(path, store);
-      this.#reload(store);
-      return this.#engine(owner, store);
+      const database = this.#databases.get(path) ?? new SimDatabase();
+      this.#databases.set(path, database);
+      database.reload();
+      return this.#engine(owner, database);
     };
   }
 
   /** A power cut, or SIGKILL: both leave no more than is promised. */
   crash(): void {
+    this.mood.diesAfter = undefined;
     for (const [path, bytes] of this.#overwriting) this.#tear(path, bytes);
     this.#overwriting.clear();
-    for (const store of this.#stores.values()) {
-      const inFlight = this.#writing.get(store);
-      store.unsynced.length = Math.min(store.unsynced.length, store.tornAt ?? Infinity);
-      if (inFlight) store.unsynced.push(inFlight);
-      const kept = this.#random.below(store.unsynced.length + 1);
-      if (kept < store.unsynced.length) this.#counters.count('crash lost unsynced writes');
-      store.unsynced.length = kept;
-      store.tornAt = kept;
-      this.#reload(store);
+    for (const database of this.#databases.values()) {
+      if (database.crash((count) => this.#random.below(count + 1)))
+        this.#counters.count('crash lost unsynced writes');
     }
-    this.#writing.clear();
+    if (this.#renamed && this.#random.below(2) === 0) this.#takeBack(this.#renamed);
+    this.#renamed = undefined;
   }
 
   /** What is in those of these files that there are. */
@@ -152,39 +122,41 @@ export class SimDisk {
   wipe(): void {
     this.#files.clear();
     this.#directories.clear();
-    this.#stores.clear();
+    this.#databases.clear();
     this.#overwriting.clear();
-    this.#writing.clear();
+    this.#renamed = undefined;
   }
 
   remove(path: string): void {
     const isBelow = (name: string): boolean => name === path || name.startsWith(`${path}/`);
     for (const name of [...this.#files.keys()]) if (isBelow(name)) this.#files.delete(name);
-    for (const name of [...this.#stores.keys()]) if (isBelow(name)) this.#stores.delete(name);
+    for (const name of [...this.#databases.keys()]) if (isBelow(name)) this.#databases.delete(name);
     for (const name of [...this.#directories]) if (isBelow(name)) this.#directories.delete(name);
   }
 
   /** One bit of one stored value; on a machine that is down. False when there is nothing. */
   flipBit(path: string): boolean {
-    const pairs = this.#stores.get(path)?.durable;
-    if (!pairs || pairs.size === 0) return false;
-    const [key, value] = [...pairs][this.#random.below(pairs.size)]!;
-    pairs.set(key, this.#flipped(value));
-    this.#stores.get(path)!.memory = new Map(pairs);
+    const database = this.#databases.get(path);
+    if (!database || database.durable.size === 0) return false;
+    this.#flipOneOf([...database.durable], database);
+    database.forget();
     return true;
   }
   /** The same under a process that goes on: of a value that is on the disk, and not overwritten. */
   rotBit(path: string): boolean {
-    const store = this.#stores.get(path);
-    if (!store) return false;
-    const stored = [...store.durable].filter(([key, value]) => store.memory.get(key) === value);
+    const database = this.#databases.get(path);
+    if (!database) return false;
+    const { stored } = database;
     if (stored.length === 0) return false;
-    const [name, value] = stored[this.#random.below(stored.length)]!;
-    const ops = [{ name, value: this.#flipped(value) }];
-    store.unshare();
-    put(store.memory, ops);
-    put(store.durable, ops);
+    this.#flipOneOf(stored, database);
     return true;
+  }
+  #flipOneOf(
+    pairs: readonly (readonly [name: string, value: Uint8Array])[],
+    database: SimDatabase,
+  ): void {
+    const [name, value] = pairs[this.#random.below(pairs.length)]!;
+    database.damage(name, this.#flipped(value));
   }
 
   /** One bit of a file beside the database. */
@@ -202,30 +174,39 @@ export class SimDisk {
 
   /** LevelDB skipped a damaged stretch of its log: some log entries are gone, and a line says so. */
   dropBytes(path: string): boolean {
-    const pairs = this.#stores.get(path)?.durable;
-    const entries = [...(pairs?.keys() ?? [])].filter((key) => key.startsWith('l/')).sort();
-    if (!pairs || entries.length === 0) return false;
-    const from = this.#random.below(entries.length);
-    for (const key of entries.slice(from, from + 1 + this.#random.below(8))) pairs.delete(key);
-    this.#stores.get(path)!.memory = new Map(pairs);
+    const database = this.#databases.get(path);
+    const names = [...(database?.durable.keys() ?? [])].filter((name) => name.startsWith('l/'));
+    if (!database || names.length === 0) return false;
+    const from = this.#random.below(names.length);
+    const lost = names.sort().slice(from, from + 1 + this.#random.below(8));
+    for (const name of lost) database.durable.delete(name);
+    database.forget();
     this.#files.set(`${path}/LOG`, Buffer.from('(ignoring error) dropping 4711 bytes; Corruption'));
     return true;
   }
 
-  /** What LevelDB finds when it reads its log again: nothing from the first torn write on. */
-  #reload(store: Store): void {
-    if (store.tornAt === undefined) return;
-    store.unsynced.length = Math.min(store.unsynced.length, store.tornAt);
-    store.tornAt = undefined;
-    store.sync();
-    store.memory = new Map(store.durable);
-    store.isShared = false;
+  // -- writes
+
+  /** True: here the process dies, and what it is about is never done. */
+  #diesAt(step: string): boolean {
+    const { mood } = this;
+    if (mood.diesAfter === undefined || mood.diesAfter-- > 0) return false;
+    mood.diesAfter = undefined;
+    this.#counters.count(`died at ${step}`);
+    this.#timeline.after(0, this.#die);
+    return true;
   }
 
-  // -- writes
+  /** Of names: takes no time. */
+  #change(what: string, done: () => void): Promise<void> {
+    if (this.#diesAt(what)) return never();
+    done();
+    return Promise.resolve();
+  }
 
   #later(owner: Owner, done: () => void, failed = (): void => undefined): Promise<void> {
     const { mood } = this;
+    if (this.#diesAt('a write')) return never();
     const hangsMs = Math.max(0, mood.hungUntilMs - this.#timeline.nowMs);
     if (hangsMs > 0) this.#counters.count('write hung');
     const delayMs = hangsMs + 0.1 + (this.#random.below(1_000) / 1_000) * mood.slowMs;
@@ -245,30 +226,17 @@ export class SimDisk {
     });
   }
 
-  #engine(owner: Owner, store: Store): Engine {
+  #engine(owner: Owner, database: SimDatabase): Engine {
     return {
-      write: (asked, sync) => {
-        if (asked.length === 0) return Promise.resolve();
-        const ops = named(asked);
-        this.#writing.set(store, ops);
-        const written = (): void => {
-          this.#writing.delete(store);
-          store.write(ops);
-          if (sync) store.sync();
-        };
-        // What a failed write left on the disk shows at the next start.
-        const torn = (): void => {
-          store.tornAt ??= store.unsynced.length;
-        };
-        return this.#later(owner, written, torn);
+      write: (ops, sync) => {
+        if (ops.length === 0) return Promise.resolve();
+        const write = database.begin(ops);
+        return this.#later(owner, () => write.end(sync), write.fail);
       },
-      get: async (key) => store.memory.get(nameOf(key)),
-      getSync: (key, snapshot) => pairsOf(store, snapshot).get(nameOf(key)),
-      iterate: (range, snapshot) => iterator(pairsOf(store, snapshot), range),
-      snapshot: () => {
-        store.isShared = true;
-        return new SimSnapshot(store.memory);
-      },
+      get: async (key) => database.get(key),
+      getSync: (key, snapshot) => database.get(key, snapshot),
+      iterate: (range, snapshot) => database.iterate(range, snapshot),
+      snapshot: () => database.snapshot(),
       close: async () => undefined,
     };
   }
@@ -292,7 +260,16 @@ export class SimDisk {
     return false;
   }
 
+  #syncNames(directory: string): void {
+    if (this.#renamed && dirname(this.#renamed.to) === directory) this.#renamed = undefined;
+  }
+  #takeBack({ from, to }: { readonly from: string; readonly to: string }): void {
+    this.#counters.count('crash took back a rename');
+    this.#rename(to, from);
+  }
+
   #rename(from: string, to: string): void {
+    this.#renamed = { from, to };
     const moved = (name: string): string => to + name.slice(from.length);
     const isBelow = (name: string): boolean => name === from || name.startsWith(`${from}/`);
     for (const [name, bytes] of [...this.#files]) {
@@ -300,46 +277,16 @@ export class SimDisk {
       this.#files.delete(name);
       this.#files.set(moved(name), bytes);
     }
-    for (const [name, store] of [...this.#stores]) {
+    for (const [name, database] of [...this.#databases]) {
       if (!isBelow(name)) continue;
-      this.#stores.delete(name);
-      this.#stores.set(moved(name), store);
+      this.#databases.delete(name);
+      this.#databases.set(moved(name), database);
     }
     if (this.#directories.delete(from)) this.#directories.add(to);
   }
 }
 
-class SimSnapshot {
-  readonly pairs: Pairs;
-  constructor(pairs: Pairs) {
-    this.pairs = pairs;
-  }
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
-
-function pairsOf(store: Store, snapshot: unknown): Pairs {
-  return snapshot instanceof SimSnapshot ? snapshot.pairs : store.memory;
-}
-
-function iterator(
-  pairs: Pairs,
-  range: { readonly gte: Uint8Array; readonly lt: Uint8Array },
-): ReturnType<Engine['iterate']> {
-  const from = nameOf(range.gte);
-  const to = nameOf(range.lt);
-  const keys: string[] = [];
-  for (const key of pairs.keys()) if (key >= from && key < to) keys.push(key);
-  keys.sort();
-  const values = keys.map((key) => [Buffer.from(key, 'latin1'), pairs.get(key)!] as const);
-  let at = 0;
-  return {
-    next: async (count) => {
-      const slice = values.slice(at, at + count);
-      at += slice.length;
-      return slice;
-    },
-    close: async () => undefined,
-  };
+/** What a process that is about to die waits for. */
+function never(): Promise<never> {
+  return new Promise(() => undefined);
 }

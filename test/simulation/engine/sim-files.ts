@@ -1,16 +1,20 @@
+import { dirname } from 'node:path';
 import type { Random } from '../../../shared/random.ts';
 import type { FileStat, Io, RunResult } from '../../../worker/io.ts';
 import type { Owner, Timeline } from './timeline.ts';
 
 interface File {
   bytes: Buffer;
-  /** What a power cut leaves; undefined: no such file. */
-  durable: Buffer | undefined;
+  /** What a power cut leaves in it. */
+  durable: Buffer;
 }
+const NOTHING = Buffer.alloc(0);
 
 /** The files of an agent, in memory; they outlive its daemon, and a power cut as far as synced. */
 export class SimFiles {
   readonly #files = new Map<string, File>();
+  /** By the names that a power cut leaves: those that were there when their directory was synced. */
+  readonly #durable = new Map<string, File>();
   readonly #directories = new Set<string>();
   readonly #timeline: Timeline;
   readonly #random: Random;
@@ -22,10 +26,16 @@ export class SimFiles {
 
   /** The machine lost power: of what was not synced anything may be there or not. */
   powerCut(): void {
-    for (const [path, file] of [...this.#files]) {
+    for (const path of new Set([...this.#files.keys(), ...this.#durable.keys()])) {
       if (this.#random.below(2) === 0) continue;
-      if (file.durable === undefined) this.#files.delete(path);
-      else file.bytes = file.durable;
+      const left = this.#durable.get(path);
+      if (left) this.#files.set(path, { bytes: left.durable, durable: left.durable });
+      else this.#files.delete(path);
+    }
+    this.#durable.clear();
+    for (const [path, file] of this.#files) {
+      file.durable = file.bytes;
+      this.#durable.set(path, file);
     }
   }
 
@@ -37,14 +47,15 @@ export class SimFiles {
     };
     const write = (path: string, bytes: Uint8Array | string): void => {
       if (owner.isDead) return;
-      const durable = files.get(path)?.durable;
-      files.set(path, { bytes: Buffer.from(bytes as string), durable });
+      const file = files.get(path) ?? { bytes: NOTHING, durable: NOTHING };
+      file.bytes = Buffer.from(bytes as string);
+      files.set(path, file);
     };
     return {
       mkdir: (path) => void this.#directories.add(path),
       write,
       append: (path, bytes) =>
-        write(path, Buffer.concat([files.get(path)?.bytes ?? Buffer.alloc(0), bytes])),
+        write(path, Buffer.concat([files.get(path)?.bytes ?? NOTHING, bytes])),
       create: (path, bytes) => {
         if (files.has(path)) return false;
         write(path, bytes);
@@ -58,6 +69,7 @@ export class SimFiles {
           const sync = (): void => {
             const file = files.get(path);
             if (file) file.durable = file.bytes;
+            else this.#syncNames(path);
             resolve();
           };
           this.#timeline.after(0.1 + this.#random.below(20) / 10, sync, owner);
@@ -84,7 +96,7 @@ export class SimFiles {
       run: async (): Promise<RunResult> => ({ code: -1, output: '', timedOut: false }),
       read: (path) => files.get(path)?.bytes,
       readAt: (path, offset, length) =>
-        files.get(path)?.bytes.subarray(offset, offset + length) ?? Buffer.alloc(0),
+        files.get(path)?.bytes.subarray(offset, offset + length) ?? NOTHING,
       readLink: () => undefined,
       list: (path) => this.#list(path),
       stat: (path) => this.#stat(path),
@@ -94,6 +106,14 @@ export class SimFiles {
     };
   }
 
+  #syncNames(directory: string): void {
+    for (const path of new Set([...this.#files.keys(), ...this.#durable.keys()])) {
+      if (dirname(path) !== directory) continue;
+      const file = this.#files.get(path);
+      if (file) this.#durable.set(path, file);
+      else this.#durable.delete(path);
+    }
+  }
   #removeTree(path: string): void {
     for (const name of [...this.#files.keys()]) {
       if (name === path || name.startsWith(`${path}/`)) this.#files.delete(name);

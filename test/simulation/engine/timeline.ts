@@ -8,7 +8,9 @@ export interface Owner {
 }
 
 interface Event {
-  readonly atMs: number;
+  readonly dueMs: number;
+  /** Later than it is due where its machine stands still. */
+  atMs: number;
   readonly order: number;
   readonly owner: Owner | undefined;
   readonly run: () => void;
@@ -36,8 +38,9 @@ export class Timeline {
   }
 
   after(delayMs: number, run: () => void, owner?: Owner): { cancel(): void } {
-    const atMs = this.#nowMs + Math.max(0, delayMs);
-    const event = { atMs, order: this.#order++, owner, run, isCancelled: false };
+    const dueMs = this.#nowMs + Math.max(0, delayMs);
+    const order = this.#order++;
+    const event: Event = { dueMs, atMs: dueMs, order, owner, run, isCancelled: false };
     this.#push(event);
     return {
       cancel: () => {
@@ -86,7 +89,8 @@ export class Timeline {
       if (event.isCancelled || event.owner?.isDead) continue;
       const pausedUntilMs = event.owner?.pausedUntilMs ?? 0;
       if (pausedUntilMs > event.atMs) {
-        this.#push({ ...event, atMs: pausedUntilMs });
+        event.atMs = pausedUntilMs;
+        this.#push(event);
         continue;
       }
       this.#nowMs = Math.max(this.#nowMs, event.atMs);
@@ -124,8 +128,10 @@ export class Timeline {
   }
 }
 
+/** What a machine that stood still has to catch up with comes in the order in which it was due. */
 function isBefore(a: Event, b: Event): boolean {
-  return a.atMs === b.atMs ? a.order < b.order : a.atMs < b.atMs;
+  if (a.atMs !== b.atMs) return a.atMs < b.atMs;
+  return a.dueMs === b.dueMs ? a.order < b.order : a.dueMs < b.dueMs;
 }
 
 /** The clock of one process: it starts anywhere and runs a little too fast or too slow. */

@@ -35,6 +35,18 @@ export const BUGS_ABOVE_RAFT: readonly Mutant[] = [
     ],
     { profile: 'wear and tear' },
   ),
+  mutant(
+    0,
+    'the name of a new state is not made durable',
+    [
+      [
+        'manager/raft/storage/bootstrap',
+        'await disk.rename(fresh, directory);\n    await disk.syncDirectory(dirname(directory));',
+        'await disk.rename(fresh, directory);',
+      ],
+    ],
+    { profile: 'members' },
+  ),
   mutant(0, 'a row is written by another part than its own', [
     [
       `${STORE}/draft`,
