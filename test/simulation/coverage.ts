@@ -6,8 +6,7 @@ import { TRIALS } from './trials.ts';
 export const RARE: readonly string[] = [
   ...FAULT_NAMES.map((name) => `fault: ${name}`),
   ...MOMENTS.map((moment) => `a fault as ${moment}`),
-  ...['a write', 'a rename', 'a removal'].map((step) => `died at ${step}`),
-  'crash took back a rename',
+  ...['a write', 'syncing a directory', 'a removal'].map((step) => `died at ${step}`),
   'message dropped',
   'message doubled',
   'message overtaken',

@@ -125,7 +125,8 @@ export class Fault {
   crashAtStep(machine: Machine): boolean {
     if (machine.isLocked) return false;
     const begin = this.pick(['works', 'opens', 'joins']);
-    const steps = this.#random.below(begin === 'works' ? 30 : 14);
+    // A new state is given its name behind ten others.
+    const steps = begin === 'joins' ? 7 + this.#random.below(7) : this.#random.below(20);
     if (begin === 'opens') this.crash(machine);
     if (begin === 'joins' && !this.spoil(machine, () => this.wipe(machine))) return false;
     machine.disk.mood.diesAfter = steps;
@@ -155,11 +156,13 @@ export class Fault {
     }
     return true;
   }
-  /** Machine by machine: until the last one is restarted, two releases work together. */
+  /** Machine by machine, or some of them and no more: two releases work together meanwhile. */
   changeRelease(isNewer: boolean): boolean {
-    const isChange = this.machines.some((machine) => machine.isNewer !== isNewer);
+    const { length } = this.machines;
+    const changed = this.machines.slice(0, this.coin() ? length : 1 + this.#random.below(length));
+    const isChange = changed.some((machine) => machine.isNewer !== isNewer);
     this.rollingRestart((machine) => {
-      machine.isNewer = isNewer;
+      if (changed.includes(machine)) machine.isNewer = isNewer;
     });
     return isChange;
   }

@@ -72,6 +72,21 @@ export const PROFILES: { readonly [name: string]: Profile } = {
     limits: {},
     readers: 0,
   },
+  /** Some managers are of a newer release for a while, and lead by turns with the others. */
+  releases: {
+    faults: ['rolling change of the release', 'transfer of leadership', 'leader crash'],
+    meanMs: 800,
+    limits: {},
+    readers: 0,
+    machines: 3,
+  },
+  /** Who was cut off still believes to lead, and agents come back to it from its successor. */
+  'two leaders': {
+    faults: ['leader cut off', 'leader cut off', 'connections reset', 'agent killed', 'link cut'],
+    meanMs: 500,
+    limits: {},
+    readers: 0,
+  },
   'a small window': {
     faults: ['link cut', 'machine cut off one way', 'pause'],
     meanMs: 1_500,
@@ -90,7 +105,8 @@ export const PROFILES: { readonly [name: string]: Profile } = {
     limits: {
       raftPeerQueueBytesMax: 20_000,
       raftPeerQueueMessagesMax: 16,
-      raftInflightBytesMax: 4_000,
+      raftMessageBytesMax: 1_000,
+      raftInflightBytesMax: 3_000,
     },
     readers: 0,
   },

@@ -59,7 +59,8 @@ const SMALL_LIMITS = [
     raftLogKeepEntries: 40,
     raftLogHardMaxEntries: 400,
     raftInflightMessagesMax: 12,
-    raftInflightBytesMax: 4_000,
+    raftMessageBytesMax: 1_000,
+    raftInflightBytesMax: 3_000,
   },
   {
     // Slow enough for its line to break meanwhile. The log that it is followed by has to be kept.

@@ -8,7 +8,7 @@ import {
   TaskState,
   type TaskStatus,
 } from '../../../proto/index.ts';
-import { futureMark, lastToken } from '../cluster/registers.ts';
+import { futureMark, lastToken, newerTokensOf, REGISTERS } from '../cluster/registers.ts';
 import type { Checker } from './checker.ts';
 
 /** What must hold in the rows of tasks and services after every entry. */
@@ -106,14 +106,18 @@ function reserved(view: View, task: Task): number {
   return revision?.spec?.task?.reservations?.nanoCpus ?? 0;
 }
 
-/** Who does not know a field hands it on. */
+/** Who knows a field writes it; who does not hands it on, and makes none. */
 export function checkRegisters(entry: AppliedEntry, checker: Checker): void {
+  const newer = newerTokensOf(entry);
   for (const { table, id, before, after } of entry.changes) {
-    if (table !== 'cluster' || !before || !after) continue;
-    const [was, is] = [before as Cluster, after as Cluster];
-    const isAppended = is.clusterId.startsWith(`${was.clusterId} `);
-    const isKept = futureMark(is) === futureMark(was);
-    if (isAppended && !isKept && futureMark(is) !== lastToken(is))
-      checker.fail(`an older release lost a field of register ${id} at ${entry.index}`);
+    if (table !== 'cluster' || !after || !REGISTERS.includes(id)) continue;
+    const [was, is] = [before as Cluster | undefined, after as Cluster];
+    const last = lastToken(is);
+    const isAppended = was !== undefined && is.clusterId.startsWith(`${was.clusterId} `);
+    const expected = newer.has(last) ? last : isAppended ? futureMark(was) : '';
+    if (futureMark(is) !== expected)
+      checker.fail(
+        `register ${id} at ${entry.index} has "${futureMark(is)}" of a newer release, not "${expected}"`,
+      );
   }
 }

@@ -186,7 +186,7 @@ export class Clients {
         throw new SwarmError('VERSION_CONFLICT', 'changed meanwhile');
       const write = input.kind === 'append' ? appendToRegister : writeRegister;
       write(draft, input.key, token, process.isNewer);
-      leaveToken(draft, token);
+      leaveToken(draft, token, process.isNewer);
       return token;
     };
     const options = { writer: 'users', requestId: token, timeoutMs: 3_000 } as const;

@@ -1,13 +1,14 @@
 import type { AppliedEntry, Draft, View } from '../../../manager/store/view.ts';
-import { Cluster, type EventRow } from '../../../proto/index.ts';
+import { Cluster, type Event, type EventRow } from '../../../proto/index.ts';
 
 /**
  * Registers of the clients: rows of a small table that users write. A value is a list of tokens,
  * each the name of the operation that put it there.
  */
 const TABLE = 'cluster';
-export const REGISTERS = ['r0', 'r1', 'r2', 'r3'] as const;
+export const REGISTERS: readonly string[] = ['r0', 'r1', 'r2', 'r3'];
 export const NEVER_WRITTEN = 'nil';
+const NEWER = 'by a newer release';
 /** Field 2046, length-delimited: only the newer release knows it. */
 const MARK_TAG = Uint8Array.of(0xf2, 0x7f);
 
@@ -28,20 +29,25 @@ export function appendToRegister(draft: Draft, key: string, token: string, isNew
 }
 
 /** Says in the entry that the operation took place, also where a later one hides its value. */
-export function leaveToken(draft: Draft, token: string): void {
-  draft.emit({ kind: 'cluster', action: 'token', id: '', name: token, message: '' });
+export function leaveToken(draft: Draft, token: string, isNewer: boolean): void {
+  const message = isNewer ? NEWER : '';
+  draft.emit({ kind: 'cluster', action: 'token', id: '', name: token, message });
 }
 
 /** The operations that this entry carries out, in order. */
 export function tokensOf(entry: AppliedEntry): string[] {
-  const tokens: string[] = [];
-  for (const { table, after } of entry.changes) {
-    if (table !== 'event' || after === undefined) continue;
-    for (const event of (after as EventRow).events) {
-      if (event.action === 'token') tokens.push(event.name);
-    }
-  }
-  return tokens;
+  return operationsOf(entry).map(({ name }) => name);
+}
+/** Those that a newer release carried out. */
+export function newerTokensOf(entry: AppliedEntry): ReadonlySet<string> {
+  const newer = operationsOf(entry).filter(({ message }) => message === NEWER);
+  return new Set(newer.map(({ name }) => name));
+}
+function operationsOf({ changes }: AppliedEntry): Event[] {
+  return changes.flatMap(({ table, after }) => {
+    if (table !== 'event' || after === undefined) return [];
+    return (after as EventRow).events.filter(({ action }) => action === 'token');
+  });
 }
 
 export function lastToken(row: Cluster): string {
