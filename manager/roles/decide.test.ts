@@ -90,6 +90,14 @@ describe('a promotion', () => {
     const given = with_({ members: rows('learner'), learners: [2], progress });
     assert.match(decide(given), /b: the node does not answer/);
   });
+  test('of a learner that was on its way out takes it out first: it comes anew', () => {
+    const leaving = { members: rows('leaving'), voters: [1] };
+    assert.equal(decide(with_({ ...leaving, learners: [2] })), 'remove b');
+    assert.equal(decide(with_(leaving)), 'forget b');
+  });
+  test('of a voter that was on its way out lets it stay', () => {
+    assert.equal(decide(with_({ members: rows('leaving'), voters: [1, 2] })), 'phase b');
+  });
   test('ends with the row', () => {
     assert.equal(decide(with_({ members: rows('learner'), voters: [1, 2] })), 'phase b');
   });

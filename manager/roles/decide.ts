@@ -82,7 +82,9 @@ function* promote(facts: Facts, nodeId: string): Generator<Step> {
   } else if (isVoter(facts.confState, member.raftId)) {
     if (member.phase !== 'voter') yield { kind: 'phase', nodeId, phase: 'voter' };
   } else if (isMember(facts.confState, member.raftId)) {
-    yield catchUp(facts, member);
+    // Its state may be gone with the demotion, and nobody is taken in for one who leaves.
+    if (member.phase === 'leaving') yield { kind: 'remove', raftId: member.raftId, nodeId };
+    else yield catchUp(facts, member);
   } else if (member.phase === 'learner') yield { kind: 'add-learner', member };
   // Demoted, out of the group, and promoted again: a raft id does not come back.
   else yield { kind: 'forget', member };
