@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 const SCRIPT = join(dirname(fileURLToPath(import.meta.url)), 'install-deps');
 /** What it looks for on a machine, by name. */
 const PROGRAMS =
-  'containerd containerd-shim-runc-v2 runc ip nft nsenter unshare flock setpriv conntrack tini-static wg';
+  'containerd containerd-shim-runc-v2 runc ip nft nsenter unshare flock setpriv conntrack iptables tini-static wg';
 
 const made = [];
 after(() => {
