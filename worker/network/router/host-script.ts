@@ -50,6 +50,8 @@ const LOADS_CONNTRACK =
  * dropped without a word tries again a second later only.
  * A packet that connection tracking takes for none of its connection's would not be translated, and
  * answered by the host with a reset: neither host nor router is strict about that.
+ * The lock's file is never removed: who waits for the removed one and who makes it anew would
+ * both have it.
  */
 export function hostScript({ names, overlay, six }: HostWish): string {
   const { router, uplink } = names;
