@@ -3,14 +3,16 @@ import { Writable } from 'node:stream';
 import { SwarmError } from '../shared/errors.ts';
 
 /** One line from the terminal. What is typed for `hidden` is not shown. */
-export async function askTerminal(question: string, how?: 'hidden'): Promise<string> {
+export async function askTerminal(
+  question: string,
+  otherwise: string,
+  how?: 'hidden',
+): Promise<string> {
   if (process.stdin.isTTY !== true)
     throw new SwarmError(
       'INVALID_ARGUMENT',
-      `${question.trim().replace(/:$/, '')}: there is no terminal to ask on.`,
-      {
-        advice: 'Give it by flags: --username NAME --password-stdin.',
-      },
+      `There is no terminal to ask on: ${question.replace(/\s+/g, ' ').replace(/:? $/, '.')}`,
+      { advice: otherwise },
     );
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
   const output = how === 'hidden' ? silent : process.stderr;

@@ -17,8 +17,11 @@ export interface Io {
   err(text: string): void;
   readStdin(): Promise<string>;
   readFile(path: string): Promise<string>;
-  /** Asks on the terminal; `hidden`: what is typed is not shown. Rejects where there is none. */
-  ask(question: string, how?: 'hidden'): Promise<string>;
+  /**
+   * Asks on the terminal; `hidden`: what is typed is not shown. Rejects where there is none, with the
+   * advice `otherwise`.
+   */
+  ask(question: string, otherwise: string, how?: 'hidden'): Promise<string>;
   /** From now on Ctrl-C aborts this instead of ending the program; the second one ends it. */
   onInterrupt(): AbortSignal;
 }

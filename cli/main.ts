@@ -77,7 +77,7 @@ function processIo(): Io {
       return Buffer.concat(chunks).toString('utf8');
     },
     readFile: (path) => readFile(path, 'utf8'),
-    ask: async (question, how) => (await import('./ask.ts')).askTerminal(question, how),
+    ask: async (...what) => (await import('./ask.ts')).askTerminal(...what),
     onInterrupt: () => {
       interrupt ??= listenForInterrupt();
       return interrupt;

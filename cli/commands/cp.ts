@@ -127,7 +127,8 @@ class Copy {
     const there = await this.#stat(task, path);
     if (source === '-') {
       if (there?.directory !== true) throw noDirectory(`${task}:${path}`);
-      await this.#send(task, path, this.#context.io.terminal.input);
+      const archive = Readable.from(this.#counted(this.#context.io.terminal.input));
+      await this.#send(task, path, archive);
       return;
     }
     const contents = /(^|\/)\.$/.test(source);
@@ -148,8 +149,10 @@ class Copy {
       place?.close();
     }
   }
-  *#counted(chunks: Iterable<Uint8Array>): Iterable<Uint8Array> {
-    for (const chunk of chunks) {
+  async *#counted(
+    chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  ): AsyncIterable<Uint8Array> {
+    for await (const chunk of chunks) {
       this.bytes += chunk.length;
       yield chunk;
     }

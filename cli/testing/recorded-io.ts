@@ -1,4 +1,5 @@
 import { ManualClock } from '../../shared/clock.ts';
+import { SwarmError } from '../../shared/errors.ts';
 import type { Io } from '../io.ts';
 import type { Environment } from '../parse/env.ts';
 import { RecordedTerminal } from './recorded-terminal.ts';
@@ -38,7 +39,9 @@ export class RecordedIo implements Io {
   }
   /** Answers to `ask`, in order. */
   typed: string[] = [];
-  async ask(question: string): Promise<string> {
+  async ask(question: string, otherwise: string): Promise<string> {
+    if (!this.terminal.hasKeyboard)
+      throw new SwarmError('INVALID_ARGUMENT', 'no terminal', { advice: otherwise });
     this.err(question);
     return this.typed.shift() ?? '';
   }

@@ -31,6 +31,7 @@ import type { Session } from '../../session.ts';
 import { shortSocketPath } from '../../socket-path.ts';
 import type { Flags } from '../../spec/flags.ts';
 
+const LOOPBACK = '127.0.0.1';
 const PORT = 8080;
 const LEADER_MS = 15_000;
 const PORT_MS = 4_000;
@@ -78,7 +79,7 @@ async function newMarker(
   port: number,
   flags: Flags,
 ): Promise<UpMarker> {
-  const address = flags.text('address') ?? '127.0.0.1';
+  const address = flags.text('address') ?? LOOPBACK;
   await refuseTakenPort(context, address, port);
   return {
     kind: 'swarm-up',
@@ -99,12 +100,13 @@ async function refuseTakenPort(context: Context, address: string, port: number):
   const endMs = clock.monotonicMs() + PORT_MS;
   while (!(await canListen(address, port))) {
     if (clock.monotonicMs() > endMs) {
+      const other = port < 64_000 ? port + 1_010 : port - 1_010;
       throw new SwarmError(
         'PORT_TAKEN',
         `Port ${port} on ${address} is taken by another program.`,
         {
           advice: "It may be another clone's cluster. Choose another port:",
-          command: `npm run up ${port < 64_000 ? port + 1_010 : port - 1_010}`,
+          command: `npm run up ${address === LOOPBACK ? '' : `-- --address ${address} `}${other}`,
         },
       );
     }

@@ -1,12 +1,13 @@
 import { ControlService, PruneImagesRequest } from '../../../proto/index.ts';
 import type { Verb } from '../../command.ts';
+import { confirmed } from '../../confirm.ts';
 import { formatBytes } from '../../parse/bytes.ts';
 import { parseFilters } from '../../parse/filter.ts';
 import { collect } from '../../spec/declare-options.ts';
 import { familiarName } from './shown.ts';
 
 const FILTERS = ['name', 'digest', 'origin'];
-const QUESTION = 'Every image that no service uses is removed from the managers. Go on? [y/N] ';
+const WHAT = 'Every image that no service uses is removed from the managers.';
 
 export const prune: Verb = {
   declare(command) {
@@ -22,7 +23,7 @@ export const prune: Verb = {
   async run(context, _words, flags) {
     const filters = parseFilters(flags.list('filter'), FILTERS);
     const session = await context.connect();
-    if (!flags.is('force') && !/^y(es)?$/i.test((await context.io.ask(QUESTION)).trim())) return 1;
+    if (!(await confirmed(context, flags, WHAT))) return 1;
     const request = PruneImagesRequest.create({ filters });
     const { names, bytes } = await session.write(ControlService.pruneImages, request);
     for (const name of names) context.io.out(`Removed ${familiarName(name)}\n`);

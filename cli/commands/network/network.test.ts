@@ -11,6 +11,7 @@ import {
   PruneNetworksResponse,
 } from '../../../proto/index.ts';
 import { SwarmError } from '../../../shared/errors.ts';
+import { RecordedIo } from '../../testing/recorded-io.ts';
 import { runCli } from '../../testing/run-cli.ts';
 
 const front: Init<NetworkView> = {
@@ -137,6 +138,26 @@ test('network prune names what it removed', async () => {
   assert.equal(out, 'Removed networks:\nback\nfront\n');
   const [request] = client.requestsOf('PruneNetworks') as { filters: { value: string }[] }[];
   assert.match(request!.filters[0]!.value, /^-?\d+$/);
+});
+
+test('what is pruned has to be agreed to, by somebody or by -f', async () => {
+  const answers = { PruneNetworks: () => PruneNetworksResponse.create({ names: ['back'] }) };
+  for (const [typed, code, calls] of [
+    ['no', 1, 0],
+    ['', 1, 0],
+    ['Yes', 0, 1],
+  ] as const) {
+    const io = new RecordedIo();
+    io.typed = [typed];
+    const ran = await runCli(['network', 'prune'], answers, io);
+    assert.deepEqual([ran.code, ran.client.requestsOf('PruneNetworks').length], [code, calls]);
+    assert.equal(ran.err.includes('Nothing was removed.'), code === 1);
+  }
+  const io = new RecordedIo();
+  io.terminal.hasKeyboard = false;
+  const ran = await runCli(['network', 'prune'], answers, io);
+  assert.equal(ran.code, 2);
+  assert.match(ran.err, /Give -f to do it without being asked/);
 });
 
 test('network doctor shows nodes and faults with their fixes, and its exit code says so', async () => {

@@ -1,5 +1,6 @@
 import { ControlService, type Filter, type Init, ListRequest } from '../../../proto/index.ts';
 import type { Verb } from '../../command.ts';
+import { confirmed } from '../../confirm.ts';
 import type { Context } from '../../context.ts';
 import { printable } from '../../output/printable.ts';
 import { parseDurationMs } from '../../parse/duration.ts';
@@ -7,7 +8,7 @@ import { parseFilters } from '../../parse/filter.ts';
 import { collect } from '../../spec/declare-options.ts';
 
 const FILTERS = ['label', 'label!', 'until'];
-const QUESTION = 'Every network that no service and no task uses is removed. Go on? [y/N] ';
+const WHAT = 'Every network that no service and no task uses is removed.';
 
 export const prune: Verb = {
   declare(command) {
@@ -20,7 +21,7 @@ export const prune: Verb = {
       absolute(context, filter),
     );
     const session = await context.connect();
-    if (!flags.is('force') && !/^y(es)?$/i.test((await context.io.ask(QUESTION)).trim())) return 1;
+    if (!(await confirmed(context, flags, WHAT))) return 1;
     const request = ListRequest.create({ filters });
     const { names } = await session.write(ControlService.pruneNetworks, request);
     if (names.length > 0)

@@ -4,6 +4,8 @@ import type { Verb } from '../../command.ts';
 import type { Context } from '../../context.ts';
 import type { Flags } from '../../spec/flags.ts';
 
+const BY_FLAGS = 'Give it by flags: --username NAME --password-stdin.';
+
 export const login: Verb = {
   declare(command) {
     command
@@ -17,7 +19,8 @@ export const login: Verb = {
       );
   },
   async run(context, [host = 'docker.io'], flags) {
-    const username = flags.text('username') ?? (await context.io.ask(`User name for ${host}: `));
+    const username =
+      flags.text('username') ?? (await context.io.ask(`User name for ${host}: `, BY_FLAGS));
     const password = await readPassword(context, flags, host);
     const session = await context.connect();
     const auth = { host, username, password };
@@ -33,7 +36,7 @@ async function readPassword(context: Context, flags: Flags, host: string): Promi
   const { io } = context;
   const text = flags.is('password-stdin')
     ? (await io.readStdin()).replace(/\r?\n$/, '')
-    : await io.ask(`Password for ${host}: `, 'hidden');
+    : await io.ask(`Password for ${host}: `, BY_FLAGS, 'hidden');
   if (text !== '') return text;
   throw new SwarmError('INVALID_ARGUMENT', 'The password is empty.', {
     advice: 'Type it when asked, or pipe it in.',

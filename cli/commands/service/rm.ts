@@ -1,6 +1,6 @@
 import { ControlService, Ref } from '../../../proto/index.ts';
 import type { Verb } from '../../command.ts';
-import { waitForService } from '../../wait.ts';
+import { INTERRUPTED, waitForService } from '../../wait.ts';
 import { reporter } from '../report.ts';
 import { declareDetach, forEachWord } from '../shared-options.ts';
 
@@ -11,7 +11,7 @@ export const rm: Verb = {
   async run(context, words, flags) {
     const session = await context.connect();
     const removed: { id: string; name: string }[] = [];
-    const code = await forEachWord(words, reporter(context), async (ref) => {
+    let code = await forEachWord(words, reporter(context), async (ref) => {
       const { id } = await session.write(ControlService.removeService, Ref.create({ ref }));
       context.io.out(`${ref}\n`);
       removed.push({ id, name: ref });
@@ -21,7 +21,8 @@ export const rm: Verb = {
       const quiet = flags.is('quiet');
       const what = { id, name, version: 0, removal: true, settleMs: 0, told: [], quiet };
       const ended = await waitForService(context, what);
-      if (ended !== 0) return ended;
+      if (ended === INTERRUPTED) return ended;
+      code ||= ended;
     }
     return code;
   },

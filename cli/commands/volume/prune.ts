@@ -5,6 +5,7 @@ import {
   type VolumeView,
 } from '../../../proto/index.ts';
 import type { Verb } from '../../command.ts';
+import { confirmed } from '../../confirm.ts';
 import { printable } from '../../output/printable.ts';
 import { parseFilters } from '../../parse/filter.ts';
 import { collect } from '../../spec/declare-options.ts';
@@ -25,22 +26,21 @@ export const prune: Verb = {
       );
   },
   async run(context, _words, flags) {
+    const asked = parseFilters(flags.list('filter'), FILTERS);
     if (!flags.is('all')) {
       context.io.err(
         'Volumes without names go with their tasks. --all removes those with names.\n',
       );
       return 0;
     }
-    const asked = parseFilters(flags.list('filter'), FILTERS);
     const session = await context.connect();
     const filters = [...asked, { key: 'dangling', value: 'true' }];
     const request = ListRequest.create({ filters });
     const { volumes } = await session.read(ControlService.listVolumes, request);
     if (volumes.length === 0) return 0;
-    const question = `These volumes are removed with all that is in them:\n${volumes
-      .map((view) => `  ${placeOf(view)}\n`)
-      .join('')}Go on? [y/N] `;
-    if (!flags.is('force') && !/^y(es)?$/i.test((await context.io.ask(question)).trim())) return 1;
+    const places = volumes.map((view) => `\n  ${placeOf(view)}`).join('');
+    const what = `These volumes are removed with all that is in them:${places}`;
+    if (!(await confirmed(context, flags, what))) return 1;
     const report = reporter(context);
     let code = 0;
     for (const view of volumes) {

@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { tar } from '../../../shared/distribution/image.fixture.ts';
 import { whoRuns } from '../../support/people.ts';
 import { Stage } from '../../support/stage.ts';
 import { get, type Ran, ROOT, until } from '../../support/swarm.ts';
@@ -179,6 +180,11 @@ describe('looking into processes', () => {
     assert.match(back.stderr, /link copy\/out leads out of the copy, to \/etc\/passwd/);
     assert.deepEqual(readdirSync(join(dir, 'copy')), ['deep']);
     assert.equal(readFileSync(join(dir, 'copy', 'deep', 'file')).length, 1 << 20);
+    const archive = tar([{ name: 'piped', content: 'from a pipe' }]);
+    const piped = await at.cluster.swarm('m2', ['cp', '-', `web:${other}`], { input: archive });
+    assert.equal(piped.code, 0, piped.stderr);
+    assert.match(piped.stderr, /^Successfully copied 2KiB to /m);
+    assert.equal((await exec('m1', 'web', 'cat', `${other}/piped`)).stdout, 'from a pipe');
     const absent = await cp('web:/no/such', dir);
     assert.deepEqual([absent.code, absent.stderr.includes('There is no web:/no/such')], [3, true]);
     await exec('m1', 'web', 'rm', '-r', `${other}/tree`);

@@ -37,6 +37,13 @@ const LIBERAL_MARK = '/run/swarm-liberal';
 const LIBERAL = 'netfilter/nf_conntrack_tcp_be_liberal';
 
 /**
+ * One daemon of a machine at a time makes or takes away what all of them share. The lock's file is never
+ * removed: who waits for the removed one and who makes it anew would both have it.
+ */
+const ALONE = `exec 9>/run/swarm-uplink.lock
+flock 9`;
+
+/**
  * A rule that is gone again at once: for it the kernel loads connection tracking, without which there is
  * no setting to make yet when the first pass comes before the router's rules.
  */
@@ -50,16 +57,13 @@ const LOADS_CONNTRACK =
  * dropped without a word tries again a second later only.
  * A packet that connection tracking takes for none of its connection's would not be translated, and
  * answered by the host with a reset: neither host nor router is strict about that.
- * The lock's file is never removed: who waits for the removed one and who makes it anew would
- * both have it.
  */
 export function hostScript({ names, overlay, six }: HostWish): string {
   const { router, uplink } = names;
   const inside = `nsenter --net=/run/netns/${router}`;
   return `set -e
 here=$(stat -Lc %i /proc/self/ns/net)
-exec 9>/run/swarm-uplink.lock
-flock 9
+${ALONE}
 ${namespaceExists(router)}
 if ! ip -o -4 addr show dev ${uplink} 2>/dev/null | grep -q 169.254. ||
    ! ip -n ${router} -o -4 addr show dev ${INSIDE} 2>/dev/null | grep -q 169.254.; then
@@ -162,6 +166,7 @@ export function destroyScript(names: NodeNames, keepForwarding: boolean): string
   rm -f ${mark}-$here
 fi`;
   return `here=$(stat -Lc %i /proc/self/ns/net)
+${ALONE}
 for device in $(ip -n ${router} -o link show 2>/dev/null | sed -n 's/^[0-9]*: \\(sw[a-z0-9-]*\\).*/\\1/p'); do
   ip -n ${router} link del $device 2>/dev/null
 done
