@@ -110,12 +110,21 @@ export class Membership {
   /** The worker part first: it runs tasks while the manager part still loads. */
   async start(waitForManager: boolean): Promise<void> {
     // Killed while it became a worker: it may still have the secrets that it had as a manager.
-    if (!this.#hasManagerRole) await ManagerPart.wipe(this.#options.paths);
+    if (!this.#hasManagerRole) await this.#wipeManager();
     await this.#worker.start();
     this.#renewal.start();
     if (!this.#hasManagerRole) return;
     if (waitForManager) await this.#startManager();
     else void this.#becomeManager();
+  }
+
+  /** What can't be deleted is no reason to leave its tasks alone. */
+  async #wipeManager(): Promise<void> {
+    try {
+      await ManagerPart.wipe(this.#options.paths);
+    } catch (error) {
+      this.#deps.log.error({ err: error }, 'what this node had as a manager can not be deleted');
+    }
   }
 
   /** Tasks and published ports go on. */

@@ -22,6 +22,12 @@ describe('a kernel without x32', () => {
   it('is not assumed where the program could not be tried', async () => {
     assert.equal(await runsX32(kernelThat({ code: -1, output: 'EACCES' }), '/x'), true);
     assert.equal(await runsX32(kernelThat({ code: 0 }), '/x'), true);
+    const full = {
+      write() {
+        throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+      },
+    };
+    assert.equal(await runsX32(full as unknown as Io, '/x'), true);
   });
 });
 
