@@ -247,6 +247,18 @@ test('services that are removed together are told apart', async () => {
   assert.deepEqual([out, code], ['a\nb\nremoved a\nremoved b\n', 0]);
 });
 
+test('a service that does not go keeps nobody from waiting for the next, and is told', async () => {
+  const { out, err, code } = await runCli(['service', 'rm', 'a', 'b'], {
+    RemoveService: ({ ref }: { ref: string }) => ({ id: ref }),
+    WatchService: ({ id }: { id: string }) => {
+      if (id === 'a') throw new SwarmError('FORBIDDEN', 'Nothing is told of a.');
+      return [ServiceProgress.create({ removed: true })];
+    },
+  });
+  assert.deepEqual([out, code], ['a\nb\nremoved b\n', 6]);
+  assert.match(err, /Nothing is told of a/);
+});
+
 test('wrong words and flags are refused with what was meant', async () => {
   const refused = async (line: string, part: string) => {
     const { code, err, client } = await runCli(line.split(' '));
@@ -260,6 +272,7 @@ test('wrong words and flags are refused with what was meant', async () => {
   await refused('service update', "'SERVICE'");
   await refused('service ls extra', 'argument');
   await refused('service ls --filter colour=red', 'name, label');
+  await refused('volume prune --filter colour=red', 'label, name');
   await refused('node update alpha', 'nothing to change');
   await refused('join 10.0.0.1', '--token');
   await refused('service create', 'image');

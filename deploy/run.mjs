@@ -2,9 +2,10 @@
 // that it can check Node.js and the platform, and install and build what it then runs.
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { removeOrphans } from './orphans.mjs';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..');
 const NODE_MIN = [20, 19];
@@ -84,22 +85,10 @@ function build(projects) {
   run(process.execPath, [join(ROOT, 'proto', 'generate.mjs')], why);
   const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
   run(process.execPath, [tsc, '-b', ...projects], why);
-  removeOrphans();
+  removeOrphans(ROOT);
   run(process.execPath, [join(ROOT, 'deploy', 'bundle.mjs')], why);
   const seconds = (Date.now() - before) / 1000;
   if (seconds > 3) say(`Built in ${seconds.toFixed(1)} s.`);
-}
-
-/** What was compiled from a file that is gone: tests would find it, and hide that others miss the file. */
-function removeOrphans() {
-  const dist = join(ROOT, 'dist');
-  for (const path of readdirSync(dist, { recursive: true })) {
-    if (!path.endsWith('.js') || path.startsWith('bundle')) continue;
-    const name = path.slice(0, -'.js'.length);
-    if (['.ts', '.js'].some((end) => existsSync(join(ROOT, `${name}${end}`)))) continue;
-    for (const end of ['.js', '.js.map', '.d.ts', '.d.ts.map'])
-      rmSync(join(dist, `${name}${end}`), { force: true });
-  }
 }
 
 function run(command, args, why) {

@@ -66,18 +66,18 @@ export function warnStale(context: Context, freshness: Freshness | null): void {
 }
 
 /**
- * Does one thing for each word, goes on after an error, and prints all of them: the code is that of
- * the first.
+ * Does one thing with each object that was named, goes on after an error, and prints all of them: the
+ * code is that of the first.
  */
-export async function forEachWord(
-  words: readonly string[],
+export async function forEachNamed<T>(
+  named: readonly T[],
   report: (error: unknown) => number,
-  act: (word: string) => Promise<void>,
+  act: (one: T) => Promise<void>,
 ): Promise<number> {
   let code = 0;
-  for (const word of words) {
+  for (const one of named) {
     try {
-      await act(word);
+      await act(one);
     } catch (error) {
       const failed = report(error);
       if (code === 0) code = failed;

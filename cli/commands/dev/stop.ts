@@ -2,7 +2,7 @@ import type { Verb } from '../../command.ts';
 import { stopDevNode } from '../../dev/end.ts';
 import { requireDevNode } from '../../dev/marker.ts';
 import { reporter } from '../report.ts';
-import { forEachWord } from '../shared-options.ts';
+import { forEachNamed } from '../shared-options.ts';
 import { declareDir, dirOf } from './options.ts';
 
 export const stop: Verb = {
@@ -11,7 +11,7 @@ export const stop: Verb = {
   },
   async run(context, words, flags) {
     const dir = dirOf(context, flags);
-    return forEachWord(words, reporter(context), async (name) => {
+    return forEachNamed(words, reporter(context), async (name) => {
       await stopDevNode(context, requireDevNode(dir, name), flags.is('with-tasks'));
       context.io.out(`${name} stopped.\n`);
     });

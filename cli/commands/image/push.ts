@@ -2,7 +2,7 @@ import { SwarmError } from '../../../shared/errors.ts';
 import type { Verb } from '../../command.ts';
 import { copyFromContainerd, copyFromDocker } from '../../image/local-image.ts';
 import { reporter } from '../report.ts';
-import { forEachWord } from '../shared-options.ts';
+import { forEachNamed } from '../shared-options.ts';
 import { printImages } from './shown.ts';
 
 export const push: Verb = {
@@ -19,7 +19,7 @@ export const push: Verb = {
   },
   async run(context, words, flags) {
     const session = await context.connect();
-    return forEachWord(words, reporter(context), async (name) => {
+    return forEachNamed(words, reporter(context), async (name) => {
       const images =
         (await copyFromDocker(context, session, name, 'pushed')) ??
         (await copyFromContainerd(context, session, name));

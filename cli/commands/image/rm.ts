@@ -2,7 +2,7 @@ import { ControlService, RemoveImageRequest } from '../../../proto/index.ts';
 import type { Verb } from '../../command.ts';
 import { formatBytes } from '../../parse/bytes.ts';
 import { reporter } from '../report.ts';
-import { forEachWord } from '../shared-options.ts';
+import { forEachNamed } from '../shared-options.ts';
 import { familiarName } from './shown.ts';
 
 export const rm: Verb = {
@@ -13,7 +13,7 @@ export const rm: Verb = {
   },
   async run(context, words, flags) {
     const session = await context.connect();
-    return forEachWord(words, reporter(context), async (ref) => {
+    return forEachNamed(words, reporter(context), async (ref) => {
       const request = RemoveImageRequest.create({ ref, force: flags.is('force') });
       const { names, bytes } = await session.write(ControlService.removeImage, request);
       for (const name of names)

@@ -2,7 +2,7 @@ import { ControlService, Ref } from '../../../proto/index.ts';
 import { SwarmError } from '../../../shared/errors.ts';
 import type { Verb } from '../../command.ts';
 import { reporter } from '../report.ts';
-import { forEachWord } from '../shared-options.ts';
+import { forEachNamed } from '../shared-options.ts';
 
 export const rm: Verb = {
   declare(command) {
@@ -10,7 +10,7 @@ export const rm: Verb = {
   },
   async run(context, words, flags) {
     const session = await context.connect();
-    return forEachWord(words, reporter(context), async (ref) => {
+    return forEachNamed(words, reporter(context), async (ref) => {
       try {
         await session.write(ControlService.removeNetwork, Ref.create({ ref }));
       } catch (error) {

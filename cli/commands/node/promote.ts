@@ -11,7 +11,7 @@ import type { Context } from '../../context.ts';
 import { warn } from '../../output/warning.ts';
 import type { Session } from '../../session.ts';
 import { reporter } from '../report.ts';
-import { forEachWord } from '../shared-options.ts';
+import { forEachNamed } from '../shared-options.ts';
 import { selfRef } from './self.ts';
 
 export const promote: Verb = roleVerb(Role.MANAGER, 'manager', 'promoted to');
@@ -28,14 +28,14 @@ function roleVerb(role: Role, noun: string, done: string): Verb {
       const report = reporter(context);
       const own = words.length > 1 ? await selfRef(session, 'self') : '';
       const nodes = new Map<string, Node>();
-      const unknown = await forEachWord(words, report, async (word) => {
+      const unknown = await forEachNamed(words, report, async (word) => {
         const ref = Ref.create({ ref: await selfRef(session, word) });
         const { node } = (await session.read(ControlService.getNode, ref)).node!;
         nodes.set(node!.id, node!);
       });
       // As a worker it answers no more: the node that answers comes last.
       const ids = [...nodes.keys()].sort((a, b) => Number(a === own) - Number(b === own));
-      const failed = await forEachWord(ids, report, async (id) => {
+      const failed = await forEachNamed(ids, report, async (id) => {
         const { name, role: before } = nodes.get(id)!;
         if (before === role) {
           context.io.out(`Node ${name} is already a ${noun}.\n`);

@@ -3,7 +3,7 @@ import type { Verb } from '../../command.ts';
 import { formatList } from '../../output/list.ts';
 import { parseFilters } from '../../parse/filter.ts';
 import { reporter } from '../report.ts';
-import { declareList, forEachWord, listOptions, warnStale } from '../shared-options.ts';
+import { declareList, forEachNamed, listOptions, warnStale } from '../shared-options.ts';
 import { TASK_COLUMNS, taskRows } from '../task-rows.ts';
 import { selfRef } from './self.ts';
 
@@ -21,7 +21,7 @@ export const ps: Verb = {
     const session = await context.connect();
     const tasks: TaskView[] = [];
     const nodes = words.length === 0 ? ['self'] : words;
-    const code = await forEachWord(nodes, reporter(context), async (word) => {
+    const code = await forEachNamed(nodes, reporter(context), async (word) => {
       const ref = await selfRef(session, word);
       const { node } = await session.read(ControlService.getNode, Ref.create({ ref }));
       const listed = await session.read(

@@ -1,7 +1,7 @@
 import { ControlService, RemoveNodeRequest } from '../../../proto/index.ts';
 import type { Verb } from '../../command.ts';
 import { reporter } from '../report.ts';
-import { forEachWord } from '../shared-options.ts';
+import { forEachNamed } from '../shared-options.ts';
 
 export const rm: Verb = {
   declare(command) {
@@ -10,7 +10,7 @@ export const rm: Verb = {
   async run(context, words, flags) {
     const session = await context.connect();
     const force = flags.is('force');
-    return forEachWord(words, reporter(context), async (ref) => {
+    return forEachNamed(words, reporter(context), async (ref) => {
       await session.write(ControlService.removeNode, RemoveNodeRequest.create({ ref, force }));
       context.io.out(`${ref}\n`);
     });

@@ -4,7 +4,7 @@ import { formatList } from '../../output/list.ts';
 import { warn } from '../../output/warning.ts';
 import { parseFilters } from '../../parse/filter.ts';
 import { reporter } from '../report.ts';
-import { declareList, forEachWord, listOptions, warnStale } from '../shared-options.ts';
+import { declareList, forEachNamed, listOptions, warnStale } from '../shared-options.ts';
 import { TASK_COLUMNS, taskRows } from '../task-rows.ts';
 
 const FILTERS = ['id', 'name', 'node', 'desired-state'];
@@ -20,7 +20,7 @@ export const ps: Verb = {
     const filters = parseFilters(flags.list('filter'), FILTERS);
     const session = await context.connect();
     const tasks: TaskView[] = [];
-    const code = await forEachWord(words, reporter(context), async (ref) => {
+    const code = await forEachNamed(words, reporter(context), async (ref) => {
       const answer = await session.read(ControlService.getService, Ref.create({ ref }));
       const view = answer.service!;
       if (!flags.is('quiet')) warn(context, view.warnings);

@@ -2,7 +2,7 @@ import { ControlService, Ref } from '../../../proto/index.ts';
 import type { Verb } from '../../command.ts';
 import { INTERRUPTED, waitForService } from '../../wait.ts';
 import { reporter } from '../report.ts';
-import { declareDetach, forEachWord } from '../shared-options.ts';
+import { declareDetach, forEachNamed } from '../shared-options.ts';
 
 export const rm: Verb = {
   declare(command) {
@@ -10,20 +10,21 @@ export const rm: Verb = {
   },
   async run(context, words, flags) {
     const session = await context.connect();
+    const report = reporter(context);
     const removed: { id: string; name: string }[] = [];
-    let code = await forEachWord(words, reporter(context), async (ref) => {
+    const code = await forEachNamed(words, report, async (ref) => {
       const { id } = await session.write(ControlService.removeService, Ref.create({ ref }));
       context.io.out(`${ref}\n`);
       removed.push({ id, name: ref });
     });
     if (flags.is('detach')) return code;
-    for (const { id, name } of removed) {
+    let isInterrupted = false;
+    const waited = await forEachNamed(removed, report, async ({ id, name }) => {
+      if (isInterrupted) return;
       const quiet = flags.is('quiet');
       const what = { id, name, version: 0, removal: true, settleMs: 0, told: [], quiet };
-      const ended = await waitForService(context, what);
-      if (ended === INTERRUPTED) return ended;
-      code ||= ended;
-    }
-    return code;
+      isInterrupted = (await waitForService(context, what)) === INTERRUPTED;
+    });
+    return isInterrupted ? INTERRUPTED : code || waited;
   },
 };

@@ -4,7 +4,7 @@ import type { Verb } from '../../command.ts';
 import { invalid } from '../../parse/invalid.ts';
 import { parseWhole } from '../../parse/number.ts';
 import { reporter } from '../report.ts';
-import { forEachWord } from '../shared-options.ts';
+import { forEachNamed } from '../shared-options.ts';
 import { declareConverge, waiter } from './converge.ts';
 
 export const scale: Verb = {
@@ -17,7 +17,7 @@ export const scale: Verb = {
     const wait = waiter(context, flags);
     const session = await context.connect();
     const changed: ServiceView[] = [];
-    const code = await forEachWord(words, reporter(context), async (word) => {
+    const code = await forEachNamed(words, reporter(context), async (word) => {
       const { ref, replicas } = wanted[words.indexOf(word)]!;
       const view = await session.write(
         ControlService.scaleService,

@@ -8,7 +8,7 @@ import type { Session } from '../../session.ts';
 import { collect } from '../../spec/declare-options.ts';
 import { doWith, parsePlace, volumesAt } from '../../volume-place.ts';
 import { reporter } from '../report.ts';
-import { forEachWord } from '../shared-options.ts';
+import { forEachNamed } from '../shared-options.ts';
 
 export const create: Verb = {
   declare(command) {
@@ -37,7 +37,7 @@ export const create: Verb = {
     const labels = parseLabels('--label', flags.list('label'));
     const options = parseLabels('--opt', flags.list('opt'));
     const action = VolumeAction.CREATE;
-    const code = await forEachWord(nodes, reporter(context), async (where) => {
+    const code = await forEachNamed(nodes, reporter(context), async (where) => {
       await doWith(session, where, { action, name, labels, options });
       context.io.out(`${name}\n`);
     });

@@ -11,6 +11,7 @@ import { parseFilters } from '../../parse/filter.ts';
 import { collect } from '../../spec/declare-options.ts';
 import { doWith } from '../../volume-place.ts';
 import { reporter } from '../report.ts';
+import { forEachNamed } from '../shared-options.ts';
 
 const FILTERS = ['label', 'name', 'node'];
 
@@ -41,18 +42,11 @@ export const prune: Verb = {
     const places = volumes.map((view) => `\n  ${placeOf(view)}`).join('');
     const what = `These volumes are removed with all that is in them:${places}`;
     if (!(await confirmed(context, flags, what))) return 1;
-    const report = reporter(context);
-    let code = 0;
-    for (const view of volumes) {
-      try {
-        const { name } = view.volume!;
-        await doWith(session, view.nodeId, { action: VolumeAction.REMOVE, name });
-        context.io.out(`${placeOf(view)}\n`);
-      } catch (error) {
-        code ||= report(error);
-      }
-    }
-    return code;
+    return forEachNamed(volumes, reporter(context), async (view) => {
+      const { name } = view.volume!;
+      await doWith(session, view.nodeId, { action: VolumeAction.REMOVE, name });
+      context.io.out(`${placeOf(view)}\n`);
+    });
   },
 };
 

@@ -3,7 +3,7 @@ import { SwarmError } from '../../../shared/errors.ts';
 import type { Verb } from '../../command.ts';
 import { doWith, oneVolume, parsePlace } from '../../volume-place.ts';
 import { reporter } from '../report.ts';
-import { forEachWord } from '../shared-options.ts';
+import { forEachNamed } from '../shared-options.ts';
 
 export const rm: Verb = {
   declare(command) {
@@ -14,7 +14,7 @@ export const rm: Verb = {
   },
   async run(context, words, flags) {
     const session = await context.connect();
-    return forEachWord(words, reporter(context), async (word) => {
+    return forEachNamed(words, reporter(context), async (word) => {
       const place = parsePlace(word);
       try {
         const view = await oneVolume(session, { ...place, node: place.node ?? flags.text('node') });
